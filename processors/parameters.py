@@ -14,7 +14,7 @@ class Parameters:
 
     Raises
     ------
-    ValueError : if a date is none, or a group no further index.
+    ValueError : if a date is none, a group no further index, or two parameters contradict each other.
     """
 
     # excess_financing [ZT21]
@@ -127,6 +127,13 @@ class Parameters:
             except ValueError:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: write a date, such as 2016-01-04") from None
         self._check_groups()
+        for names in _ASCENDING:
+            values = [getattr(self, name) for name in names]
+            if values != sorted(values):
+                found = ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
+                raise ValueError(f"{found}: each must be at most the next one")
+        if self.streak_flags[0] >= self.streak_flags[1]:
+            raise ValueError(f"streak_flags are {self.streak_flags}: write the shorter streak first")
 
     def _check_groups(self) -> None:
         for code in self.group_indices:
@@ -138,5 +145,13 @@ class Parameters:
             raise ValueError(f"group_indices has a code twice, or more than {MOST_INDICES}: remove some")
 
 
+#: Parameters that contradict each other in another order.
+_ASCENDING = (
+    ("ratio_extreme_cold", "ratio_cold", "ratio_breakdown", "ratio_hot"),
+    ("ratio_quantile_cold", "ratio_quantile_hot"),
+    ("percentile_least", "percentile_days"),
+    ("lead_lag_least", "lead_lag_days"),
+    ("breadth_least", "breadth_days"),
+)
 #: Every parameter at its default, for documentation. A computation takes its parameters as an argument.
 DEFAULTS = Parameters()

@@ -7,13 +7,16 @@ comma separated or a JSON list: ``MARGINWATCH_PARAMETERS__STREAK_FLAGS=3,4`` or 
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin, get_type_hints
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import (
@@ -32,6 +35,11 @@ from streams.errors import SettingsError
 
 #: The parameters that are lists: the environment gives them as text.
 _LIST_PARAMETERS = frozenset(name for name, kind in get_type_hints(Parameters).items() if get_origin(kind) is tuple)
+_PREFIX = "MARGINWATCH_"
+#: Variables with the prefix that others read: the name of the settings file, and folders of data for tests.
+_NO_SETTINGS = ("CONFIG", "DATA", "PAYLOADS")
+#: What Kubernetes sets in every container beside a service that is called marginwatch.
+_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)|_PORT(_\d+_[A-Z]+(_[A-Z]+)?)?=(tcp|udp|[\d.]+)")
 #: The limit of the topics themselves: an oversized message reaches the dead-letter topic with its bytes.
 MAX_BROKER_BYTES = 64 * 1024 * 1024
 
@@ -40,7 +48,7 @@ class Settings(BaseSettings):
     """The settings of workers, feeds, console and commands."""
 
     model_config = SettingsConfigDict(
-        env_prefix="MARGINWATCH_", env_nested_delimiter="__", extra="forbid", frozen=True, allow_inf_nan=False
+        env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, allow_inf_nan=False
     )
 
     kafka_url: str = Field("kafka://127.0.0.1:9092", description="Kafka bootstrap servers, comma separated")
@@ -172,6 +180,19 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is logged")
     log_format: Literal["text", "json"] = Field("text", description="format of log lines; json for machines")
 
+    @field_validator("kafka_url")
+    @classmethod
+    def _brokers(cls, value: str) -> str:
+        if not all(part.split("://")[-1].strip() for part in value.replace(";", ",").split(",")):
+            raise ValueError("an address is empty: write HOST:PORT, several separated by commas")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_address(cls, value: SecretStr) -> SecretStr:
+        _check_redis_url(value.get_secret_value())
+        return value
+
     @field_validator("parameters", mode="before")
     @classmethod
     def _parameter_lists(cls, value: Any) -> Any:
@@ -214,7 +235,12 @@ class Settings(BaseSettings):
     def redis(self) -> str:
         """The Redis URL in clear text, for the client alone."""
         if self.redis_url_file is not None:
-            return self.redis_url_file.read_text("utf-8").strip()
+            try:
+                url = self.redis_url_file.read_text("utf-8").strip()
+                _check_redis_url(url)
+            except (OSError, ValueError) as error:
+                raise SettingsError(f"redis_url_file {self.redis_url_file}: {error}") from error
+            return url
         return self.redis_url.get_secret_value()
 
     @classmethod
@@ -226,7 +252,13 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order of precedence: arguments, environment, TOML file; raises `SettingsError` for a file that is no TOML."""
+        """Order of precedence: arguments, environment, TOML file.
+
+        Raises
+        ------
+        SettingsError : for an environment variable that is no setting, and for a file that is no TOML.
+        """
+        _check_names(os.environ, settings_cls)
         named = os.environ.get("MARGINWATCH_CONFIG")
         path = Path(named or "marginwatch.toml")
         if named and not path.is_file():
@@ -235,6 +267,31 @@ class Settings(BaseSettings):
             return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
         except tomllib.TOMLDecodeError as error:
             raise SettingsError(f"{path} is no TOML: {error}") from error
+
+
+def _check_redis_url(url: str) -> None:
+    """Raise `ValueError` unless Redis can be found by a URL; the message does not contain it, nor its password."""
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("redis", "rediss", "unix") and (parts.port is None or parts.port > 0)
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError("no URL of Redis: write redis://HOST:PORT/0, rediss:// for TLS, or unix://PATH")
+
+
+def _check_names(environment: Mapping[str, str], settings: type[BaseSettings]) -> None:
+    """Raise `SettingsError` for a variable ``MARGINWATCH_*`` that is no setting: it would change nothing."""
+    known = [name.upper() for name in settings.model_fields]
+    for name, value in environment.items():
+        setting = name.upper().removeprefix(_PREFIX).partition("__")[0]
+        if not name.upper().startswith(_PREFIX) or setting in (*known, *_NO_SETTINGS):
+            continue
+        if _KUBERNETES.search(f"{name}={value}"):
+            continue
+        near = difflib.get_close_matches(setting, known, 1)
+        hint = f"did you mean {_PREFIX}{near[0]}? Otherwise unset it" if near else "unset it"
+        raise SettingsError(f"{name} in the environment is no setting: {hint}")
 
 
 def _list_of(value: Any, name: str) -> Any:

@@ -404,13 +404,13 @@ def test_requests_of_other_sites_and_names_are_refused() -> None:
         ("ratio_5d", {"ratio_window_days": 7}, "5-day ratio", "7-day ratio"),
         ("excess", {"excess_lag_days": 20}, "Excess financing, 15 days", "Excess financing, 20 days"),
         ("excess_short", {"excess_lag_days": 20}, "Excess, 15 days", "Excess, 20 days"),
-        ("breadth", {"breadth_days": 100}, "Above 200-day mean", "Above 100-day mean"),
+        ("breadth", {"breadth_days": 100, "breadth_least": 80}, "Above 200-day mean", "Above 100-day mean"),
         ("flag_score", {"score_top": 0.125}, "Score top 10%", "Score top 12.5%"),
         ("new_high", {"high_low_days": 120}, "250-day high", "120-day high"),
         ("percentile", {"percentile_days": 750}, "5y", "3y"),
         (
             "lines",
-            {"ratio_hot": 0.11, "ratio_breakdown": 0.1, "ratio_cold": 0.06},
+            {"ratio_hot": 0.11, "ratio_breakdown": 0.1, "ratio_cold": 0.06, "ratio_extreme_cold": 0.05},
             "cold ≤6.75% · top <10.00% · hot ≥10.30%",
             "cold ≤6.00% · top <10.00% · hot ≥11.00%",
         ),
@@ -463,7 +463,8 @@ def test_the_records_of_a_rule_are_those_of_the_subject() -> None:
 
 
 def test_the_scale_of_the_gauge_includes_every_threshold() -> None:
-    for parameters in (P, Parameters(ratio_hot=0.2, ratio_breakdown=0.18, ratio_cold=0.02)):
+    drifted = Parameters(ratio_hot=0.2, ratio_breakdown=0.18, ratio_cold=0.02, ratio_extreme_cold=0.01)
+    for parameters in (P, drifted):
         (series,) = charts.gauge(View(parameters), None)["series"]
         places = [place for place, _ in series["axisLine"]["lineStyle"]["color"]]
         assert places == sorted(places)

@@ -55,6 +55,14 @@ def test_exchanges_are_comma_separated_or_json(monkeypatch: pytest.MonkeyPatch, 
         ("PARAMETERS__VALUATION_SINCE", "1990", r"valuation_since is '1990': write a date, such as"),
         ("PARAMETERS__OVERSOLD_REFERENCE", "then", r"oversold_reference is 'then': write a date, such as"),
         ("STALL_AFTER_S", "inf", r"stall_after_s\n.*finite number"),
+        ("PARAMETERS__RATIO_HOT", "0.09", r"ratio_breakdown 0\.1, ratio_hot 0\.09: each must be at most the next one"),
+        ("PARAMETERS__RATIO_COLD", "0.11", r"ratio_cold 0\.11, ratio_breakdown 0\.1"),
+        ("PARAMETERS__PERCENTILE_DAYS", "100", r"percentile_least 250, percentile_days 100"),
+        ("PARAMETERS__STREAK_FLAGS", "8,5", r"streak_flags are \(8, 5\): write the shorter streak first"),
+        ("REDIS_URL", "nonsense", r"redis_url\n.*no URL of Redis: write redis://HOST:PORT/0"),
+        ("REDIS_URL", "redis://host:port/0", r"redis_url\n.*no URL of Redis"),
+        ("KAFKA_URL", "", r"kafka_url\n.*an address is empty: write HOST:PORT"),
+        ("KAFKA_URL", "kafka://one:9092,", r"kafka_url\n.*an address is empty"),
         ("EXCHANGES", "SSE,NYSE", r"unknown exchange NYSE: choose from SSE"),
     ],
 )
@@ -99,3 +107,45 @@ def test_a_settings_file_that_is_missing_or_no_toml_is_an_error(
     path.write_text("group = ")
     with pytest.raises(SettingsError, match="is no TOML"):
         Settings()
+
+
+def test_a_file_with_another_url_than_one_of_redis_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "redis-url"
+    with pytest.raises(SettingsError, match=r"redis_url_file .*redis-url: .*No such file"):
+        _ = Settings(redis_url_file=path).redis
+    path.write_text("secret")
+    with pytest.raises(SettingsError, match=r"no URL of Redis") as found:
+        _ = Settings(redis_url_file=path).redis
+    assert "secret" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("MARGINWATCH_KAFKA_ULR", "did you mean MARGINWATCH_KAFKA_URL"),
+        ("MARGINWATCH_PARAMETER__RATIO_HOT", "did you mean MARGINWATCH_PARAMETERS"),
+        ("MARGINWATCH_XYZZY", "unset it"),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_an_error(monkeypatch: pytest.MonkeyPatch, name: str, hint: str) -> None:
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(SettingsError, match=f"{name} in the environment is no setting: {hint}"):
+        Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MARGINWATCH_DATA", "/data"),
+        ("MARGINWATCH_SERVICE_HOST", "10.0.0.1"),
+        ("MARGINWATCH_SERVICE_PORT_HTTP", "6066"),
+        ("MARGINWATCH_PORT", "tcp://10.0.0.1:6066"),
+        ("MARGINWATCH_PORT_6066_TCP_PROTO", "tcp"),
+        ("MARGINWATCH_PORT_6066_TCP_ADDR", "10.0.0.1"),
+    ],
+)
+def test_variables_of_tests_and_of_kubernetes_are_none_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert Settings().kafka_url

@@ -151,10 +151,13 @@ CHANGED: Mapping[str, tuple[Any, ...]] = {
     "regime_index": ("000905.SH",),
     "late_days": (2,),
     "percentile_least": (25,),
+    "breadth_days": (8, 20),
+    "breadth_least": (4,),
+    "lead_lag_least": (4, 18),
     "expanding_since": ("2019-10-21",),
     "ratio_hot": (0.110,),
     "ratio_breakdown": (0.095,),
-    "ratio_cold": (0.090,),
+    "ratio_cold": (0.0699, 0.0665),
     "ratio_extreme_cold": (0.066,),
 }
 

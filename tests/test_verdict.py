@@ -217,7 +217,9 @@ def test_an_absent_ratio_has_its_reason_in_the_words_and_the_warning_goes_on() -
 
 
 def test_the_words_follow_the_thresholds_of_the_signal() -> None:
-    parameters = Parameters(ratio_window_days=1, ratio_hot=0.12, ratio_breakdown=0.11, ratio_cold=0.06)
+    parameters = Parameters(
+        ratio_window_days=1, ratio_hot=0.12, ratio_breakdown=0.11, ratio_cold=0.06, ratio_extreme_cold=0.05
+    )
     text = verdict_text(verdicts([0.12, 0.10], parameters)[-1])
     assert text.change.en.startswith("≥ 12.00% voids it; ≤ 6.00% plays it out;")
 
