@@ -70,6 +70,10 @@ class RecordError(MarginwatchError):
     """There is no such rule, it keeps no record, or the stored alerts are those of another release."""
 
 
+class OutputError(MarginwatchError):
+    """A file or folder that a command shall write can't be written."""
+
+
 class LocalServiceError(MarginwatchError):
     """A process on this machine did not start, has ended, or its program is missing; the message names the remedy."""
 

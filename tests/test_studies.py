@@ -713,11 +713,20 @@ def test_one_study_in_one_mode_as_json(small: Path) -> None:
     assert {f["what"] for f in modes[0]["findings"]} >= {"beta", "t (OLS)", "t (HAC, 5 lags)"}
 
 
+def one_exchange(small: Path, folder: Path) -> Path:
+    (folder / (name := "margin_total_sse_2018_2021q1.parquet")).write_bytes((small / name).read_bytes())
+    return folder
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda small, tmp: ("study", "ratio", "--data", str(tmp)), "there is no file (.csv"),
         (lambda small, tmp: ("study", "ratio", "--data", str(small), "--from", "2025-01-02"), "ends before 2025-01-02"),
+        (
+            lambda small, tmp: ("study", "all", "--data", str(one_exchange(small, tmp))),
+            "no day with margin figures of SSE",
+        ),
     ],
 )
 def test_errors_name_cause_and_remedy(

@@ -74,7 +74,7 @@ def correlation(returns: Floats, growth: Floats, k: int) -> float | None:
     ----------
     returns, growth : (days,), NaN where unknown.
     """
-    x, y = (returns[: len(returns) - k], growth[k:]) if k >= 0 else (returns[-k:], growth[:k])
+    x, y = (returns[: max(len(returns) - k, 0)], growth[k:]) if k >= 0 else (returns[-k:], growth[:k])
     known = ~(np.isnan(x) | np.isnan(y))
     return float(np.corrcoef(x[known], y[known])[0, 1]) if known.sum() >= 30 else None
 
@@ -83,7 +83,7 @@ def _interval(
     returns: Floats, growth: Floats, k: int, places: npt.NDArray[np.intp]
 ) -> tuple[float | None, float | None]:
     """Return the interval of the mean product of the standardised series."""
-    end = len(returns) - k
+    end = max(len(returns) - k, 0)
     x, y = returns[:end], growth[k:]
     known = ~(np.isnan(x) | np.isnan(y))
     x, y = x[known], y[known]

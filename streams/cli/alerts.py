@@ -18,6 +18,8 @@ from streams.cli.render.alerts import print_alert, print_reason, print_record
 from streams.cli.terminal import err, print_result
 from streams.settings import Settings
 
+#: Ten years.
+_LONGEST_SILENCE_H = 87_600
 alerts_app = typer.Typer(invoke_without_command=True)
 
 
@@ -152,6 +154,8 @@ def alerts_silence(
     from streams.clients import redis_client
     from streams.system_status import market_clock
 
+    if not hours <= _LONGEST_SILENCE_H:  # also no number
+        raise typer.BadParameter(f"{hours:g}: at most {_LONGEST_SILENCE_H}", param_hint="--hours")
     if not (rule or subject or severity or alert):
         raise typer.BadParameter("give at least one of --rule, --subject, --severity, --alert")
     settings = Settings()

@@ -10,6 +10,7 @@ from rich.progress import TaskID
 
 from streams.charts.errors import ChartModelError
 from streams.cli.options import Data
+from streams.cli.outputs import require_file, require_folder
 from streams.cli.terminal import err, out, progress
 from streams.settings import Settings
 
@@ -46,6 +47,7 @@ def train(
     except ValueError:
         raise typer.BadParameter(f"{years!r} are no years: write 2020,2021", param_hint="--years") from None
     settings = Settings()
+    require_folder(model)
     with progress() as bars:
         reading = bars.add_task("reading prices", total=None)
         task: dict[tuple[int, int], TaskID] = {}
@@ -83,5 +85,6 @@ def gallery(
     from streams.charts.gallery import gallery as draw
 
     settings = Settings()
+    require_file(png)
     png.write_bytes(draw(data, xshg(settings.calendar_file), settings.parameters))
     err.print(f"gallery: {png}")

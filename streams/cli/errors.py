@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 from rich.text import Text
@@ -9,6 +11,8 @@ from rich.text import Text
 from processors.errors import MarginwatchError
 from streams.cli.terminal import err
 
+#: What writing fails with where there is no space left.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _ERROR = ("error ", "bold red")
 
 
@@ -24,6 +28,10 @@ def print_error(error: Exception) -> bool:
             err.print(Text.assemble(_ERROR, "settings:"))
             for problem in error.errors():
                 err.print(f"  {'.'.join(map(str, problem['loc']))}: {problem['msg']}")
+        case BrokenPipeError():
+            pass  # whoever read the output, such as head, has enough
+        case OSError(errno=number, strerror=reason) if number in _FULL:
+            err.print(Text.assemble(_ERROR, f"the output can't be written ({reason}): free space, or write elsewhere"))
         case _:
             return False
     return True

@@ -6,6 +6,8 @@ table `COMMANDS`.
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from dataclasses import dataclass
 from importlib import import_module
@@ -118,8 +120,14 @@ def main() -> None:
     Exit codes: 0 success; 1 an error that the message on stderr explains, or a check that failed; 2 a wrong argument;
     130 after Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # of a terminal that lacks a character; the rest is legible
     try:
-        app(prog_name="marginwatch")
+        try:
+            app(prog_name="marginwatch")
+        finally:
+            sys.stdout.flush()  # a full disk is an error of the command, not of the end of Python
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
@@ -127,4 +135,6 @@ def main() -> None:
 
         if not print_error(error):
             raise
+        if isinstance(error, OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
         sys.exit(1)

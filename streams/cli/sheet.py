@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from streams.cli.options import DATE, DATES
+from streams.cli.outputs import require_file
 from streams.cli.terminal import out
 from streams.settings import Settings
 
@@ -35,6 +36,7 @@ def sheet(
     if unknown:
         known = ", ".join(settings.channels) or "(none is set)"
         raise typer.BadParameter(f"{', '.join(unknown)}: not one of the channels {known}", param_hint="--to")
+    require_file(file)
     title = morning_sheet.write(settings, file, on.date() if on is not None else None, language)
     out.print(f"wrote {file}: {title}")
     results = morning_sheet.send(settings, names, title, file)

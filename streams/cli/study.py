@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from processors.errors import MarginwatchError
 from streams.cli.options import Data, From, Json, StudyName, To, span
+from streams.cli.outputs import require_file, require_folder
 from streams.cli.render.studies import print_study
 from streams.cli.terminal import err, print_json, progress
 from streams.settings import Settings
@@ -65,10 +67,17 @@ def study(
     first, last = span(start, end)
     if store and (start or end or as_source or point_in_time or factors or cost or model):
         raise typer.BadParameter("it keeps whole studies: leave out the other options", param_hint="--store")
+    pages: dict[Language, Path] = {}
+    if report is not None:
+        pages = {"en": report, "zh": report.with_suffix(f".zh{report.suffix}")}
+    for path in pages.values():
+        require_file(path)
+    require_folder(out)
     study_run = load()
     modes = study_run.modes(as_source=as_source, point_in_time=point_in_time)
     settings = Settings()
     plan = study_run.Plan(data, study_run.names(name), modes, first, last, factors, cost, model or settings.chart_model)
+    failure: MarginwatchError | None = None
     with progress() as bars:
         task = bars.add_task("reading the files", total=None)
 
@@ -81,7 +90,14 @@ def study(
             studies, notes = ResultStore(settings.study_store, data).compute(plan, settings, advance)
         else:
             found = study_run.panel(plan, settings, advance)
-            studies, notes = list(study_run.run(plan, found, advance)), found.notes
+            studies, notes = [], found.notes
+            try:
+                for one in study_run.run(plan, found, advance):
+                    studies.append(one)
+            except study_run.StudyError as error:
+                failure = error  # behind the results of the others
+    if failure is not None and not studies:
+        raise failure
     if as_json:
         print_json([one.results for one in studies])
     else:
@@ -91,13 +107,10 @@ def study(
             err.print(f"note: {note}")
     if out is not None:
         err.print(f"{len(study_run.write(studies, out))} files in {out}")
-    if report is not None:
+    for language, path in pages.items():
         from streams.studies.report import report as page
 
-        languages: tuple[tuple[Language, Path], ...] = (
-            ("en", report),
-            ("zh", report.with_suffix(f".zh{report.suffix}")),
-        )
-        for language, path in languages:
-            path.write_text(page(studies, plan, notes, language), "utf-8")
-            err.print(f"report: {path}")
+        path.write_text(page(studies, plan, notes, language), "utf-8")
+        err.print(f"report: {path}")
+    if failure is not None:
+        raise failure

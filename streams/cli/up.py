@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from streams.cli.options import As, From, LocalBroker, To, span
+from streams.cli.outputs import require_folder
 from streams.form import Form
 from streams.settings import Settings
 
@@ -58,4 +59,6 @@ def up(
     if notify and data is None:
         raise typer.BadParameter("the alerts of a simulation are sent to nobody: give --data", param_hint="--notify")
     first, last = span(start, end)
+    require_folder(export)
+    require_folder(state)
     run(Plan(data, first, last, as_, broker, workers, until_done, export, state, notify), Settings())

@@ -107,16 +107,37 @@ def panel(plan: Plan, settings: Settings, advance: Advance) -> Panel:
     out = collect(
         counted(), settings.parameters, settings.exchanges, calendar, start=plan.start, notes=folder.notes, model=model
     )
+    if not len(out.days):
+        raise StudyError(
+            f"{plan.folder} has no day with margin figures of {', '.join(settings.exchanges)}, or an index's open: add "
+            "the files of the other exchanges, or name yours in MARGINWATCH_EXCHANGES"
+        )
     out.factors, out.cost = factors, plan.cost
     return out
 
 
 def run(plan: Plan, panel: Panel, advance: Advance) -> Iterator[Study]:
-    """Run every study in every mode, and yield each as soon as it has its results."""
+    """Run every study in every mode, and yield each as soon as it has its results.
+
+    Raises
+    ------
+    StudyError : behind the last study, if one of several failed; it names each that did.
+    """
+    failed: list[tuple[str, Exception]] = []
     for done, name in enumerate(plan.names):
         advance(f"study: {name}", done, len(plan.names))
-        results = [STUDIES[name].run(panel, mode) for mode in plan.modes]
-        yield Study(results, claims_of(results))
+        try:
+            results = [STUDIES[name].run(panel, mode) for mode in plan.modes]
+            study = Study(results, claims_of(results))
+        except Exception as error:
+            if len(plan.names) == 1:
+                raise
+            failed.append((name, error))
+        else:
+            yield study
+    if failed:
+        what = "; ".join(f"{name} ({type(error).__name__}: {error})" for name, error in failed)
+        raise StudyError(f"failed: {what}. Each of them alone shows where") from failed[0][1]
 
 
 def _factors(plan: Plan) -> pd.DataFrame | None:
