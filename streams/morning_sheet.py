@@ -12,15 +12,23 @@ from console.directory import Directory
 from console.labels import Language
 from console.model import ConsoleModel
 from console.theme import View
+from processors.days import SHANGHAI
 from processors.errors import MarginwatchError
 from streams import readers, system_status
 from streams.clients import http_session, redis_client
+from streams.errors import NothingYetError
 from streams.feed_services import load_security_names
 from streams.settings import Settings
 
 
 def model_of(settings: Settings, day: date | None) -> ConsoleModel:
-    """Return what was known on a day, or is known now; raises `TopicError` if no broker answers."""
+    """Return what was known on a day, or is known now.
+
+    Raises
+    ------
+    TopicError : if no broker answers.
+    NothingYetError : if the day is in the future of the market's clock, or nothing was known on it.
+    """
     model = ConsoleModel(settings.parameters.streak_flags)
     for signal in readers.market_signals(settings):
         model.offer_market(signal)
@@ -33,7 +41,14 @@ def model_of(settings: Settings, day: date | None) -> ConsoleModel:
     model.offer_directory(Directory(load_security_names(settings)))
     with redis_client(settings) as client:
         model.offer_clock(system_status.replayed_to(settings, client))
-    return model if day is None else model.known_at(day)
+    if day is None:
+        return model
+    if day > (today := model.clock.now().astimezone(SHANGHAI).date()):
+        raise NothingYetError(f"{day} is later than today, {today} in Shanghai: choose an earlier --date")
+    known = model.known_at(day)
+    if not known.latest:
+        raise NothingYetError(f"nothing was known on {day}: choose a later --date")
+    return known
 
 
 def write(settings: Settings, path: Path, day: date | None, language: Language) -> str:

@@ -9,13 +9,18 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from processors.industry_periods import IndustryPeriod, Period
 from processors.outputs import MarketSignal
 from processors.registry import SIGNALS
+from streams import morning_sheet, readers, system_status
+from streams.cli.main import app
 from streams.cli.render import signals
 from streams.cli.render.signals import print_market, print_periods, print_values
 from streams.cli.render.tables import print_status
+from streams.errors import NothingYetError
+from streams.settings import Settings
 
 REASON = "margin.daily of SZSE is not closed [see `marginwatch status`]: the sum of both exchanges has an unknown part"
 
@@ -71,6 +76,40 @@ def test_a_subject_in_brackets_is_no_markup(capsys: pytest.CaptureFixture[str]) 
     assert "peak_warning [fin_buy_ratio_5d] of 2024-06-03" in shown
     assert "llt: [bold] of :ok: no member" in shown
     assert "margin.daily[0]" in shown
+
+
+@pytest.mark.parametrize("spelling", ["600519", "sh600519", "600519.sh", "600519.SH"])
+def test_a_security_is_found_by_any_spelling_of_its_code(spelling: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(system_status, "latest_security", lambda _settings, code: asked.append(code) or {"code": code})
+    assert CliRunner().invoke(app, ["latest", "security", spelling, "--json"]).exit_code == 0
+    assert asked == ["600519.SH"]
+
+
+def test_a_word_that_is_no_code_is_a_wrong_argument() -> None:
+    assert CliRunner().invoke(app, ["latest", "security", "Moutai"]).exit_code == 2
+
+
+def test_a_period_of_which_nothing_is_published_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "industry_signals", lambda *_args, **_options: [])
+    result = CliRunner().invoke(app, ["latest", "industries", "--from", "2030-01-01"])
+    assert isinstance(result.exception, NothingYetError)
+    assert "from 2030-01-01 to now" in str(result.exception)
+
+
+@pytest.mark.parametrize(("day", "reason"), [(date(2024, 6, 5), "later than today, 2024-06-04"),
+                                             (date(1999, 1, 4), "nothing was known on 1999-01-04")])  # fmt: skip
+def test_a_sheet_is_of_a_day_that_was_known(day: date, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {name: [] for name in ("market_signals", "security_signals", "industry_signals", "newest_alerts")}
+    found["market_signals"].append(signal("fin_buy_ratio"))
+    for name, published in found.items():
+        monkeypatch.setattr(readers, name, lambda _settings, published=published: published)
+    monkeypatch.setattr(morning_sheet, "load_security_names", lambda _settings: {})
+    replayed = datetime(2024, 6, 3, 17, tzinfo=UTC)  # the next day in Shanghai
+    monkeypatch.setattr(system_status, "replayed_to", lambda _settings: replayed)
+    with pytest.raises(NothingYetError, match=reason):
+        morning_sheet.model_of(Settings(), day)
+    assert morning_sheet.model_of(Settings(), date(2024, 6, 4)).latest
 
 
 def test_flags_and_ranks_are_no_raw_numbers(capsys: pytest.CaptureFixture[str]) -> None:

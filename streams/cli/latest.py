@@ -13,6 +13,7 @@ from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 from streams.cli.options import From, Json, To, span
 from streams.cli.render.signals import print_market, print_periods, print_values
 from streams.cli.terminal import print_result
+from streams.errors import NothingYetError
 from streams.settings import Settings
 
 latest_app = typer.Typer(no_args_is_help=True, help="Show the newest values.")
@@ -29,11 +30,19 @@ def latest_market(as_json: Json = False) -> None:
 
 
 @latest_app.command("security")
-def latest_security(code: Annotated[str, typer.Argument(help="e.g. 600519.SH")], as_json: Json = False) -> None:
+def latest_security(
+    code: Annotated[str, typer.Argument(help="e.g. 600519.SH, sh600519 or 600519")], as_json: Json = False
+) -> None:
     """Show the newest values of one security."""
+    from feeds.code_styles import BY_NUMBER, to_own
+    from feeds.errors import InputError
     from streams import system_status
     from streams.clients import redis_client
 
+    try:
+        code = to_own(code, exchange=BY_NUMBER)
+    except InputError as error:
+        raise typer.BadParameter(str(error), param_hint="CODE") from error
     with redis_client(settings := Settings()) as client:
         found = system_status.latest_security(settings, client, code)
         title = code if as_json else f"{code} {system_status.name_of(settings, client, code)}".rstrip()
@@ -78,6 +87,10 @@ def latest_industries(
     frames = list(readers.industry_signals(settings, wanted=lambda day: begin <= day <= until))
     days = [frame.status.trade_date for frame in frames]
     found = []
+    if not days and (first or last):
+        raise NothingYetError(
+            f"no day of the industries from {first or 'the beginning'} to {last or 'now'} is published: choose others"
+        )
     if days:
         last = last or max(days)
         if first is None:

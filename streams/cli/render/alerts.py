@@ -107,7 +107,17 @@ def rule_fields(rule: Rule) -> dict[str, Any]:
 
 def print_rules(found: Iterable[Rule]) -> None:
     """Print the rules in force."""
-    columns = ("rule", "severity", "about", "version", "minimum days", "cool-down", "horizon", "source", "a hit is")
+    columns = (
+        "rule",
+        "severity",
+        "about",
+        "version",
+        "minimum days",
+        "cool-down",
+        "ends on session",
+        "source",
+        "a hit is",
+    )
     table = table_of(*columns)
     for rule in found:
         table.add_row(*(str(value) for value in rule_fields(rule).values()))
