@@ -5,9 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from processors.codes import to_code
+from processors.days import SHANGHAI, moment, shanghai_moment
 from processors.events import RowBatch
 from processors.outputs import Partial
 from processors.table import NUMBER, Table, TableSet, ValueCodec
+from processors.trading_hours import HALVES, traded_minutes
 
 
 class _Index(msgspec.Struct):
@@ -68,16 +70,36 @@ class IntradaySession:
             return f"no live turnover of {', '.join(absent)}"
         return sum(self.indices[i].turnover for i in indices)
 
-    def fin_buy(self, day: int, coverage: float) -> float | str:
-        """Return the margin buys of the session, CNY; a reason where margin.intraday covers too little of the market.
+    def turnover_at(self, indices: list[int], day: int) -> int:
+        """Return the moment of the oldest of the turnovers of indices, µs since the epoch; the close without any."""
+        known = [self.indices[i].ts for i in indices if i in self.indices and self.indices[i].day == day]
+        return min(known, default=shanghai_moment(day, HALVES[-1][1]))
+
+    def fin_buy(self, day: int, coverage: float, turnover_at: int, most_minutes: int) -> float | str:
+        """Return the margin buys of the session, CNY.
+
+        A reason where margin.intraday covers too little of the market, or is of another moment than the turnover: the
+        buys of the morning over the turnover of the day are the ratio of no moment.
 
         Parameters
         ----------
         coverage : required share of the covered securities in the last published balance.
+        turnover_at : moment of the turnover, µs since the epoch.
+        most_minutes : the most trading minutes between them.
         """
         partials = [p for p in self.partials.values() if p.day == day]
         covered, balance = sum(p.covered_balance for p in partials), sum(p.balance for p in self.partials.values())
         if len(self.partials) < self.partitions or not balance or covered < coverage * balance:
             share = covered / balance if balance else 0.0
             return f"margin.intraday covers {share:.0%} of the last published balance, {coverage:.0%} are needed"
+        bought_at = min((p.bought_at for p in partials if p.bought_at), default=turnover_at)
+        if abs(traded_minutes(turnover_at) - traded_minutes(bought_at)) > most_minutes:
+            return (
+                f"margin.intraday is of {_clock(bought_at)}, the turnover of {_clock(turnover_at)}: more than "
+                f"{most_minutes} trading minutes apart"
+            )
         return sum(p.fin_buy for p in partials)
+
+
+def _clock(moment_us: int) -> str:
+    return f"{moment(moment_us).astimezone(SHANGHAI):%H:%M}"

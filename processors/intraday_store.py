@@ -102,6 +102,7 @@ class IntradayStore:
             balance=coverage[1],
             prices=len(priced),
             turnover=float(prices["turnover"][priced].sum()),
+            bought_at=int(margin["ts"][bought].max(initial=0)),
         )
 
     def _loaded(self) -> None:

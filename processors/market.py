@@ -332,15 +332,18 @@ class Market(Processor):
         yesterday = self.calendar.shift(day, -1)
         if yesterday is None or not self.totals.is_closed(yesterday):
             return []
-        closed = self.indices.is_closed(day)
+        closed, indices = self.indices.is_closed(day), [TURNOVER_INDEX[e] for e in self.exchanges]
+        turnover_at = self.session.turnover_at([] if closed else indices, day)
         inputs = ProvisionalInputs(
             totals={
                 "fin_balance": Block([yesterday], self.sources).figure_or_reason(_BALANCE),
-                "fin_buy": self.session.fin_buy(day, self.parameters.intraday_coverage),
+                "fin_buy": self.session.fin_buy(
+                    day, self.parameters.intraday_coverage, turnover_at, self.parameters.intraday_minutes
+                ),
             },
             turnover=Block([day], self.sources).figure_or_reason(_TURNOVER)
             if closed
-            else self.session.turnover([TURNOVER_INDEX[e] for e in self.exchanges], day),
+            else self.session.turnover(indices, day),
             closes=self._closes(day) if closed else self.session.closes(day),
         )
         known_at = max(self.session.ts, self.indices.days[day].available_at if closed else 0)

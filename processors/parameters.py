@@ -108,6 +108,8 @@ class Parameters:
     extreme_share: float = 0.05
     # provisional values: share of the last published balance that margin.intraday must cover
     intraday_coverage: float = 0.9
+    # the most trading minutes between its newest row and the turnover: twice the interval of 15-minute bars (ours)
+    intraday_minutes: int = 30
     # balance = previous balance + buys − repayments: largest gap that counts as rounding (ours)
     identity_tolerance_cny: float = 100.0
     # a break that matters: gap of an exchange as a share of its balance; share of the checked balance whose securities

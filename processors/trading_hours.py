@@ -8,13 +8,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from processors.days import TradingCalendar, shanghai_day, shanghai_moment
+from processors.days import MINUTE_US, TradingCalendar, shanghai_day, shanghai_moment
 
 #: Opening and end of the two halves of a session, minutes of the day in Shanghai.
 HALVES = ((9 * 60 + 30, 11 * 60 + 30), (13 * 60, 15 * 60))
 
 #: End of the call auction, the moment of a day's first trades, minutes of the day in Shanghai.
 FIRST_TRADES = 9 * 60 + 25
+
+
+def traded_minutes(now: int) -> float:
+    """Return for how many minutes a whole session has traded at a moment of its day.
+
+    Examples
+    --------
+    >>> [traded_minutes(shanghai_moment(0, minute)) for minute in (9 * 60, 10 * 60, 12 * 60, 13 * 60 + 5, 16 * 60)]
+    [0.0, 30.0, 120.0, 125.0, 240.0]
+    """
+    minute = (now - shanghai_moment(shanghai_day(now))) / MINUTE_US
+    return sum(min(max(minute - opening, 0.0), float(end - opening)) for opening, end in HALVES)
 
 
 @dataclass(frozen=True, slots=True)

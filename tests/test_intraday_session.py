@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from processors.codes import to_id
-from processors.days import to_day
+from processors.days import shanghai_moment, to_day
 from processors.events import RowBatch
 from processors.intraday_session import IntradaySession
 from processors.outputs import Partial
@@ -14,12 +14,13 @@ from tests.building import DAYS, batch
 
 SSE, SZSE = to_id("000001.SH"), to_id("399001.SZ")
 TODAY, BEFORE = to_day(DAYS[1]), to_day(DAYS[0])
+AT = shanghai_moment(TODAY, 10 * 60 + 30)
 
 
 def sums(partition: int, *, day: int = TODAY, ts: int = 1, buy: float = 0.0, covered: float = 0.0,
-         balance: float = 0.0) -> Partial:  # fmt: skip
+         balance: float = 0.0, bought_at: int = 0) -> Partial:  # fmt: skip
     return Partial(partition=partition, day=day, ts=ts, fin_buy=buy, fin_repay=0.0, covered_balance=covered,
-                   balance=balance, prices=0, turnover=0.0)  # fmt: skip
+                   balance=balance, prices=0, turnover=0.0, bought_at=bought_at)  # fmt: skip
 
 
 def session(*partials: Partial, partitions: int = 2) -> IntradaySession:
@@ -43,20 +44,20 @@ def snapshot(ts: int, revision: int = 0, last: float = 1.0, turnover: float = 0.
 )
 def test_margin_buys_count_from_the_needed_share_of_the_balance_on(covered: float, enough: bool) -> None:
     intraday = session(sums(0, buy=3.0, covered=covered, balance=60.0), sums(1, buy=4.0, balance=40.0))
-    found = intraday.fin_buy(TODAY, 0.9)
+    found = intraday.fin_buy(TODAY, 0.9, AT, 30)
     assert found == (7.0 if enough else "margin.intraday covers 89% of the last published balance, 90% are needed")
 
 
 def test_every_partition_must_have_reported() -> None:
     one = sums(0, buy=3.0, covered=100.0, balance=100.0)
-    assert session(one).fin_buy(TODAY, 0.9) == (
+    assert session(one).fin_buy(TODAY, 0.9, AT, 30) == (
         "margin.intraday covers 100% of the last published balance, 90% are needed"
     )
-    assert session(one, partitions=1).fin_buy(TODAY, 0.9) == 3.0
+    assert session(one, partitions=1).fin_buy(TODAY, 0.9, AT, 30) == 3.0
 
 
 def test_nothing_is_covered_where_no_balance_is_known() -> None:
-    assert session(sums(0, buy=1.0), sums(1, buy=1.0)).fin_buy(TODAY, 0.0) == (
+    assert session(sums(0, buy=1.0), sums(1, buy=1.0)).fin_buy(TODAY, 0.0, AT, 30) == (
         "margin.intraday covers 0% of the last published balance, 0% are needed"
     )
 
@@ -64,8 +65,11 @@ def test_nothing_is_covered_where_no_balance_is_known() -> None:
 def test_a_partition_of_the_day_before_adds_its_balance_and_no_buys() -> None:
     intraday = session(sums(0, buy=3.0, covered=50.0, balance=50.0),
                    sums(1, day=BEFORE, buy=9.0, covered=50.0, balance=50.0))  # fmt: skip
-    assert intraday.fin_buy(TODAY, 0.5) == 3.0
-    assert intraday.fin_buy(TODAY, 0.51) == "margin.intraday covers 50% of the last published balance, 51% are needed"
+    assert intraday.fin_buy(TODAY, 0.5, AT, 30) == 3.0
+    assert (
+        intraday.fin_buy(TODAY, 0.51, AT, 30)
+        == "margin.intraday covers 50% of the last published balance, 51% are needed"
+    )
 
 
 @pytest.mark.parametrize(
@@ -130,3 +134,34 @@ def test_day_and_moment_are_the_newest_of_indices_and_partitions() -> None:
     assert (intraday.day, intraday.ts) == (TODAY, 40)
     intraday.apply_partial(sums(1, day=TODAY + 1, ts=50))
     assert (intraday.day, intraday.ts) == (TODAY + 1, 50)
+
+
+@pytest.mark.parametrize(
+    ("bought", "turnover", "apart"),
+    [
+        ("10:30", "10:30", False), ("10:30", "11:00", False), ("10:30", "11:01", True), ("11:01", "10:30", True),
+        ("11:20", "13:10", False), ("11:00", "13:01", True), ("14:40", "15:00", False), ("15:00", "15:29", False),
+        ("10:30", "15:00", True),
+    ],
+)  # fmt: skip
+def test_buys_and_turnover_are_of_one_moment(bought: str, turnover: str, apart: bool) -> None:
+    """The buys of the morning over the turnover of the day would be a ratio of no moment."""
+
+    def at(clock: str) -> int:
+        hours, minutes = map(int, clock.split(":"))
+        return shanghai_moment(TODAY, 60 * hours + minutes)
+
+    later = sums(1, buy=4.0, covered=50.0, balance=50.0, bought_at=at("15:00"))
+    first = sums(0, buy=3.0, covered=50.0, balance=50.0, bought_at=at(bought))
+    found = session(first, later).fin_buy(TODAY, 0.9, at(turnover), 30)
+    reason = f"margin.intraday is of {bought}, the turnover of {turnover}: more than 30 trading minutes apart"
+    assert found == (reason if apart else 7.0)
+
+
+def test_the_turnover_is_as_old_as_the_oldest_of_its_indices_and_of_the_close_without_any() -> None:
+    intraday = session()
+    assert intraday.turnover_at([SSE, SZSE], TODAY) == shanghai_moment(TODAY, 15 * 60)
+    intraday.apply_indices(snapshot(AT))
+    intraday.apply_indices(snapshot(AT - 5, code="399001.SZ"))
+    assert intraday.turnover_at([SSE, SZSE], TODAY) == AT - 5
+    assert intraday.turnover_at([], TODAY) == shanghai_moment(TODAY, 15 * 60)

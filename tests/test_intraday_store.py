@@ -65,6 +65,7 @@ def test_the_newest_row_of_a_security_counts_whatever_the_batches(rows, cuts, pr
         partition=3, day=to_day(DAYS[day]), ts=max(ts for ts, _ in today), covered_balance=0.5, balance=1.5,
         fin_buy=0.0 if prices else total, fin_repay=0.0 if prices else total / 2,
         prices=len(today) if prices else 0, turnover=total if prices else 0.0,
+        bought_at=0 if prices else max(ts for ts, _ in today),
     )  # fmt: skip
 
 
@@ -74,7 +75,7 @@ def test_prices_and_margin_rows_of_a_security_are_kept_side_by_side() -> None:
     store.apply(margin(1, CODES[0], 11, 4.0))
     store.apply(margin(0, CODES[1], 3, 8.0))  # of the day before: not of this session
     found = store.partial(0, (0.0, 0.0))
-    assert (found.day, found.ts) == (to_day(DAYS[1]), 12)
+    assert (found.day, found.ts, found.bought_at) == (to_day(DAYS[1]), 12, 11)
     assert (found.fin_buy, found.fin_repay, found.turnover, found.prices) == (4.0, 2.0, 150.0, 2)
     store.apply(margin(1, CODES[1], 13, 8.0))
     assert store.partial(0, (0.0, 0.0)).ts == 13
