@@ -4,7 +4,7 @@ The state of an alert is a function of the evaluations of its subject and of the
 correction of any day gives the same states as if it had come in time. An alert begins on the day of a fact, or on the
 first day of a condition. It ends with the first later "fire" or "end", and at the latest on the session that its rule's
 horizon names. A condition with a minimum of days is pending until they are reached, and a subject raises no alert
-within the cooldown after its last. `Alert.ended_at` alone depends on when an evaluation was public.
+within the cooldown after its last. `Alert.ended_at` of a superseded alert depends on when a correction was public, too.
 """
 
 from __future__ import annotations
@@ -186,7 +186,9 @@ class AlertLifecycle(Processor):
         identity = entry.alert if entry is not None else subject.alert
         if status is None:  # its condition now begins earlier, or is within a cooldown
             assert entry is not None
-            draft = msgspec.structs.replace(self.alerts[identity], evidence=[], acknowledged=None, silence=None)
+            draft = msgspec.structs.replace(
+                self.alerts[identity], evidence=[], acknowledged=None, silence=None, ended_at=None
+            )
             self._set_draft(name, day, draft)
             entry.alert = ""
             return self._supersede(identity, known_at)
@@ -199,10 +201,8 @@ class AlertLifecycle(Processor):
             entry.alert = alert.id
         ended_at = None
         if status.ends is not None:
-            if rule.updates:
-                known_at = self._public_by(status.ends)
             horizon = status.ended_by is EndedBy.HORIZON
-            ended_at = _opening(status.ends) if horizon else _ended_at(alert, expires_on, known_at)
+            ended_at = _opening(status.ends) if horizon else self._public_by(status.ends)
         changes = {
             "state": status.state,
             "fired_on": status.fired_on,
@@ -223,7 +223,7 @@ class AlertLifecycle(Processor):
         return alert
 
     def _public_by(self, day: date) -> datetime:
-        """Return when the evaluation of a composed rule is public: two runs may compose it from other parts first."""
+        """Return when all figures of a day are public: by the next opening, whichever of them a worker reads first."""
         after = self._calendar.after(to_day(day), 1)
         return _opening(day if after is None else to_date(after))
 
@@ -356,10 +356,7 @@ def _opening(session: date) -> datetime:
 
 
 def _ended_at(alert: Alert, expires_on: date | None, known_at: datetime) -> datetime:
-    """Return from when it was known that an alert is over: a correction of its end, or its horizon, may be earlier.
-
-    The horizon counts whether it has been noticed or not: how far other topics are read changes no alert.
-    """
+    """Return from when it was known that a superseded alert is over: its end, or its horizon, may be earlier."""
     moments = (alert.ended_at, known_at, None if expires_on is None else _opening(expires_on))
     return min(at for at in moments if at is not None)
 

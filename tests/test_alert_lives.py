@@ -196,18 +196,22 @@ def known(at: int, kind: Kind, revision: int = 0, late: int = 0) -> MarketSignal
     return structs.replace(probe(at, kind, revision), available_at=public)
 
 
+def opening(at: int) -> datetime:
+    return datetime.combine(DAYS[at], time(1, 30), tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     ("messages", "state", "ended_at"),
     [
         ([known(1, Kind.HOLD)], State.FIRING, None),
-        ([known(2, Kind.END)], State.RESOLVED, known(2, Kind.END).available_at),
-        ([known(2, Kind.END), known(2, Kind.END, 1, late=9)], State.RESOLVED, known(2, Kind.END).available_at),
-        ([known(2, Kind.END), known(1, Kind.END, 1, late=9)], State.RESOLVED, known(2, Kind.END).available_at),
+        ([known(2, Kind.END)], State.RESOLVED, opening(3)),
+        ([known(2, Kind.END), known(2, Kind.END, 1, late=9)], State.RESOLVED, opening(3)),
+        ([known(2, Kind.END), known(1, Kind.END, 1, late=9)], State.RESOLVED, opening(2)),
         ([known(2, Kind.END), known(2, Kind.HOLD, 1)], State.FIRING, None),
         ([known(0, Kind.HOLD, 1, late=2)], State.SUPERSEDED, known(0, Kind.HOLD, late=2).available_at),
-        ([known(2, Kind.END), known(0, Kind.HOLD, 1, late=9)], State.SUPERSEDED, known(2, Kind.END).available_at),
-        ([known(6, Kind.HOLD)], State.RESOLVED, datetime.combine(DAYS[5], time(1, 30), tzinfo=UTC)),
-        ([known(4, Kind.END, late=30)], State.RESOLVED, datetime.combine(DAYS[5], time(1, 30), tzinfo=UTC)),
+        ([known(2, Kind.END), known(0, Kind.HOLD, 1, late=9)], State.SUPERSEDED, opening(3)),
+        ([known(6, Kind.HOLD)], State.RESOLVED, opening(5)),
+        ([known(4, Kind.END, late=30)], State.RESOLVED, opening(5)),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("ahead", [False, True])

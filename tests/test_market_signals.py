@@ -106,7 +106,7 @@ def test_a_drawdown_is_measured_from_the_peak_since_the_last_bear_market_and_ran
 ) -> None:
     """By hand: 70 and 65 ended bear markets of 30% and 23.5%; later days are measured from 85, not from 100."""
     closes = [100, 70, 85, 65, 78, 70, np.nan, 62]
-    parameters = Parameters(bottom_indices=("000001.SH",), percentile_days=3)
+    parameters = Parameters(bottom_indices=("000001.SH",), percentile_days=3, percentile_least=3)
     market = Market(1, parameters, EXCHANGES, xshg(), block_days=block_days)
     days = [batch("indices.daily", day, {"000001.SH": {"close": n}}) for day, n in zip(DAYS, closes, strict=False)]
     days += [batch("margin.market", day, {e: {"fin_balance": 1.0} for e in EXCHANGES}) for day in DAYS[: len(closes)]]

@@ -132,7 +132,7 @@ def test_parameters_and_the_calendar_are_part_of_the_version_of_code(folder: Pat
     calendar = tmp_path / "calendar.toml"
     calendar.write_text('holidays = ["2030-01-02"]')
     changes = [
-        {"parameters": replace(Parameters(), breadth_days=10)},
+        {"parameters": replace(Parameters(), breadth_days=190)},
         {"exchanges": ("SSE",)},
         {"calendar_file": calendar},
     ]

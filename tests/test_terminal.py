@@ -81,7 +81,8 @@ def test_a_subject_in_brackets_is_no_markup(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize("spelling", ["600519", "sh600519", "600519.sh", "600519.SH"])
 def test_a_security_is_found_by_any_spelling_of_its_code(spelling: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(system_status, "latest_security", lambda _settings, code: asked.append(code) or {"code": code})
+    monkeypatch.setattr(system_status, "latest_security", lambda *found: asked.append(found[-1]) or {"code": found[-1]})
+    monkeypatch.setattr(system_status, "name_of", lambda *_: "")
     assert CliRunner().invoke(app, ["latest", "security", spelling, "--json"]).exit_code == 0
     assert asked == ["600519.SH"]
 
@@ -106,7 +107,7 @@ def test_a_sheet_is_of_a_day_that_was_known(day: date, reason: str, monkeypatch:
         monkeypatch.setattr(readers, name, lambda _settings, published=published: published)
     monkeypatch.setattr(morning_sheet, "load_security_names", lambda _settings: {})
     replayed = datetime(2024, 6, 3, 17, tzinfo=UTC)  # the next day in Shanghai
-    monkeypatch.setattr(system_status, "replayed_to", lambda _settings: replayed)
+    monkeypatch.setattr(system_status, "replayed_to", lambda *_: replayed)
     with pytest.raises(NothingYetError, match=reason):
         morning_sheet.model_of(Settings(), day)
     assert morning_sheet.model_of(Settings(), date(2024, 6, 4)).latest

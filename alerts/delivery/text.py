@@ -151,7 +151,7 @@ def _worst(record: Evidence) -> list[float]:
 
 
 def _is_late(alert: Alert) -> bool:
-    return alert.raised_at - alert.available_at > _LATE
+    return not alert.sections and alert.raised_at - alert.available_at > _LATE
 
 
 def _day(when: datetime) -> date:

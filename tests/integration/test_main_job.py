@@ -52,7 +52,6 @@ def assert_complete(market: pd.DataFrame, securities: pd.DataFrame, industries: 
         "collateral_ratio",
         "risk_premium",
         "risk_premium_by_index",
-        "etf_flow",
         "etf_flow_total",
         "etf_flow_5d",
         "chart_score",

@@ -64,7 +64,6 @@ def _is_stock(code: str) -> bool:
 def _breadth(level: pd.DataFrame) -> Figures:
     past = level.rolling(WINDOW, min_periods=1)
     mean = past.mean().where(past.count() >= LEAST)
-    mean.iloc[:WINDOW] = np.nan  # a window needs the day before it
     known = level.notna() & mean.notna()
     above = (level > mean * (1 + 1e-12)).where(known)
     count = known.sum(axis=1)
