@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +31,8 @@ _STOCKS = (
 def row_keys(table: Table, raw: pd.DataFrame, where: str) -> tuple[Ids, dict[int, str]]:
     """Return the key of each row (n,), `NO_KEY` where it can't be read, and the reasons by place.
 
+    A code that is not in the mapping's list has no key and no reason: its row is not wanted.
+
     Raises
     ------
     InputError : if a column is missing, or the mapping itself names an unknown exchange.
@@ -47,9 +48,8 @@ def row_keys(table: Table, raw: pd.DataFrame, where: str) -> tuple[Ids, dict[int
         return read_distinct(cells, lambda cell: _exchange(str(cell), ""), NO_KEY)
     cells = column_of(raw, code.column, where)
     if code.codes is not None:
-        ids = {own: _id(own, where) for own in code.codes.values()}
-        own = cells.map(partial(mapped_code, code.codes)).map(ids)
-        return np.asarray(own, dtype=np.int32), {}
+        ids, codes = {own: _id(own, where) for own in code.codes.values()}, code.codes
+        return read_distinct(cells, lambda cell: ids.get(_mapped_code(codes, cell) or "", NO_KEY), NO_KEY)
     if code.exchange_column is not None:
         pairs = pd.Series(list(zip(cells, column_of(raw, code.exchange_column, where), strict=True)), dtype=object)
         keys, wrong = read_distinct(pairs, lambda pair: _id(to_own(pair[0], code.style, str(pair[1]), ""), ""), NO_KEY)
@@ -71,7 +71,7 @@ def row_keys(table: Table, raw: pd.DataFrame, where: str) -> tuple[Ids, dict[int
     return keys, wrong
 
 
-def mapped_code(codes: Mapping[str, str], cell: object) -> str | None:
+def _mapped_code(codes: Mapping[str, str], cell: object) -> str | None:
     """Return our code for a file's code by the mapping's list, None where it is not in it.
 
     A code that has lost its leading zeros in a spreadsheet, has its exchange, or is an exchange in other words counts.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,7 @@ from feeds.both_balances import broken_sums
 from feeds.dates import NO_DAY, is_open_end, parse_days
 from feeds.errors import InputError
 from feeds.formulas import evaluate
-from feeds.mapped_keys import column_of, mapped_code, row_keys
+from feeds.mapped_keys import NO_KEY, column_of, row_keys
 from feeds.mapped_moments import moments_of
 from feeds.mapped_words import matching, words_of
 from feeds.mapping import Figure, SpellColumns, Table, unit_of
@@ -113,15 +112,14 @@ class _Reading:
     def read_keys(self) -> None:
         """Read the keys; leave out the rows that have none."""
         table = self.table
+        self.keys, reasons = row_keys(table, self.raw, self.where)
         if table.code is not None and table.code.codes is not None:
-            codes = column_of(self.raw, table.code.column, self.where)
-            wanted = codes.map(partial(mapped_code, table.code.codes)).notna().to_numpy()
+            wanted, first = self.keys != NO_KEY, self.raw[table.code.column].head(1)
             self.has_rows = bool((~wanted).any())
             if self.has_rows and not wanted.any():
-                text = f"none of the codes in column {table.code.column!r} is in the mapping, such as {codes.iloc[0]!r}"
+                text = f"none of the codes in column {first.name!r} is in the mapping, such as {first.iloc[0]!r}"
                 self._report(Severity.WARNING, "codes", f"{self.where}: {text}: no row is read")
             self._keep(wanted)
-        self.keys, reasons = row_keys(table, self.raw, self.where)
         if table.code is None and table.exchange_column is None:  # no cell shows what is no row of figures
             used = [one.column for one in table.columns.values() if one.column in self.raw]
             cells = self.raw.to_dict("records")
@@ -331,14 +329,15 @@ class _Reading:
             places, wrong, warning = words_of(column, figure, values, where)
             if warning:
                 self._report(Severity.WARNING, "industry", warning)
-            return places, wrong
+            return places, unread | wrong
         if figure.matches is not None:
-            return matching(figure.matches, values), {}
+            return matching(figure.matches, values), unread
         unit = unit_of(column.name, figure, where)
         numbers, unreadable = parse_numbers(values, unit, flag=column.flag)
         self._report_rounding(values, numbers, column.name, unit)
         if figure.where is not None:
-            wanted, unread = evaluate(figure.where, self.raw, where)
+            wanted, unknown = evaluate(figure.where, self.raw, where)
+            unread |= unknown
             numbers = np.where(wanted.astype(bool), numbers, np.nan)
         if unit is not None:
             numbers = unit.apply(numbers)

@@ -91,6 +91,15 @@ def test_turnovers_beside_adjusted_prices_are_not_judged(tmp_path: Path) -> None
     assert [one for one in losses(read(tmp_path, PRICES, table)) if one.check == "row"] == []
 
 
+def test_what_is_unread_of_a_formula_is_told_beside_a_condition_too(tmp_path: Path) -> None:
+    rules = PRICES.replace(
+        'turnover = { formula = "worth * 1",', 'turnover = { formula = "worth * 1", where = "lent > 1",'
+    )
+    (loss,) = losses(read(tmp_path, rules, prices(worth=(7, "#REF!"))))
+    assert loss.severity is Severity.REFUSED
+    assert "row 9" in loss.text and "worth" in loss.text
+
+
 @pytest.mark.parametrize("ids", [["399300", "000905"], ["x", "y"]])
 def test_a_file_none_of_whose_codes_the_mapping_has_is_named(tmp_path: Path, ids: list[str]) -> None:
     table = pd.DataFrame({"day": "2020-07-22", "id": ids, "close": "3300"})
