@@ -71,13 +71,12 @@ def contradicting_trades(figures: Mapping[str, Floats]) -> dict[int, str]:
     if not {"close", "volume", "turnover"} <= figures.keys():
         return {}
     volume, turnover, close = figures["volume"], figures["turnover"], figures["close"]
-    traded = (volume > 0) & (turnover > 0) & (close > 0)
+    ratios = _turnover_ratios(close, volume, turnover)
+    traded = ~np.isnan(ratios)
     if traded.sum() < _MANY:
         return {}
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = turnover / volume / close
     usual = float(np.median(ratios[traded]))
-    off = np.where(traded, np.maximum(ratios / usual, usual / ratios), 1.0)
+    off = np.fmax(ratios / usual, usual / ratios)
     if (off[traded] < _NEAR).mean() < _ALIKE:
         return {}
     return {
@@ -85,6 +84,12 @@ def contradicting_trades(figures: Mapping[str, Floats]) -> dict[int, str]:
         f"{close[place]:,.15g}, and {usual:,.3g} times in most rows: correct the cell that is wrong"
         for place in np.flatnonzero(off > _FAR).tolist()
     }
+
+
+def _turnover_ratios(close: Floats, volume: Floats, turnover: Floats) -> Floats:
+    """Return turnover over volume × close (n,), NaN where nothing was traded."""
+    traded = (volume > 0) & (turnover > 0) & (close > 0)
+    return np.asarray(np.divide(turnover, volume * close, out=np.full(len(close), np.nan), where=traded))
 
 
 def _agree(bar: Mapping[str, float]) -> bool:
@@ -156,11 +161,10 @@ def _contradicting_volumes(frame: pd.DataFrame, where: str) -> Iterator[Finding]
     """
     if not {"close", "volume", "turnover"} <= set(frame.columns):
         return
-    close, volume, turnover = (frame[name].to_numpy(np.float64) for name in ("close", "volume", "turnover"))
-    traded = (volume > 0) & (turnover > 0) & (close > 0)
-    if traded.sum() < _MANY:
+    ratios = _turnover_ratios(*(frame[name].to_numpy(np.float64) for name in ("close", "volume", "turnover")))
+    ratios = ratios[~np.isnan(ratios)]
+    if len(ratios) < _MANY:
         return
-    ratios = turnover[traded] / volume[traded] / close[traded]
     middle = float(np.median(ratios))
     for factor in (*_FACTORS, *(1 / one for one in _FACTORS)):
         if max(middle / factor, factor / middle) < _NEAR:

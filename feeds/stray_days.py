@@ -20,10 +20,10 @@ _SHARE, _LIST = 0.05, 100
 def stray_days(dataset: Dataset, earlier: DaysBefore) -> Iterator[Finding]:
     """Find days with a handful of rows; those before a published day may be corrected rows."""
     for topic in WHOLE_MARKET:
-        batch = dataset.whole(topic) if issubclass(INPUT_ROWS[topic], DailyRow) else None
-        if batch is None:
+        years = [year[topic].days for year in dataset.years if topic in year]
+        if not years or not issubclass(INPUT_ROWS[topic], DailyRow):
             continue
-        days, counts = np.unique(batch.days, return_counts=True)
+        days, counts = np.unique(np.concatenate(years), return_counts=True)
         beside = np.maximum(np.append(counts[1:], 0), np.append(0, counts[:-1]))
         for place in np.flatnonzero((beside >= _LIST) & (counts < _SHARE * beside)).tolist():
             day = int(days[place])
