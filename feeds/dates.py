@@ -18,7 +18,7 @@ import pandas as pd
 
 from feeds.distinct_cells import read_distinct
 from feeds.errors import InputError
-from processors.days import DAY_US, SHANGHAI, Days, to_day
+from processors.days import DAY_US, SHANGHAI, Days, shanghai_date, to_day
 
 #: In place of a day: the cell contains none.
 NO_DAY = np.iinfo(np.int32).min
@@ -88,7 +88,7 @@ def parse_day(cell: object, *, timed: bool = False) -> int | None:
         if clock[4] is None:
             return to_day(date(year, month, number))
         stamp = f"{year:04d}-{month:02d}-{number:02d}T{clock[1] or '00:00'}{clock[4].replace('UTC', 'Z')}"
-        return to_day(datetime.fromisoformat(stamp).astimezone(SHANGHAI).date())
+        return to_day(shanghai_date(datetime.fromisoformat(stamp)))
     except ValueError as error:
         raise InputError(f"date {text!r} does not exist ({error}): correct the cell") from error
 

@@ -73,6 +73,11 @@ def shanghai_day(stamp: int) -> int:
     return (stamp + SHANGHAI_OFFSET_US) // DAY_US
 
 
+def shanghai_date(when: datetime) -> date:
+    """Return the date in Shanghai of a moment with a time zone."""
+    return when.astimezone(SHANGHAI).date()
+
+
 def shanghai_days(stamps: npt.NDArray[np.int64]) -> Days:
     """Return `shanghai_day` of many moments."""
     return ((stamps + SHANGHAI_OFFSET_US) // DAY_US).astype(np.int32)

@@ -10,7 +10,7 @@ from alerts.commands import FeedRun
 from alerts.desk import AlertDesk, Change
 from alerts.model import Input, State
 from alerts.rules.base import DeadLetters, Message
-from processors.days import TradingCalendar, microseconds, shanghai_day, to_date
+from processors.days import TradingCalendar, shanghai_date
 from processors.errors import RowError
 from processors.events import Barrier
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
@@ -109,7 +109,7 @@ class AlertsState(StageState):
             topic=refused_in(topic),
             hour=when,
             count=count,
-            trade_date=to_date(shanghai_day(microseconds(when))),
+            trade_date=shanghai_date(when),
             threshold=self.stage.settings.dead_letters_per_hour,
             reason=letter.reason,
             quarantined=str(letter.place) if letter.traceback or letter.resolution else "",

@@ -12,7 +12,7 @@ from console.directory import Directory
 from console.labels import Language
 from console.model import ConsoleModel
 from console.theme import View
-from processors.days import microseconds, shanghai_day, to_date
+from processors.days import shanghai_date
 from processors.errors import MarginwatchError
 from streams import readers, system_status
 from streams.clients import http_session, redis_client
@@ -43,7 +43,7 @@ def model_of(settings: Settings, day: date | None) -> ConsoleModel:
         model.offer_clock(system_status.replayed_to(settings, client))
     if day is None:
         return model
-    if day > (today := to_date(shanghai_day(microseconds(model.clock.now())))):
+    if day > (today := shanghai_date(model.clock.now())):
         raise NothingYetError(f"{day} is later than today, {today} in Shanghai: choose an earlier --date")
     known = model.known_at(day)
     if not known.latest:

@@ -17,7 +17,7 @@ from alerts.commands import FeedRun
 from feeds.feed_report import FeedReport
 from feeds.validate import Severity
 from processors.completeness import by_exchange
-from processors.days import microseconds, shanghai_day, to_date
+from processors.days import shanghai_date, to_date
 from processors.events import INPUT_ROWS, Barrier, DailyRow, EndOfDay, RowBatch
 from streams import code_changes
 from streams.clients import abandon, kafka_producer
@@ -148,7 +148,7 @@ class Publisher:
         days = [one.trade_date for one in report.days]
         run = FeedRun(
             source=report.source,
-            trade_date=max(days) if days else to_date(shanghai_day(microseconds(at))),
+            trade_date=max(days) if days else shanghai_date(at),
             at=at,
             rows=rows,
             refused=report.refused,

@@ -18,7 +18,7 @@ import msgspec
 
 from alerts.delivery.channel import Channel
 from alerts.model import Alert, Severity, State
-from processors.days import microseconds, shanghai_day, to_date
+from processors.days import shanghai_date
 
 #: How long a change of state waits that is not the first of its kind.
 SETTLES = timedelta(minutes=1)
@@ -138,8 +138,8 @@ def _is_late(alert: Alert, channel: Channel, now: datetime) -> bool:
 
 def _in_force(alert: Alert, now: datetime) -> bool:
     """Whether a firing alert is critical and its horizon not over; without a day it ends behind the calendar."""
-    today = to_date(shanghai_day(microseconds(now)))
-    return alert.severity is Severity.CRITICAL and (alert.expires_on is None or alert.expires_on >= today)
+    lasts = alert.expires_on is None or alert.expires_on >= shanghai_date(now)
+    return alert.severity is Severity.CRITICAL and lasts
 
 
 def _late_wait(alert: Alert, channel: Channel, written: datetime) -> timedelta:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from typing import Literal
 
 from alerts.model import Alert, Basis, Claim, EndedBy, Evidence, Finding, Severity, State
-from processors.days import SHANGHAI
+from processors.days import shanghai_date
 
 _MARKS = {Severity.CRITICAL: "🔴", Severity.WARNING: "🟠", Severity.INFO: "🔵"}
 _STATES = {State.RESOLVED: ("RESOLVED", "已结束"), State.SUPERSEDED: ("CORRECTED", "已更正")}
@@ -154,10 +154,6 @@ def _is_late(alert: Alert) -> bool:
     return not alert.sections and alert.raised_at - alert.available_at > _LATE
 
 
-def _day(when: datetime) -> date:
-    return when.astimezone(SHANGHAI).date()
-
-
 def _english(alert: Alert) -> list[str]:
     if alert.state is State.RESOLVED:
         return [f"Over since {alert.resolved_on}: {end_reason(alert)}. It said:", alert.text.en]
@@ -166,7 +162,7 @@ def _english(alert: Alert) -> list[str]:
     lines = [alert.text.en, *sections(alert)]
     if _is_late(alert):
         lines.append(
-            f"Late: its figures were due on {_day(alert.available_at)} and evaluated on {_day(alert.raised_at)}."
+            f"Late: its figures were due on {shanghai_date(alert.available_at)} and evaluated on {shanghai_date(alert.raised_at)}."
         )
     lines += [evidence(record) for record in alert.evidence]
     return [*lines, alert.invalidation.en, *([f"Source: {alert.source}"] if alert.source else [])]
@@ -179,6 +175,8 @@ def _chinese(alert: Alert) -> list[str]:
         return ["已撤回：更正后的数据取代或消除了该信号。原文：", alert.text.zh]
     lines = [alert.text.zh, *sections(alert, chinese=True)]
     if _is_late(alert):
-        lines.append(f"迟到：数据应于{_day(alert.available_at)}公布，{_day(alert.raised_at)}才完成计算。")
+        lines.append(
+            f"迟到：数据应于{shanghai_date(alert.available_at)}公布，{shanghai_date(alert.raised_at)}才完成计算。"
+        )
     lines += [evidence(record, chinese=True) for record in alert.evidence]
     return [*lines, alert.invalidation.zh, *([f"来源：{alert.source}"] if alert.source else [])]
