@@ -19,7 +19,7 @@ import typer
 from bench.figures import Figure, table_of
 from bench.pipeline import cpu_of, latencies, running_worker, simulated_market, wait_for
 from bench.services import services
-from feeds.publish import publish_days
+from feeds.daily.publish import publish_days
 from streams import readers
 from streams.cli.terminal import out
 from streams.publisher import Publisher

@@ -28,7 +28,7 @@ from kafka import TopicPartition
 from bench.figures import Figure, table_of
 from bench.pipeline import cpu_of, running_worker, simulated_market, wait_for
 from bench.services import services
-from feeds.publish import publish_days
+from feeds.daily.publish import publish_days
 from processors.codes import to_codes
 from processors.days import to_date
 from processors.events import KEYS, RowBatch

@@ -17,7 +17,7 @@ import typer
 from bench.figures import Figure, table_of
 from bench.services import services
 from bench.workers import rows_and_seconds
-from feeds.dataset import Dataset
+from feeds.files.dataset import Dataset
 from feeds.folder import read
 from processors.history import History, blocks
 from streams.calendars import xshg

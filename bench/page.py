@@ -28,7 +28,7 @@ from bench.figures import Figure, table_of
 from bench.services import services
 from docs import screenshots
 from feeds import simulate
-from feeds.replay import moments_of, publish_moments
+from feeds.daily.replay import moments_of, publish_moments
 from streams.calendars import xshg
 from streams.cli.terminal import out
 from streams.local_service import free_port

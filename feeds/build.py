@@ -6,13 +6,19 @@ from functools import partial
 
 import numpy as np
 
-from feeds import drop_folder, mapping, margin_positions, sources, vendor, workbooks
-from feeds.akshare_client import require_akshare
-from feeds.daily_outlet import DailyOutlet
+from feeds import drop_folder
+from feeds.cells import workbooks
+from feeds.daily.daily_outlet import DailyOutlet
+from feeds.daily.ledger import PublishLedger
 from feeds.drop_folder import FolderTask
 from feeds.fetch_task import FetchTask
-from feeds.intraday_outlet import IntradayOutlet
-from feeds.ledger import PublishLedger
+from feeds.files import vendor
+from feeds.intraday import margin_positions
+from feeds.intraday.intraday_outlet import IntradayOutlet
+from feeds.intraday.positions_stream import StreamTask
+from feeds.intraday.positions_webhook import ACKNOWLEDGE_S, WebhookTask, signing_key
+from feeds.intraday.snapshots import SnapshotTask, known_indices
+from feeds.mappings import mapping
 from feeds.plan import (
     AkshareSnapshots,
     DropFolder,
@@ -28,11 +34,10 @@ from feeds.plan import (
     UrlSnapshots,
 )
 from feeds.ports import FeedServices
-from feeds.positions_stream import StreamTask
-from feeds.positions_webhook import ACKNOWLEDGE_S, WebhookTask, signing_key
-from feeds.snapshot_sources import AkshareSource, FileSource, Source, UrlSource
-from feeds.snapshots import SnapshotTask, known_indices
 from feeds.tasks import FeedTask
+from feeds.web import sources
+from feeds.web.akshare_client import require_akshare
+from feeds.web.snapshot_sources import AkshareSource, FileSource, Source, UrlSource
 from processors.codes import to_id
 from processors.events import IntradayRow
 

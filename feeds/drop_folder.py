@@ -10,13 +10,14 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from feeds import exchange, mapping, vendor
-from feeds.dataset import SourceTables
+from feeds.cells.workbooks import files_of
 from feeds.errors import ConfigurationError, InputError
+from feeds.files import exchange, vendor
+from feeds.files.dataset import SourceTables
+from feeds.mappings import mapping
 from feeds.plan import DropFolder, PositionsFolder
 from feeds.ports import FeedState
 from feeds.tasks import FeedTask
-from feeds.workbooks import files_of
 
 log = structlog.get_logger()
 _DONE, _FAILED = "done", "failed"

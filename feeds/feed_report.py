@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import msgspec
 
-from feeds.validate import Finding, Severity
+from feeds.checks.validate import Finding, Severity
 from processors.days import to_date
 
 

@@ -8,8 +8,8 @@ from datetime import date
 
 import structlog
 
-from feeds.dataset import SourceTables
 from feeds.errors import ConfigurationError, GoneError, InputError, NotPublishedError
+from feeds.files.dataset import SourceTables
 from feeds.plan import Fetch
 from feeds.ports import FeedState
 from feeds.tasks import FeedTask

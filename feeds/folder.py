@@ -11,12 +11,13 @@ from datetime import date
 from functools import cache
 from pathlib import Path
 
-from feeds import mapping, vendor
-from feeds.check_report import format_findings
-from feeds.dataset import Dataset, SourceTable, SourceTables, gather
+from feeds.checks.validate import Severity
+from feeds.daily.check_report import format_findings
 from feeds.errors import InputError
-from feeds.mapping import Mapping
-from feeds.validate import Severity
+from feeds.files import vendor
+from feeds.files.dataset import Dataset, SourceTable, SourceTables, gather
+from feeds.mappings import mapping
+from feeds.mappings.mapping import Mapping
 from processors.days import TradingCalendar
 
 MAPPING_FILE = Path(__file__).with_name("market_folder.toml")

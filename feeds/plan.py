@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from feeds import sources
 from feeds.errors import ConfigurationError
+from feeds.web import sources
 
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Interval = Annotated[float, msgspec.Meta(ge=1)]
@@ -47,7 +47,7 @@ class Fetch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     Parameters
     ----------
-    via, tables : the source and its tables, see `feeds.sources`; of several sources the margin figures are compared.
+    via, tables : the source and its tables, see `feeds.web.sources`; margin figures of several are compared.
     since : the first trade date wanted; by default the newest one that is due when the feed first starts.
     at : when the figures of a day are first asked for: margin figures on the next session (08:45), prices and indices
         on the day itself (17:00).

@@ -5,7 +5,8 @@ everything that is known of a security. Headers may be English or Chinese (`HEAD
 with its code or name (000852.SH, 中证1000), or words in the column ``indices``. A name is text that no indicator
 needs: only JSON events contain it, and the command stores the newest name of each security.
 
-A file of spells (memberships, industries, ST) is known by its headers, see `feeds.spells` and `feeds.master_data`.
+A file of spells (memberships, industries, ST) is known by its headers, see `feeds.files.spells` and
+`feeds.files.master_data`.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from feeds import vendor
-from feeds.code_styles import BY_NUMBER, to_own
-from feeds.dataset import SourceTable, SourceTables
-from feeds.dates import parse_day
+from feeds.cells.code_styles import BY_NUMBER, to_own
+from feeds.cells.dates import parse_day
 from feeds.errors import InputError
+from feeds.files import vendor
+from feeds.files.dataset import SourceTable, SourceTables
+from feeds.files.index_codes import index_code, member_column, member_columns
+from feeds.files.vendor import load
 from feeds.folder import folder_mapping
-from feeds.index_codes import index_code, member_column, member_columns
-from feeds.mapping import Mapping, Table, every_column
-from feeds.vendor import load
+from feeds.mappings.mapping import Mapping, Table, every_column
 from processors.codes import to_id
 from processors.days import TradingCalendar, to_date, to_day
 from processors.events import Floats

@@ -13,11 +13,11 @@ from kafka.consumer.fetcher import ConsumerRecord
 from redis import Redis
 from redis.exceptions import RedisError
 
+from feeds.daily.ledger import PublishLedger
+from feeds.daily.published_figures import unreachable
 from feeds.errors import InputError, LedgerError
-from feeds.ledger import PublishLedger
-from feeds.master_data import newest_rows
+from feeds.files.master_data import newest_rows
 from feeds.ports import FeedServices, MarketContext, OpenPublisher, Place, PublicSites, TushareAccount
-from feeds.published_figures import unreachable
 from processors.events import INPUT_ROWS, DailyRow, RowBatch
 from streams import code_changes, readers
 from streams.calendars import trading_hours, xshg

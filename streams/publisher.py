@@ -14,8 +14,8 @@ import numpy as np
 from kafka.errors import KafkaError
 
 from alerts.commands import FeedRun
+from feeds.checks.validate import Severity
 from feeds.feed_report import FeedReport
-from feeds.validate import Severity
 from processors.completeness import by_exchange
 from processors.days import shanghai_date, to_date
 from processors.events import INPUT_ROWS, Barrier, DailyRow, EndOfDay, RowBatch

@@ -16,11 +16,11 @@ import structlog
 from console.labels import Language
 from console.study_results import Computation, StudyEntry, StudyResults, Version
 from processors.errors import MarginwatchError
-from streams.cli.options import StudyName
 from streams.local_service import tail
 from streams.processes import environment
 from streams.settings import Settings
 from streams.studies import STYLE
+from streams.studies.names import StudyName
 from streams.studies.store import ResultStore
 from streams.studies.version import Versions
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from feeds.daily_outlet import DailyOutlet
-from feeds.ledger import PublishLedger
+from feeds.daily.daily_outlet import DailyOutlet
+from feeds.daily.ledger import PublishLedger
 from feeds.ports import Place, RowPublisher
 from streams import clients, feed_services, publisher
 from streams.calendars import xshg

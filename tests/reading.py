@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from feeds.check_report import check_with_lists
-from feeds.daily_checks import compared_day
-from feeds.dataset import DayRows, SourceTables
+from feeds.checks.validate import Finding, Severity
+from feeds.daily.check_report import check_with_lists
+from feeds.daily.daily_checks import compared_day
+from feeds.daily.published_figures import DaysBefore
 from feeds.errors import InputError
-from feeds.published_figures import DaysBefore
-from feeds.validate import Finding, Severity
+from feeds.files.dataset import DayRows, SourceTables
 from processors.days import TradingCalendar
 
 

@@ -16,11 +16,12 @@ from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 import streams
-from feeds import sources
+from feeds.web import sources
 from processors.studies import STUDIES
 from streams.cli.main import COMMANDS, app
-from streams.cli.options import StudyName, TableName, Via
+from streams.cli.options import TableName, Via
 from streams.stages import STAGES
+from streams.studies.names import StudyName
 
 ID = "0123456789abcdef"
 DAY = "2024-06-11"

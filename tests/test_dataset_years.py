@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feeds.dataset import Dataset, SourceTable, gather
+from feeds.files.dataset import Dataset, SourceTable, gather
 from processors.codes import to_id
 from processors.days import to_date, to_day
 from streams import allocator

@@ -18,7 +18,8 @@ import yaml
 
 from alerts.rules import custom, rules
 from docs import drawing, signal_pages, tables
-from feeds import mapping, plan
+from feeds import plan
+from feeds.mappings import mapping
 from processors.parameters import DEFAULTS
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS, signals_of
 from processors.signal import Level, Signal

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feeds import akshare_daily, sources
-from feeds.dataset import SourceTables, gather
+from feeds.checks.validate import Severity
 from feeds.errors import GoneError, InputError, NotPublishedError
+from feeds.files.dataset import SourceTables, gather
 from feeds.ports import TushareAccount
-from feeds.validate import Severity
+from feeds.web import akshare_daily, sources
 from processors.codes import to_codes
 from processors.days import to_day
 from processors.events import RowBatch

@@ -7,11 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from feeds import mapping, vendor
-from feeds.code_styles import plain_number
-from feeds.dataset import SourceTables
-from feeds.row_kinds import RowKind, row_kind
-from feeds.validate import Finding, Severity
+from feeds.cells.code_styles import plain_number
+from feeds.cells.row_kinds import RowKind, row_kind
+from feeds.checks.validate import Finding, Severity
+from feeds.files import vendor
+from feeds.files.dataset import SourceTables
+from feeds.mappings import mapping
 from processors.codes import to_codes
 
 PRICES = """

@@ -22,22 +22,25 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from alerts.commands import FeedRun, decode
-from feeds import drop_folder, sources, vendor, workbooks
+from feeds import drop_folder
 from feeds.build import build_tasks
-from feeds.compared_day import ComparedDay
-from feeds.cut_lists import cut_lists, is_page
-from feeds.daily_checks import DailyChecks
-from feeds.dataset import SourceTables
-from feeds.days_to_come import days_to_come
+from feeds.cells import workbooks
+from feeds.checks.compared_day import ComparedDay
+from feeds.checks.cut_lists import cut_lists, is_page
+from feeds.checks.days_to_come import days_to_come
+from feeds.checks.validate import Severity
+from feeds.daily.daily_checks import DailyChecks
+from feeds.daily.ledger import PublishLedger
+from feeds.daily.published_figures import SLOTS, DaysBefore, PublishedFigures
+from feeds.daily.security_names import SecurityNames
 from feeds.drop_folder import FolderTask
 from feeds.errors import GoneError, InputError, LedgerError
-from feeds.ledger import PublishLedger
+from feeds.files import vendor
+from feeds.files.dataset import SourceTables
 from feeds.plan import DropFolder, Feed, Fetch, Plan
 from feeds.ports import Place
-from feeds.published_figures import SLOTS, DaysBefore, PublishedFigures
-from feeds.security_names import SecurityNames
 from feeds.tasks import FeedTask
-from feeds.validate import Severity
+from feeds.web import sources
 from processors.codes import to_id
 from processors.daily_store import DailyStore
 from processors.days import to_date, to_day

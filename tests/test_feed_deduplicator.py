@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feeds.deduplicator import STRICT, AcceptancePolicy, ClassifiedRows, IntradayDeduplicator
 from feeds.errors import LedgerError
+from feeds.intraday.deduplicator import STRICT, AcceptancePolicy, ClassifiedRows, IntradayDeduplicator
 from feeds.ports import Place
 from processors.codes import to_codes, to_id
 from processors.days import DAY_US, to_day

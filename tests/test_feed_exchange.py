@@ -16,10 +16,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feeds import akshare_client, akshare_margin, exchange, folder, workbooks
-from feeds.dataset import gather
+from feeds import folder
+from feeds.cells import workbooks
+from feeds.checks.validate import Severity
 from feeds.errors import InputError, NotPublishedError, StoppedError
-from feeds.validate import Severity
+from feeds.files import exchange
+from feeds.files.dataset import gather
+from feeds.web import akshare_client, akshare_margin
 from processors.codes import to_codes
 from processors.days import to_day
 from processors.events import RowBatch

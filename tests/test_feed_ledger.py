@@ -12,12 +12,12 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from feeds.daily.ledger import PublishLedger, digests_of
+from feeds.daily.ledger_entry import LedgerEntry
+from feeds.daily.ledger_rebuild import rebuild_ledger
+from feeds.daily.publish import publish_days
 from feeds.errors import LedgerError
-from feeds.ledger import PublishLedger, digests_of
-from feeds.ledger_entry import LedgerEntry
-from feeds.ledger_rebuild import rebuild_ledger
 from feeds.ports import Place
-from feeds.publish import publish_days
 from processors.codes import Ids, to_id
 from processors.days import to_day
 from processors.events import RowBatch

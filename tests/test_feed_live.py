@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from feeds import intraday_outlet
-from feeds.deduplicator import AcceptancePolicy
 from feeds.errors import RowsRefusedError, StoppedError
-from feeds.intraday_outlet import IntradayOutlet
+from feeds.intraday import intraday_outlet
+from feeds.intraday.deduplicator import AcceptancePolicy
+from feeds.intraday.intraday_outlet import IntradayOutlet
 from processors.days import to_day
 from processors.events import RowBatch, concat
 from streams.calendars import xshg

@@ -9,12 +9,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from feeds import exchange, mapping, security_master, vendor
-from feeds.dataset import SourceTable
+from feeds import security_master
+from feeds.checks.validate import Finding, Severity
+from feeds.daily.ledger import PublishLedger
+from feeds.daily.security_names import SecurityNames, is_same_name
 from feeds.errors import InputError
-from feeds.ledger import PublishLedger
-from feeds.security_names import SecurityNames, is_same_name
-from feeds.validate import Finding, Severity
+from feeds.files import exchange, vendor
+from feeds.files.dataset import SourceTable
+from feeds.mappings import mapping
 from processors.codes import to_id
 from processors.days import to_day
 from streams import feed_services

@@ -21,14 +21,15 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from structlog.testing import capture_logs
 
 from alerts.delivery.signing import HEADER, SignatureError, signature, verify
-from feeds import margin_positions, vendor
 from feeds.errors import InputError, LedgerError
-from feeds.intraday_outlet import IntradayOutlet
-from feeds.margin_positions import PositionRow
+from feeds.files import vendor
+from feeds.intraday import margin_positions
+from feeds.intraday.intraday_outlet import IntradayOutlet
+from feeds.intraday.margin_positions import PositionRow
+from feeds.intraday.positions_stream import Entry, ParsedEntries
+from feeds.intraday.positions_webhook import WebhookTask, signing_key
+from feeds.intraday.rate_limit import TokenBucket
 from feeds.plan import PositionsFolder, PositionsWebhook
-from feeds.positions_stream import Entry, ParsedEntries
-from feeds.positions_webhook import WebhookTask, signing_key
-from feeds.rate_limit import TokenBucket
 from processors.codes import to_codes
 from processors.days import SHANGHAI, moment, to_day
 from processors.events import MarginIntraday, RowBatch

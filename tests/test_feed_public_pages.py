@@ -15,18 +15,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from feeds import folder, plan, sources
-from feeds.dataset import SourceTables, gather
-from feeds.eastmoney import fetch_eastmoney
+from feeds import folder, plan
+from feeds.checks.validate import Severity
+from feeds.daily.ledger import PublishLedger
 from feeds.errors import ConfigurationError, InputError, NotPublishedError, StoppedError
-from feeds.exchange_pages import fetch_beijing, fetch_shanghai, fetch_shenzhen
 from feeds.fetch_task import FetchTask
-from feeds.json_tables import PagesOfDay
-from feeds.ledger import PublishLedger
-from feeds.public_pages import PublicPages
+from feeds.files.dataset import SourceTables, gather
 from feeds.publication_times import available_at
 from feeds.scheduler import run_tasks
-from feeds.validate import Severity
+from feeds.web import sources
+from feeds.web.eastmoney import fetch_eastmoney
+from feeds.web.exchange_pages import fetch_beijing, fetch_shanghai, fetch_shenzhen
+from feeds.web.json_tables import PagesOfDay
+from feeds.web.public_pages import PublicPages
 from processors.codes import to_codes
 from processors.days import to_day
 from processors.events import KEYS, RowBatch

@@ -18,18 +18,20 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from feeds import drop_folder, sources, workbooks
+from feeds import drop_folder
 from feeds import plan as plans
 from feeds.build import build_tasks
-from feeds.daily_outlet import DailyOutlet
-from feeds.dataset import SourceTables
+from feeds.cells import workbooks
+from feeds.daily.daily_outlet import DailyOutlet
+from feeds.daily.ledger import PublishLedger
 from feeds.drop_folder import FolderTask
 from feeds.errors import GoneError, InputError, NotPublishedError
 from feeds.fetch_task import FetchTask
-from feeds.ledger import PublishLedger
+from feeds.files.dataset import SourceTables
 from feeds.plan import DropFolder, Feed, Fetch
 from feeds.scheduler import run_tasks
 from feeds.tasks import FeedTask
+from feeds.web import sources
 from processors.days import SHANGHAI
 from streams.calendars import xshg
 from streams.cli import feed_live

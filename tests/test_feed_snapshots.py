@@ -17,11 +17,11 @@ import pandas as pd
 import pytest
 from structlog.testing import capture_logs
 
-from feeds import mapping
 from feeds.errors import BusyError, InputError
-from feeds.intraday_outlet import IntradayOutlet
-from feeds.snapshot_sources import AkshareSource, FileSource, Reading, UrlSource, download
-from feeds.snapshots import SnapshotTask, known_indices, rows_of
+from feeds.intraday.intraday_outlet import IntradayOutlet
+from feeds.intraday.snapshots import SnapshotTask, known_indices, rows_of
+from feeds.mappings import mapping
+from feeds.web.snapshot_sources import AkshareSource, FileSource, Reading, UrlSource, download
 from processors.codes import to_codes, to_id
 from processors.days import SHANGHAI, to_day
 from processors.events import IntradayRow, RowBatch

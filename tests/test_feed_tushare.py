@@ -20,13 +20,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feeds import http_answers, plan, sources, tushare, vendor
-from feeds.attempts import BrokenAnswerError
-from feeds.dataset import SourceTables, gather
+from feeds import plan
+from feeds.daily.ledger import PublishLedger
 from feeds.errors import ConfigurationError, InputError, NotPublishedError, StoppedError
 from feeds.fetch_task import FetchTask
-from feeds.ledger import PublishLedger
+from feeds.files import vendor
+from feeds.files.dataset import SourceTables, gather
 from feeds.scheduler import run_tasks
+from feeds.web import http_answers, sources, tushare
+from feeds.web.attempts import BrokenAnswerError
 from processors.codes import to_codes
 from processors.events import RowBatch
 from streams import feed_services

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.code_styles import BY_NUMBER, by_number, plain_number, to_own
+from feeds.cells.code_styles import BY_NUMBER, by_number, plain_number, to_own
+from feeds.cells.formulas import evaluate
+from feeds.cells.units import UNITS, Kind, parse_number, parse_unit, split_header
 from feeds.errors import InputError
-from feeds.formulas import evaluate
-from feeds.units import UNITS, Kind, parse_number, parse_unit, split_header
 from processors.codes import to_id
 
 NUMBERS = st.integers(0, 999_999).map("{:06d}".format)

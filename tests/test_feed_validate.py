@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feeds.check_report import check_with_lists, format_findings, refuse_errors
-from feeds.compared_day import ComparedDay
-from feeds.day_report import day_reports
+from feeds.checks.compared_day import ComparedDay
+from feeds.checks.magnitudes import magnitudes
+from feeds.checks.slipped_days import slipped_days
+from feeds.checks.validate import Finding, Severity, check_day
+from feeds.daily.check_report import check_with_lists, format_findings, refuse_errors
+from feeds.daily.day_report import day_reports
 from feeds.errors import InputError
 from feeds.feed_report import Verdict
 from feeds.folder import read
-from feeds.magnitudes import magnitudes
-from feeds.slipped_days import slipped_days
-from feeds.validate import Finding, Severity, check_day
 from processors.codes import to_id
 from processors.days import to_day
 from processors.events import RowBatch

@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feeds import folder, mapping, vendor
-from feeds.dataset import gather
+from feeds import folder
+from feeds.checks.validate import Severity
 from feeds.errors import InputError
-from feeds.validate import Severity
+from feeds.files import vendor
+from feeds.files.dataset import gather
+from feeds.mappings import mapping
 from processors.codes import to_codes, to_id
 from processors.events import RowBatch
 from streams.calendars import xshg

@@ -21,10 +21,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from feeds import vendor
-from feeds.dataset import gather
+from feeds.checks.validate import Severity
 from feeds.errors import InputError
-from feeds.validate import Severity
+from feeds.files import vendor
+from feeds.files.dataset import gather
 from processors.codes import to_code
 from processors.days import to_date
 from processors.events import RowBatch

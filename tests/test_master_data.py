@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from feeds import security_master
-from feeds.dataset import SourceTable, gather
 from feeds.errors import InputError
-from feeds.master_data import newest_rows
+from feeds.files.dataset import SourceTable, gather
+from feeds.files.master_data import newest_rows
 from processors.code_changes import CodeChange, CodeChanges
 from processors.codes import to_codes, to_id
 from processors.days import to_date, to_day

@@ -21,15 +21,17 @@ import pandas as pd
 import pytest
 from structlog.testing import capture_logs
 
-from feeds import exchange, folder, mapping, vendor
-from feeds.dataset import SourceTables, gather
-from feeds.dates import parse_days
+from feeds import folder
+from feeds.cells.dates import parse_days
+from feeds.checks.validate import Severity
+from feeds.checks.zero_columns import zero_columns_removed
+from feeds.daily.ledger import PublishLedger
 from feeds.drop_folder import FolderTask, read_daily_files
 from feeds.errors import InputError
-from feeds.ledger import PublishLedger
+from feeds.files import exchange, vendor
+from feeds.files.dataset import SourceTables, gather
+from feeds.mappings import mapping
 from feeds.plan import DropFolder
-from feeds.validate import Severity
-from feeds.zero_columns import zero_columns_removed
 from processors.codes import to_code, to_id
 from processors.days import to_date, to_day
 from processors.market import Market

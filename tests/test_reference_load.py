@@ -14,8 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from feeds import security_master
+from feeds.daily.security_names import SecurityNames
 from feeds.errors import InputError
-from feeds.security_names import SecurityNames
 from processors.codes import to_id
 from processors.days import to_day
 from processors.events import FIGURES

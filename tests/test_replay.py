@@ -13,11 +13,11 @@ import pytest
 from alerts.desk import AlertDesk
 from alerts.market_clock import MarketClock
 from alerts.model import Alert, Input, State
-from feeds.bars import Bars, index_snapshots, read_bars
-from feeds.dataset import Dataset
+from feeds.daily.replay import Replay, publish_moments
 from feeds.errors import ConfigurationError, InputError
+from feeds.files.bars import Bars, index_snapshots, read_bars
+from feeds.files.dataset import Dataset
 from feeds.folder import read
-from feeds.replay import Replay, publish_moments
 from processors.codes import to_id
 from processors.days import SHANGHAI, to_day
 from processors.events import RowBatch

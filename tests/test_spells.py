@@ -9,13 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feeds import folder, mapping, security_master, vendor
-from feeds.daily_checks import DailyChecks
-from feeds.dataset import between, gather
+from feeds import folder, security_master
+from feeds.cells.shenwan import industry_of
+from feeds.checks.validate import Severity
+from feeds.daily.daily_checks import DailyChecks
+from feeds.daily.security_names import SecurityNames
 from feeds.errors import ConfigurationError, InputError
-from feeds.security_names import SecurityNames
-from feeds.shenwan import industry_of
-from feeds.validate import Severity
+from feeds.files import vendor
+from feeds.files.dataset import between, gather
+from feeds.mappings import mapping
 from processors.code_changes import CodeChange, CodeChanges
 from processors.codes import to_codes, to_id
 from processors.days import to_date, to_day

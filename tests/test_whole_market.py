@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from feeds import folder
-from feeds.float_caps import with_float_caps
+from feeds.files.float_caps import with_float_caps
 from processors.codes import to_id
 from processors.days import to_day
 from processors.outputs import MarketSignal

@@ -83,14 +83,14 @@ def feed_exchange(
     Shanghai's workbook, Shenzhen's and Beijing's detail and totals; xls, xlsx or CSV. Without files, the figures of
     --date are fetched through akshare.
     """
-    from feeds import exchange
+    from feeds.files import exchange
     from streams.calendars import xshg
 
     day = day_of(on)
     if paths:
         read = partial(exchange.read, paths, day)
     elif day is not None:
-        from feeds.akshare_margin import fetch_margin
+        from feeds.web.akshare_margin import fetch_margin
 
         settings = Settings()
         read = partial(fetch_margin, day, xshg(settings.calendar_file), exchanges=settings.exchanges)
@@ -125,7 +125,8 @@ def feed_vendor(
 
         marginwatch feed vendor ./export --map mapping.toml --check
     """
-    from feeds import mapping, vendor
+    from feeds.files import vendor
+    from feeds.mappings import mapping
 
     read = partial(vendor.read, paths, mapping.load(map_) if map_ is not None else None, day_of(on))
     dates = span(start, end)
@@ -150,8 +151,8 @@ def feed_simulate(
     from rich.progress import track
 
     from feeds import simulate
-    from feeds.publish import publish_days
-    from feeds.replay import moments_of, publish_moments
+    from feeds.daily.publish import publish_days
+    from feeds.daily.replay import moments_of, publish_moments
     from processors.days import to_day
     from streams.calendars import today, xshg
     from streams.feed_services import TopicRows

@@ -50,8 +50,8 @@ def feed_fetch(
 
         marginwatch feed fetch --from 2024-06-28 --via exchanges --via eastmoney
     """
-    from feeds import sources
     from feeds.errors import ConfigurationError
+    from feeds.web import sources
     from processors.days import to_date, to_day
     from streams.cli.publish import PublishOptions, publish_fetched
     from streams.feed_services import market_context, public_sites, tushare_account

@@ -17,7 +17,7 @@ def feed_ledger(
     Feeds publish what the ledger lacks: rows that it has lost would be published again, and other figures under the
     same revision. The ledger keeps what it knows better than the topics. Workers may run meanwhile; stop the feeds.
     """
-    from feeds.ledger_rebuild import rebuild_ledger
+    from feeds.daily.ledger_rebuild import rebuild_ledger
     from streams.cli.terminal import err, out, progress
     from streams.clients import redis_client
     from streams.feed_services import RedisLedgerStore, TopicRows

@@ -16,8 +16,8 @@ from streams.cli.options import As, Check, Force, From, Json, NoLedger, To, pace
 from streams.form import Form
 
 if TYPE_CHECKING:
-    from feeds.bars import Bars
-    from feeds.dataset import SourceTables
+    from feeds.files.bars import Bars
+    from feeds.files.dataset import SourceTables
     from streams.settings import Settings
 
 #: How long the stream may make no progress, and how often the command looks, in seconds.
@@ -48,9 +48,9 @@ def feed_replay(
 
         marginwatch feed replay ./session --from 2025-04-07 --to 2025-04-08 --speed 120×
     """
-    from feeds.bars import adjusted_files, bar_files, read_bars
+    from feeds.daily.replay import Replay
+    from feeds.files.bars import adjusted_files, bar_files, read_bars
     from feeds.folder import read_tables, source_of
-    from feeds.replay import Replay
     from processors.days import to_date
     from streams.calendars import xshg
     from streams.cli.publish import PublishOptions, feed_command

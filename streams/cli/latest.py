@@ -34,7 +34,7 @@ def latest_security(
     code: Annotated[str, typer.Argument(help="e.g. 600519.SH, sh600519 or 600519")], as_json: Json = False
 ) -> None:
     """Show the newest values of one security."""
-    from feeds.code_styles import BY_NUMBER, to_own
+    from feeds.cells.code_styles import BY_NUMBER, to_own
     from feeds.errors import InputError
     from streams import system_status
     from streams.clients import redis_client

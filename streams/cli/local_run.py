@@ -17,9 +17,9 @@ from typing import Any
 
 from alerts.model import Alert, Severity, State
 from feeds import folder, simulate
+from feeds.daily.publish import publish_days
+from feeds.daily.replay import moments_of, publish_moments
 from feeds.feed_report import FeedReport
-from feeds.publish import publish_days
-from feeds.replay import moments_of, publish_moments
 from processors.days import to_date
 from streams import readers, system_status
 from streams.calendars import today, xshg

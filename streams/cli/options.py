@@ -40,26 +40,6 @@ class TableName(StrEnum):
     ALERTS = "alerts"
 
 
-class StudyName(StrEnum):
-    """A study, or all of them."""
-
-    RATIO = "ratio"
-    PEAK = "peak"
-    BOTTOM = "bottom"
-    HEAT = "heat"
-    LEAD_LAG = "lead_lag"
-    EXCESS = "excess"
-    STREAKS = "streaks"
-    EXTREMES = "extremes"
-    DIVERGENCE = "divergence"
-    ROTATION = "rotation"
-    SORTS = "sorts"
-    FACTOR = "factor"
-    TIMING = "timing"
-    CHARTS = "charts"
-    ALL = "all"
-
-
 From = Annotated[datetime | None, typer.Option("--from", formats=DATES, metavar=DATE, help="first trade date")]
 To = Annotated[datetime | None, typer.Option("--to", formats=DATES, metavar=DATE, help="last trade date")]
 Data = Annotated[Path, typer.Option(exists=True, file_okay=False, help="a folder of market files, as for `feed files`")]
@@ -87,7 +67,7 @@ def day_of(moment: datetime | None) -> date | None:
 
 def pace(speed: str) -> float | None:
     """Return the factor of ``--speed``, None for as fast as possible; raises `typer.BadParameter` for anything else."""
-    from feeds.publish import parse_speed
+    from feeds.daily.publish import parse_speed
 
     try:
         return parse_speed(speed)

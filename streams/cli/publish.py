@@ -19,11 +19,11 @@ from streams.cli.terminal import err, out, progress
 from streams.settings import Settings
 
 if TYPE_CHECKING:
-    from feeds.daily_checks import CheckedTables, DailyChecks
-    from feeds.dataset import SourceTables
+    from feeds.daily.daily_checks import CheckedTables, DailyChecks
+    from feeds.daily.ledger import PublishLedger
+    from feeds.daily.replay import Replay
     from feeds.feed_report import FeedReport
-    from feeds.ledger import PublishLedger
-    from feeds.replay import Replay
+    from feeds.files.dataset import SourceTables
     from processors.events import RowBatch
     from streams.form import Form
     from streams.publisher import Publisher
@@ -92,7 +92,7 @@ class FeedCommand:
         InputError : if nothing can be read, there is no row, or (unless forced) an error in the figures.
         LedgerError : if the ledger can't be reached, unless the command only checks.
         """
-        from feeds import check_report
+        from feeds.daily import check_report
         from feeds.errors import InputError, NotPublishedError
         from feeds.feed_report import FeedReport
 
@@ -127,7 +127,7 @@ class FeedCommand:
 
     def _check(self, found: SourceTables, dates: tuple[date | None, date | None]) -> CheckedTables:
         """Show the first rows if they are only checked, and check them."""
-        from feeds import check_report
+        from feeds.daily import check_report
 
         if self.options.check and not self.options.json:
             for line in check_report.format_first_rows(found.tables):
@@ -137,9 +137,9 @@ class FeedCommand:
     @cached_property
     def _checks(self) -> DailyChecks:
         """Open the ledger; without Redis a command that only checks compares less, and reports it."""
-        from feeds.daily_checks import DailyChecks
+        from feeds.daily.daily_checks import DailyChecks
+        from feeds.daily.security_names import SecurityNames
         from feeds.errors import UnavailableError
-        from feeds.security_names import SecurityNames
         from streams import code_changes, feed_services
 
         names: dict[str, str] = {}
@@ -206,7 +206,7 @@ class FeedCommand:
             err.print(f"  note: the stream does not learn of this run: {error}")
 
     def _publish(self, checked: CheckedTables, days: int, replay: Replay | None) -> None:
-        from feeds.daily_checks import publish_checked
+        from feeds.daily.daily_checks import publish_checked
 
         publisher = self._open_publisher()
         seen = set[str]()

@@ -12,7 +12,7 @@ from streams.cli.options import DATE, DATES, As, Check, Force, Json, NoLedger
 from streams.form import Form
 
 if TYPE_CHECKING:
-    from feeds.dataset import SourceTables
+    from feeds.files.dataset import SourceTables
 
 reference_app = typer.Typer(no_args_is_help=True, help="The security master: names, industries, members, margin list.")
 

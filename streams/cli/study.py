@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from processors.errors import MarginwatchError
-from streams.cli.options import Data, From, Json, StudyName, To, span
+from streams.cli.options import Data, From, Json, To, span
 from streams.cli.outputs import require_file, require_folder
 from streams.cli.render.studies import print_study
 from streams.cli.terminal import err, print_json, progress
 from streams.settings import Settings
+from streams.studies.names import StudyName
 
 if TYPE_CHECKING:
     from streams.studies.labels import Language

@@ -22,7 +22,7 @@ from kafka import TopicPartition
 from alerts.delivery.signing import HEADER, signature
 from feeds import plan, simulate
 from feeds.build import build_tasks
-from feeds.margin_positions import TOPIC
+from feeds.intraday.margin_positions import TOPIC
 from processors.codes import to_code
 from processors.days import SHANGHAI, to_day
 from processors.events import RowBatch

@@ -19,7 +19,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from alerts.commands import Acknowledge
 from console.model import ConsoleModel
 from feeds import simulate
-from feeds.publish import publish_days
+from feeds.daily.publish import publish_days
 from processors.days import to_day
 from streams.calendars import xshg
 from streams.clients import redis_client

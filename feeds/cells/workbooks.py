@@ -1,0 +1,217 @@
+"""Reading files as sheets of cells, before anything is known about their headers.
+
+The content decides how a file is read, never its name: a terminal's "xls" is often text with tabs. Text may be UTF-8,
+UTF-16 or GB18030, its separator a comma, a tab, a semicolon or a bar; any file may be packed with gzip.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import importlib
+import io
+import struct
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile, ZipFile
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from feeds.cells.row_kinds import END_OF_ROW
+from feeds.errors import ConfigurationError, InputError
+
+#: Name of a sheet → its cells without a header; the index is the number of the row. An empty cell is ``""``, a cell
+#: that the row of a text file lacks is `END_OF_ROW`.
+Grids = dict[str, pd.DataFrame]
+SUFFIXES = (".csv", ".tsv", ".txt", ".xls", ".xlsx", ".xlsm")
+#: Files that another program has not finished yet.
+UNFINISHED = (".tmp", ".part", ".crdownload", ".lock", ".filepart")
+_ZIP, _OLE, _GZIP = b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\x1f\x8b"
+_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_SEPARATORS = (",", "\t", ";", "|")
+_SNIFFED_LINES = 60
+#: Of the built-in formats of a workbook: 0% and 0.00%.
+_PERCENT_FORMATS = (9, 10)
+
+
+def is_table(path: Path, suffixes: Iterable[str] = SUFFIXES) -> bool:
+    """Whether the name of a file has one of the suffixes, in any case and also packed with gzip.
+
+    Examples
+    --------
+    >>> is_table(Path("B.CSV")), is_table(Path("b.csv.gz")), is_table(Path("README.md"))
+    (True, True, False)
+    """
+    return path.name.lower().removesuffix(".gz").endswith(tuple(suffixes))
+
+
+def files_of(folder: Path, suffixes: Iterable[str] = SUFFIXES) -> tuple[list[Path], list[Path]]:
+    """Return the tables of a folder, and its other files; hidden and unfinished ones are neither."""
+    seen = sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file() and not path.name.startswith(("~", ".")) and path.suffix.lower() not in UNFINISHED
+    )
+    tables = [path for path in seen if is_table(path, suffixes)]
+    return tables, [path for path in seen if path not in tables]
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Return the folders within a folder, which no reader looks into."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def unpacked(content: bytes, name: str) -> bytes:
+    """Return the content of a file that may be packed with gzip; raises `InputError` if it is damaged."""
+    if not content.startswith(_GZIP):
+        return content
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{name} is a damaged gzip file ({error}): download it again") from error
+
+
+def read_workbook(content: bytes, name: str) -> Grids:
+    """Return the sheets of a file: xlsx, xls, or text with separators.
+
+    Raises
+    ------
+    InputError : if it is neither, or the package that reads it is not installed.
+    """
+    content = unpacked(content, name)
+    if content.startswith((_ZIP, _OLE)):
+        library, read = ("openpyxl", _xlsx) if content.startswith(_ZIP) else ("xlrd", _xls)
+        try:
+            return read(content)
+        except ImportError as error:
+            raise ConfigurationError(f"{name}: {library} is not installed: pip install 'marginwatch[excel]'") from error
+        except (ValueError, OSError, KeyError, BadZipFile, struct.error, zlib.error, EOFError) as error:
+            raise InputError(f"{name} is a damaged workbook ({error}): download it again") from error
+    text = _decoded(content, name)
+    if "<html" in text[:2000].lower() or "<table" in text[:2000].lower():
+        raise InputError(f"{name} is a web page, not a workbook: save it as xlsx")
+    return {"": _text_grid(text, name)}
+
+
+def _decoded(content: bytes, name: str) -> str:
+    marked = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), None)
+    # Every second byte of UTF-16 is zero where digits and separators are.
+    zeros = [content[place:4000:2].count(0) for place in (0, 1)]
+    guessed = ["utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"] if max(zeros) > len(content[:4000]) / 10 else []
+    for encoding in [marked] if marked else [*guessed, "utf-8", "gb18030"]:
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\0" not in text:
+            return text
+    raise InputError(
+        f"{name} is no workbook and no text in UTF-8, UTF-16 or GB18030: expected {', '.join(SUFFIXES)}; save it again "
+        "as xlsx, or as CSV in UTF-8"
+    )
+
+
+def _text_grid(text: str, name: str) -> pd.DataFrame:
+    if not text.strip():
+        return pd.DataFrame()
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    try:
+        separator = _separator(text)
+        widths = _widths(text, separator)
+        grid = pd.read_csv(
+            io.StringIO(text),
+            sep=separator,
+            header=None,
+            names=range(widths.max()),
+            dtype=np.dtype(object),
+            keep_default_na=False,
+            skip_blank_lines=False,
+        )
+    except (pd.errors.ParserError, csv.Error) as error:
+        raise InputError(f"{name} is no CSV file ({error}): export it again") from error
+    if (widths < widths.max()).any():
+        if len(widths) != len(grid):
+            raise InputError(f"{name} has quotation marks that don't match: export it again")
+        grid = grid.where(np.arange(widths.max()) < widths[:, None], END_OF_ROW)
+    return grid.set_axis(range(1, len(grid) + 1))
+
+
+def _widths(text: str, separator: str) -> npt.NDArray[np.int64]:
+    """Return the number of cells of each row."""
+    if '"' in text:
+        return np.array([max(len(row), 1) for row in csv.reader(io.StringIO(text), delimiter=separator)])
+    return np.array([line.count(separator) + 1 for line in io.StringIO(text)])
+
+
+def _separator(text: str) -> str:
+    """Return the separator that cuts most lines into the same number of cells: numbers have commas, headers none."""
+    lines = [line for line in text[:200_000].splitlines()[:_SNIFFED_LINES] if line.strip()]
+
+    def regularity(separator: str) -> tuple[int, int]:
+        widths = Counter(len(row) for row in csv.reader(lines, delimiter=separator))
+        width, count = max(widths.items(), key=lambda one: (one[0] > 1, one[1], one[0]), default=(0, 0))
+        return (count, width) if width > 1 else (0, 0)
+
+    return max(_SEPARATORS, key=regularity)
+
+
+def _xlsx(content: bytes) -> Grids:
+    openpyxl = importlib.import_module("openpyxl")
+    if "[Content_Types].xml" not in ZipFile(io.BytesIO(content)).namelist():
+        raise ValueError("an archive, not an xlsx: unpack it")
+    book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+    # Cells are objects, which take longer to read, only where one may be a percentage.
+    percent = any("%" in one for one in book._number_formats)
+    percent |= any(style.numFmtId in _PERCENT_FORMATS for style in book._cell_styles)
+    grids = {}
+    for sheet in book.worksheets:
+        sheet.reset_dimensions()  # some writers give a wrong one
+        rows = sheet.iter_rows(values_only=not percent)
+        grids[str(sheet.title)] = _cell_grid([list(map(_shown, row)) for row in rows] if percent else list(rows))
+    return grids
+
+
+def _shown(cell: Any) -> object:
+    """Return the value of a cell of an xlsx, a percentage as it is shown."""
+    shown = isinstance(cell.value, int | float) and "%" in (cell.number_format or "")
+    return _percentage(cell.value) if shown else cell.value
+
+
+def _percentage(value: float) -> str:
+    """Return a percentage as it is shown: a workbook stores 0.0123 for the 1.23% of a column in percent."""
+    return f"{value * 100:.12g}%"
+
+
+def _xls(content: bytes) -> Grids:
+    """Read a workbook in the format before 2007."""
+    xlrd = importlib.import_module("xlrd")
+    try:
+        book = xlrd.open_workbook(file_contents=content, formatting_info=True)
+    except (xlrd.XLRDError, xlrd.compdoc.CompDocError) as error:
+        raise ValueError(str(error)) from error
+
+    percent = {at for at, one in enumerate(book.xf_list) if "%" in book.format_map[one.format_key].format_str}
+
+    def value(cell: Any) -> object:
+        if cell.ctype == xlrd.XL_CELL_DATE:
+            return xlrd.xldate_as_datetime(cell.value, book.datemode)
+        if cell.ctype == xlrd.XL_CELL_ERROR:
+            return xlrd.error_text_from_code.get(cell.value, "#ERROR")
+        if cell.ctype == xlrd.XL_CELL_NUMBER and cell.xf_index in percent:
+            return _percentage(cell.value)
+        return None if cell.ctype in (xlrd.XL_CELL_EMPTY, xlrd.XL_CELL_BLANK) else cell.value
+
+    return {
+        sheet.name: _cell_grid([[value(cell) for cell in row] for row in sheet.get_rows()]) for sheet in book.sheets()
+    }
+
+
+def _cell_grid(rows: Sequence[Sequence[object]]) -> pd.DataFrame:
+    width = max(map(len, rows), default=0)
+    cells = [["" if cell is None else cell for cell in row] + [""] * (width - len(row)) for row in rows]
+    return pd.DataFrame(cells, dtype=object, index=range(1, len(rows) + 1), columns=range(width))

@@ -1,0 +1,38 @@
+"""Days that are not over: a daily figure of tomorrow is a wrong date, one of a running session is not final.
+
+Published, it would make tomorrow the newest day of the stream, and every alert of today a past one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from feeds.checks.compared_day import ComparedDay
+from feeds.checks.validate import Finding, Severity
+from processors.days import SHANGHAI, shanghai_moment, to_date
+from processors.trading_hours import HALVES
+
+CHECK = "day"
+_CLOSE = HALVES[-1][1]
+#: Its rows are known before they take effect.
+_ANNOUNCED = ("reference",)
+
+
+def days_to_come(compared: ComparedDay, now: float) -> Iterator[Finding]:
+    """Find figures of a day whose session is not over.
+
+    Parameters
+    ----------
+    now : seconds since the epoch.
+    """
+    for topic, rows in compared.rows.items():
+        day = int(rows.days[0])
+        if topic in _ANNOUNCED or now * 1_000_000 >= shanghai_moment(day, _CLOSE):
+            continue
+        at = datetime.fromtimestamp(now, UTC).astimezone(SHANGHAI)
+        text = (
+            f"the session of {to_date(day)} is not over at {at:%Y-%m-%d %H:%M} (Shanghai): "
+            "correct the date, or publish the figures after the close"
+        )
+        yield Finding(Severity.ERROR, CHECK, topic, day, text)

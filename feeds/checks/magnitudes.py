@@ -1,0 +1,105 @@
+"""Figures of a size, or of a change in a day, that no market has had: a wrong unit, a lost decimal point, a lost digit.
+
+`feeds.checks.validate` compares many keys with the day before, and columns with each other. A file whose columns are
+all 1e3 or 1e4 off agrees with itself, and what has one key alone (a total, the turnover of an exchange, a yield) agrees
+with nothing: their figures are compared with those of 2011–2026.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+import numpy as np
+
+from feeds.checks.compared_day import ComparedDay
+from feeds.checks.row_groups import figure_of, group_names, groups_of
+from feeds.checks.validate import Finding, Severity, key_text
+from processors.block import TURNOVER_INDEX
+from processors.codes import EXCHANGES
+from processors.days import to_day
+from processors.events import KEYS, RowBatch
+from processors.kinds import is_stock
+
+_Range = tuple[float, float]
+
+#: Topic → figure → the least and largest median of the stocks of an exchange; in 2016–2025 it was 1.8e8 to 9.4e8 CNY
+#: of balance, 1.6e7 to 2.2e8 CNY of turnover, 5 to 20 CNY a share.
+_OF_STOCKS: dict[str, dict[str, _Range]] = {
+    "margin.daily": {"fin_balance": (1e5, 1e11)},
+    "prices.daily": {"turnover": (3e5, 1e10), "close": (1.0, 300.0)},
+    "valuations.daily": {"float_cap": (3e7, 1e12), "turnover_rate": (3e-4, 0.5), "dividend_yield": (5e-4, 0.2)},
+}
+_STOCKS = 100
+_OfKeys = dict[str, dict[int, dict[str, _Range]]]
+
+#: Topic → key → figure → its least and largest value.
+_BALANCE, _BALANCE_OF_BEIJING, _TURNOVER, _YIELD = (2e8, 2e13), (1e5, 1e12), (1e9, 2e13), (1e-3, 0.2)
+_MAIN, _CN10Y = ("SSE", "SZSE"), KEYS["tenor"].index("CN10Y")
+_OF_KEYS: _OfKeys = {
+    "margin.market": {
+        place: {"fin_balance": _BALANCE_OF_BEIJING if name == "BSE" else _BALANCE}
+        for place, name in enumerate(EXCHANGES)
+    },
+    "indices.daily": {TURNOVER_INDEX[name]: {"turnover": _TURNOVER} for name in _MAIN},
+    "rates.daily": {_CN10Y: {"yield": _YIELD}},
+}
+#: Topic → key → figure → the largest change from one session to the next that is usual, and that is possible; in
+#: 2016–2021 the buys of an exchange changed 3.7-fold (after a session of half an hour), its turnover 7.1-fold, the
+#: yield by 6%.
+_STEPS: _OfKeys = {
+    "margin.market": {EXCHANGES.index(name): {"fin_buy": (2.5, 8.0)} for name in _MAIN},
+    "indices.daily": {TURNOVER_INDEX[name]: {"turnover": (8.0, 20.0), "float_cap": (1.2, 2.0)} for name in _MAIN},
+    "rates.daily": {_CN10Y: {"yield": (1.2, 2.0)}},
+}
+#: The first margin accounts of 2010 had balances of some million CNY.
+_SINCE = to_day(date(2011, 12, 1))
+
+
+def magnitudes(day: ComparedDay) -> Iterator[Finding]:
+    """Find figures of an impossible size."""
+    for topic, batch in day.rows.items():
+        if int(batch.days[0]) < _SINCE:
+            continue
+        groups = groups_of(topic, batch.keys)
+        for group in np.unique(groups).tolist() if topic in _OF_STOCKS else ():
+            stocks = batch.take((groups == group) & is_stock(batch.keys))
+            for name, (least, most) in _OF_STOCKS[topic].items():
+                values = stocks.figures[name][stocks.figures[name] > 0]
+                if len(values) >= _STOCKS and not least <= (middle := float(np.median(values))) <= most:
+                    where = f"{name} of {group_names(topic)[group]} has a median of {middle:,.4g}"
+                    yield _finding(batch, f"{where} ({len(values):,} stocks)", least, most)
+        for key, name, value, (least, most) in _of_keys(batch, _OF_KEYS):
+            if value == 0 and name == "turnover":
+                text = f"turnover of {key_text(topic, key)} is 0: a placeholder; publish the real figure later"
+                yield Finding(Severity.ERROR, "placeholder", topic, int(batch.days[0]), text)
+            if value > 0 and not least <= value <= most:
+                severity = Severity.ERROR if value > most else Severity.WARNING  # of an early day, perhaps
+                yield _finding(batch, f"{name} of {key_text(topic, key)} is {value:,.15g}", least, most, severity)
+
+
+def steps(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:
+    """Find figures of a single key that change more from one session to the next than they ever did."""
+    day = int(batch.days[0])
+    for key, name, now, (usual, possible) in _of_keys(batch, _STEPS) if day >= _SINCE else ():
+        (then,) = figure_of(last, name, np.array([key], dtype=np.int32)).tolist()
+        if now > 0 and then > 0 and (change := max(now / then, then / now)) > usual:
+            text = (
+                f"{name} of {key_text(batch.topic, key)} is {now:,.15g} after {then:,.15g} in the session before, "
+                f"{now / then:,.3g} times: check its unit, its column and its digits"
+            )
+            severity = Severity.ERROR if change > possible else Severity.WARNING
+            yield Finding(severity, "step", batch.topic, day, text)
+
+
+def _of_keys(batch: RowBatch, ranges: _OfKeys) -> Iterator[tuple[int, str, float, _Range]]:
+    """Yield key, figure, value and range of the keys of a batch that have ranges."""
+    for key, figures in ranges.get(batch.topic, {}).items():
+        for place in np.flatnonzero(batch.keys == key).tolist():
+            for name, limits in figures.items():
+                yield key, name, float(batch.figures[name][place]), limits
+
+
+def _finding(batch: RowBatch, found: str, least: float, most: float, severity: Severity = Severity.ERROR) -> Finding:
+    text = f"{found}, expected {least:,.4g} to {most:,.4g}: check the unit of the file"
+    return Finding(severity, "unit", batch.topic, int(batch.days[0]), text)

@@ -1,0 +1,177 @@
+"""Figures of a row of prices that contradict each other: a close above the high, a close before that is the close, a
+turnover that is a hundred times the volume at its price.
+
+In 2016–2025 no row of the real prices here, of stocks or of indices, has such a bar, adjusted or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+
+from feeds.checks.row_groups import count_in, day_groups, named
+from feeds.checks.validate import Finding, Severity
+from processors.codes import Ids
+from processors.events import Floats
+
+#: Prices may be rounded differently.
+_ROUNDING = 0.005
+#: A turnover is the volume at about the close; a unit is off by one of these factors, or its inverse.
+_NEAR, _FACTORS = 1.25, (1e2, 1e3, 1e4, 1e8)
+_TOPIC = "prices.daily"
+_BAR = ("open", "high", "low", "close")
+#: So many traded securities of an exchange, and this share of them, never close where they closed; 10% was the most.
+_MANY, _SHARE = 20, 0.9
+#: In 2016–2021 the ratio of turnover to volume × close was within 0.5 to 1.2 of its median in every row.
+_ALIKE, _FAR = 0.7, 5.0
+
+
+def contradicting_prices(figures: Mapping[str, Floats]) -> tuple[dict[int, str], dict[int, tuple[str, str]]]:
+    """Return the rows whose prices contradict each other, with the reason; and the single prices that do, by name.
+
+    Where the open alone, or the high (low) alone, contradicts all other prices, the row counts without it.
+
+    Parameters
+    ----------
+    figures : the figures of rows (n,), NaN where one is absent.
+    """
+    if not set(_BAR) <= figures.keys():
+        return {}, {}
+    prices = np.array([figures[name] for name in _BAR])
+    open_, high, low, close = prices
+    top, bottom = high * (1 + _ROUNDING), low * (1 - _ROUNDING)
+    wrong = (np.fmax(open_, close) > top) | (np.fmin(open_, close) < bottom) | (bottom > top)
+    rows: dict[int, str] = {}
+    cells: dict[int, tuple[str, str]] = {}
+    for place in np.flatnonzero(wrong).tolist():
+        bar = dict(zip(_BAR, prices[:, place].tolist(), strict=True))
+        text = ", ".join(f"{name} {price:,.15g}" for name, price in bar.items())
+        text += " contradict each other: correct the cell that is wrong"
+        alone = [name for name in _BAR if _agree(bar | {name: np.nan})]
+        if "open" in alone:
+            cells[place] = "open", text
+        elif alone in (["high"], ["low"]):
+            cells[place] = alone[0], text
+        else:
+            rows[place] = text
+    return rows, cells
+
+
+def contradicting_trades(figures: Mapping[str, Floats]) -> dict[int, str]:
+    """Return the rows whose turnover is not that of their volume at their close, with the reason.
+
+    A file in one unit has nearly the same ratio in most rows; adjusted prices, which have not, are not judged.
+
+    Parameters
+    ----------
+    figures : the figures of rows (n,), NaN where one is absent.
+    """
+    if not {"close", "volume", "turnover"} <= figures.keys():
+        return {}
+    volume, turnover, close = figures["volume"], figures["turnover"], figures["close"]
+    ratios = _turnover_ratios(close, volume, turnover)
+    traded = ~np.isnan(ratios)
+    if traded.sum() < _MANY:
+        return {}
+    usual = float(np.median(ratios[traded]))
+    off = np.fmax(ratios / usual, usual / ratios)
+    if (off[traded] < _NEAR).mean() < _ALIKE:
+        return {}
+    return {
+        place: f"turnover {turnover[place]:,.15g} is {ratios[place]:,.3g} times volume {volume[place]:,.15g} × close "
+        f"{close[place]:,.15g}, and {usual:,.3g} times in most rows: correct the cell that is wrong"
+        for place in np.flatnonzero(off > _FAR).tolist()
+    }
+
+
+def _turnover_ratios(close: Floats, volume: Floats, turnover: Floats) -> Floats:
+    """Return turnover over volume × close (n,), NaN where nothing was traded."""
+    traded = (volume > 0) & (turnover > 0) & (close > 0)
+    return np.asarray(np.divide(turnover, volume * close, out=np.full(len(close), np.nan), where=traded))
+
+
+def _agree(bar: Mapping[str, float]) -> bool:
+    """Whether prices, NaN where one is absent, are those of one session."""
+    top, bottom = bar["high"] * (1 + _ROUNDING), bar["low"] * (1 - _ROUNDING)
+    return not bottom > top and not any(bar[name] > top or bar[name] < bottom for name in ("open", "close"))
+
+
+def prices_compared(frame: pd.DataFrame, topic: str, where: str) -> Iterator[Finding]:
+    """Find columns of prices, volumes and turnovers that contradict each other in (nearly) every row.
+
+    Parameters
+    ----------
+    frame : rows of a topic; previous closes that are copies are made absent in place.
+    """
+    if topic == "prices.daily":
+        yield from _moves_without_trades(frame, where)
+        yield from _closes_before_removed(frame, where)
+        yield from _contradicting_volumes(frame, where)
+
+
+def _closes_before_removed(frame: pd.DataFrame, where: str) -> Iterator[Finding]:
+    """Make previous closes absent that repeat the close of (nearly) every traded security of an exchange and day.
+
+    Parameters
+    ----------
+    frame : rows of prices, changed in place.
+    """
+    if not {"close", "prev_close", "day"} <= set(frame.columns):
+        return
+    keys: Ids = frame["key"].to_numpy(np.int32)
+    traded = frame["prev_close"].notna().to_numpy()
+    if "volume" in frame:
+        traded = traded & ~(frame["volume"].to_numpy() == 0)
+    same = traded & (frame["close"] == frame["prev_close"]).to_numpy()
+    places = day_groups(_TOPIC, keys, frame["day"].to_numpy())
+    rows, equal = count_in(traded, places), count_in(same, places)
+    copied = (rows >= _MANY) & (equal >= _SHARE * rows) & same
+    if copied.any():
+        frame.loc[copied, "prev_close"] = np.nan
+        names = named(_TOPIC, keys[copied])
+        text = f"{where}, prev_close: the close itself in nearly every row of {names}: the source does not have it"
+        yield Finding(Severity.WARNING, "zeros", _TOPIC, None, f"{text}; it is absent")
+
+
+def _moves_without_trades(frame: pd.DataFrame, where: str) -> Iterator[Finding]:
+    """Find exchanges whose prices move on a day without any volume and turnover: its source does not have them."""
+    names = [name for name in ("volume", "turnover") if name in frame]
+    if not names or not {"close", "prev_close", "day"} <= set(frame.columns):
+        return
+    traded = np.logical_or.reduce([frame[name].to_numpy() > 0 for name in names])
+    moved = np.abs(frame["close"].to_numpy(np.float64) - frame["prev_close"].to_numpy(np.float64)) > 0
+    moved &= np.logical_or.reduce([frame[name].to_numpy() == 0 for name in names])
+    keys: Ids = frame["key"].to_numpy(np.int32)
+    places = day_groups(_TOPIC, keys, frame["day"].to_numpy())
+    wrong = (count_in(traded, places) == 0) & (count_in(moved, places) >= _MANY)
+    if wrong.any():
+        text = (
+            f"{where}: {' and '.join(names)} of {named(_TOPIC, keys[wrong])} are 0 in every row, though prices move: "
+        )
+        text += "a placeholder; leave the columns out, or publish the real figures later"
+        yield Finding(Severity.ERROR, "placeholder", _TOPIC, None, text)
+
+
+def _contradicting_volumes(frame: pd.DataFrame, where: str) -> Iterator[Finding]:
+    """Find a unit of volumes or turnovers that is wrong in (nearly) every row of a file, of whichever days.
+
+    Adjusted prices change the ratio from row to row; a unit does not.
+    """
+    if not {"close", "volume", "turnover"} <= set(frame.columns):
+        return
+    ratios = _turnover_ratios(*(frame[name].to_numpy(np.float64) for name in ("close", "volume", "turnover")))
+    ratios = ratios[~np.isnan(ratios)]
+    if len(ratios) < _MANY:
+        return
+    middle = float(np.median(ratios))
+    for factor in (*_FACTORS, *(1 / one for one in _FACTORS)):
+        if max(middle / factor, factor / middle) < _NEAR:
+            near = (ratios < factor * _NEAR) & (ratios > factor / _NEAR)
+            if near.mean() >= _SHARE:
+                text = (
+                    f"{where}: turnover is about {factor:g} times volume × close in nearly all of {len(ratios):,} "
+                    "rows: check the units of these columns"
+                )
+                yield Finding(Severity.ERROR, "unit", _TOPIC, None, text)

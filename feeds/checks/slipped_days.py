@@ -1,0 +1,110 @@
+"""Figures of another day: a file that was saved again under the next date, quotes whose previous closes are not those.
+
+In 2016–2025 no exchange repeated the figures of a session before, and nearly all previous closes of stocks are the
+closes of the session before; those of indices all are, within 1e-5, but once (Shenwan's of 2017-10-10).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from feeds.checks.compared_day import ComparedDay
+from feeds.checks.row_groups import figure_of, masks_of
+from feeds.checks.validate import Finding, Severity, names_of
+from processors.codes import EXCHANGES
+from processors.days import to_date
+from processors.events import FIGURES, RowBatch
+
+#: Topic → the figures of which one is not 0 where a security trades.
+_TRADED = {
+    "margin.daily": ("fin_buy",),
+    "margin.market": ("fin_buy",),
+    "prices.daily": ("volume", "turnover"),
+    "indices.daily": ("volume", "turnover"),
+    "etf.daily": ("shares",),
+    "valuations.daily": ("turnover_rate",),
+}
+#: This share of the rows is no chance, if it has more than a figure or two; so many rows are a list of a market.
+_SHARE, _FIGURES, _LIST, _LIST_OF_FUNDS = 0.9, 3, 200, 40
+#: An error needs so many equal figures of each row: prices with their range, or margin figures. At most 83% of the
+#: funds of an exchange had the shares of the day before.
+_CERTAIN = {"margin.daily": 2, "prices.daily": 5, "valuations.daily": 2, "etf.daily": 1}
+#: So many closes are compared.
+_ROWS = 20
+#: Closes are equal within a rounding; less than this share of them is equal on a day that does not follow.
+_ROUNDING, _EQUAL = 0.005, 0.5
+#: The same of an index, and a difference that is no rounding and no missed session: the figures of another index.
+_INDEX_ROUNDING, _OTHER_INDEX = 0.001, 0.10
+
+
+def slipped_days(day: ComparedDay) -> Iterator[Finding]:
+    """Find exchanges whose figures are those of the day before, or do not follow on the session before."""
+    for topic, batch in day.rows.items():
+        if topic in _TRADED and topic in day.before:
+            yield from _repeated(batch, day.before[topic])
+        if topic == "prices.daily" and topic in day.last:
+            yield from _other_closes(batch, day.last[topic])
+        if topic == "indices.daily" and topic in day.last:
+            yield from _other_index_closes(batch, day.last[topic])
+
+
+def _repeated(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
+    names = [one.name for one in FIGURES[batch.topic] if not (one.labels or one.flag or one.date)]
+    now = {name: batch.figures[name] for name in names}
+    before = {name: figure_of(previous, name, batch.keys) for name in names}
+    same = np.logical_and.reduce([(now[n] == before[n]) | (np.isnan(now[n]) & np.isnan(before[n])) for n in names])
+    figures = np.sum([now[name] > 0 for name in names], axis=0)
+    sums = np.nansum([now[name] for name in names], axis=0)
+    trades = [now[name] for name in _TRADED[batch.topic]]
+    traded = np.logical_or.reduce([values > 0 for values in trades])
+    known = np.logical_or.reduce([~np.isnan(values) for values in trades])
+    both = np.logical_or.reduce([~np.isnan(before[n]) for n in names]) & (traded | ~known)
+    for name, mask in masks_of(batch):
+        rows, equal = int((mask & both).sum()), mask & both & same
+        count = int(equal.sum())
+        several = len(np.unique(sums[equal])) * 2 > count  # or they are figures of no market
+        if count < _SHARE * rows or not several or int(figures[equal].sum()) < _FIGURES:
+            continue
+        text = (
+            f"all figures of {count:,} of {rows:,} rows of {name} are those of {to_date(int(previous.days.max()))}: "
+            "the file of another day; correct its date, or give that of the day"
+        )
+        least = _LIST_OF_FUNDS if batch.topic == "etf.daily" else _LIST
+        certain = count >= least and figures[equal].mean() >= _CERTAIN.get(batch.topic, np.inf)
+        severity = Severity.ERROR if certain else Severity.WARNING
+        yield Finding(severity, "day", batch.topic, int(batch.days[0]), text)
+
+
+def _other_closes(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:
+    then, now = figure_of(last, "close", batch.keys), batch.figures["prev_close"]
+    known = ~np.isnan(then) & ~np.isnan(now)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        other = known & (np.abs(now / then - 1) > _ROUNDING)
+    for name, mask in masks_of(batch):
+        rows, count = int((mask & known).sum()), int((mask & other).sum())
+        if rows >= _ROWS and rows - count < _EQUAL * rows:
+            text = (
+                f"{count:,} of {rows:,} previous closes of {name} are not the closes of "
+                f"{to_date(int(last.days.max()))}: check the date of the file, and whether its prices are adjusted"
+            )
+            yield Finding(Severity.WARNING, "day", batch.topic, int(batch.days[0]), text)
+
+
+def _other_index_closes(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:
+    then, now = figure_of(last, "close", batch.keys), batch.figures["prev_close"]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        far = np.nan_to_num(np.abs(now / then - 1))
+    for name, mask in masks_of(batch):
+        other = mask & (far > _INDEX_ROUNDING)
+        if not other.any():
+            continue
+        text = (
+            f"{other.sum()} previous closes of indices of {name} are not the closes of "
+            f"{to_date(int(last.days.max()))}: {names_of(batch, batch.keys[other])}: check the date of the file, and "
+            "whether its codes belong to its figures"
+        )
+        certain = name in EXCHANGES or bool((far[other] > _OTHER_INDEX).any())
+        severity = Severity.ERROR if certain else Severity.WARNING
+        yield Finding(severity, "day", batch.topic, int(batch.days[0]), text)

@@ -1,0 +1,378 @@
+"""Checks of the figures of a day before they are published.
+
+An error stops publishing (a wrong unit, a duplicate security, an impossible figure), a warning is reported. Nothing is
+repaired and no unit is guessed: the finding names a column that is 1e4 or 1e8 off, and the likely cause.
+
+Tolerances of sums: balances 2%, buys 0.1%. In the published figures of 2018–2021 the buys of the detail sum to the
+totals within 0.015%, Shanghai's balances within 1.2% and Shenzhen's within 4.5%, because securities removed from the
+list stay in the totals. A deviating balance is therefore a warning.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from feeds.checks.compared_day import ComparedDay
+from feeds.checks.row_groups import UNREAD, figure_of, masks_of
+from processors.codes import EXCHANGES, Ids, exchange_of, isin_sorted, to_code
+from processors.days import to_date
+from processors.events import FIGURES, INPUT_ROWS, KEYS, Floats, RowBatch, Sign
+from processors.row_rules import impossible
+
+#: Relative deviation of a detail's sum from the published total: a warning from the first, an error from the second.
+SUMS: dict[str, tuple[float, float]] = {"fin_balance": (0.02, 0.20), "fin_buy": (0.001, 0.01)}
+#: A row that was refused had at most so many times the largest figure of the others: in 2016–2021 the largest buys of a
+#: day were up to 6.8 times the second largest.
+_LARGEST = 10.0
+#: Factors by which a column in a wrong unit is off: 万, 百万, 亿; and 手, 千 if many securities, or indices, agree.
+_CERTAIN, _AGREED, _AGREEING, _AGREEING_INDICES = (1e4, 1e6, 1e8), (1e2, 1e3), 20, 3
+#: How near a factor must be, as a ratio either way.
+_NEAR = 3.0
+_USUAL = min(_AGREED) / _NEAR  # a ratio nearer to 1 is that of no wrong unit
+_EXCHANGE_JUMP, _SECURITY_JUMP, _SECURITY_LEAST_CNY = 0.10, 10.0, 1e7
+_PRICE_JUMP = {"prices.daily": 0.45, "indices.daily": 0.15}
+#: Topic → figures whose products have a known ratio, and its range: shares cost their price (medians of 2016–2020: 0.97
+#: to 1.05), and some hundredths of a balance are bought a day (2016–2025: 0.009 to 0.19; all of it on the first day).
+_RATIOS: dict[str, tuple[tuple[str, ...], tuple[str, ...], float, float]] = {
+    "prices.daily": (("turnover",), ("volume", "close"), 1 / 30, 30),
+    "margin.daily": (("fin_buy",), ("fin_balance",), 1e-4, 3.0),
+    "margin.market": (("fin_buy",), ("fin_balance",), 1e-4, 1.5),
+}
+_NAMED = 5
+#: More refused rows than this, and than this share of a table, are an error: the file is not what it seems to be.
+TOO_MANY_ROWS, TOO_MANY_SHARE = 5, 0.05
+#: So many equal figures, or digits in them, are no chance: in 2016–2025 no two margin rows of a day have one digit more
+#: than seven in common, whether their figures are in 元, rounded to 万元, or to a million as on Shenzhen's page.
+_TWIN_FIGURES, _TWIN_DIGITS, _MOST_DIGITS = 3, 8, 16
+_OUT_OF_RANGE = {
+    Sign.POSITIVE: "not positive",
+    Sign.NOT_NEGATIVE: "negative",
+    Sign.ONE_TO_TEN: "not from 1 to 10",
+    Sign.ANY: "out of range",
+}
+_DETAIL, _TOTALS = "margin.daily", "margin.market"
+
+
+class Severity(StrEnum):
+    """The effect of a finding.
+
+    An error stops publishing. What is refused (a row, a sheet, a file, a cell) is left out and makes the exit status of
+    a command 1; the rest is published. A warning is reported.
+    """
+
+    ERROR = "error"
+    REFUSED = "refused"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A result of a check.
+
+    Parameters
+    ----------
+    check : the name of the check.
+    topic : the input topic; empty for a file as a whole.
+    day : trade date, days since 1970-01-01; None if it is not known.
+    text : what was expected, what was found, what to do.
+    group : exchange of the row that it is about, or its topic where keys have none; empty if it is not known.
+    lost : the keys of rows that their day lacks; empty if they are not known, or if other rows have their figures.
+    """
+
+    severity: Severity
+    check: str
+    topic: str
+    day: int | None
+    text: str
+    group: str = ""
+    lost: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        when = f" {to_date(self.day)}" if self.day is not None else ""
+        return f"{self.severity.upper()} {self.check} {self.topic}{when}: {self.text}"
+
+
+def check_day(day: ComparedDay) -> list[Finding]:
+    """Check the rows of one day against each other and against the day before; errors first."""
+    found: list[Finding] = []
+    for topic, batch in day.rows.items():
+        found += [*impossible_figures(batch), *placeholders(batch), *twins(batch)]
+        if topic in day.before:
+            found += [*wrong_unit(batch, day.before[topic]), *emptied(batch, day.before[topic])]
+        if topic in day.last:
+            last = day.last[topic]
+            found += [*jumps(batch, last), *missing(day.listed(topic), last)]
+    if {_DETAIL, _TOTALS} <= day.whole.keys() and {_DETAIL, _TOTALS} & day.rows.keys():
+        found += sums(day.whole[_DETAIL], day.whole[_TOTALS], day.refused_of(_DETAIL))
+    compared = {f.topic for f in found if f.check in ("unit", "placeholder")}
+    found += [f for topic in day.rows.keys() - compared for f in contradicting_units(day.rows[topic])]
+    return sorted(found, key=lambda f: (f.severity is not Severity.ERROR, f.topic))
+
+
+def impossible_figures(batch: RowBatch) -> Iterator[Finding]:
+    """Find impossible figures: absent though required, out of range, not finite."""
+    for column in FIGURES[batch.topic]:
+        values = batch.figures[column.name]
+        wrong, absent, infinite = impossible(column, values), np.isnan(values), np.isinf(values)
+        out_of_range = "neither 0 nor 1" if column.flag else _OUT_OF_RANGE[column.sign]
+        cases = {"absent": absent, "not finite": infinite, out_of_range: ~absent & ~infinite}
+        for word, case in cases.items():
+            rows = wrong & case
+            if rows.any():
+                named = names_of(batch, batch.keys[rows])
+                text = f"{column.name} is {word} in {rows.sum()} of {len(batch)} rows: {named}"
+                yield _finding(batch, "figure", text)
+
+
+def twins(batch: RowBatch) -> Iterator[Finding]:
+    """Find codes with identical figures: one security under its old and its new code, or a shifted file.
+
+    Rows with few figures besides 0, and few digits in them, or prices without any trade, may well be equal by chance.
+    """
+    if batch.topic not in (_DETAIL, "prices.daily"):
+        return
+    names = [c.name for c in FIGURES[batch.topic] if not c.labels and not c.flag]
+    rows = np.nan_to_num(np.column_stack([batch.figures[name] for name in names]))
+    # Rows themselves are slow to compare.
+    same = np.flatnonzero(pd.Series(_hashes(rows)).duplicated(keep=False))
+    filled = (rows[same] != 0).sum(axis=1) >= _TWIN_FIGURES
+    if batch.topic == _DETAIL:
+        filled |= _digits(rows[same]).sum(axis=1) >= _TWIN_DIGITS
+    else:
+        filled &= np.nan_to_num(batch.figures["volume"][same]) + np.nan_to_num(batch.figures["turnover"][same]) > 0
+    same = same[filled]
+    _, number, counts = np.unique(rows[same], axis=0, return_inverse=True, return_counts=True)
+    same = same[counts[number] > 1]
+    if len(same):
+        text = f"{len(same)} codes have the figures of another one: {names_of(batch, batch.keys[same])}"
+        yield _finding(batch, "twins", f"{text}; is a code listed beside its successor?", Severity.WARNING)
+
+
+def _digits(figures: Floats) -> Floats:
+    """Return the number of digits of whole figures, without the zeros at their end: 3 of 20,400."""
+    whole = np.abs(np.round(figures))
+    digits = np.where(whole > 0, np.floor(np.log10(np.maximum(whole, 1.0))) + 1, 0.0)
+    for places in range(1, _MOST_DIGITS):
+        digits -= (whole > 0) & (whole % 10.0**places == 0)
+    return digits
+
+
+def _hashes(rows: Floats) -> npt.NDArray[np.uint64]:
+    """Return a hash of each row (n,); equal rows have equal ones."""
+    out = np.zeros(len(rows), dtype=np.uint64)
+    for column in (rows + 0.0).view(np.uint64).T:  # −0 is 0
+        out = (out ^ column ^ (column >> np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15)
+    return out
+
+
+def placeholders(batch: RowBatch) -> Iterator[Finding]:
+    """Find exchanges whose figures are all zero or absent: placeholders for "no data"."""
+    if not batch.topic.startswith("margin."):
+        return
+    nothing = np.ones(len(batch), dtype=bool)
+    for values in batch.figures.values():
+        nothing &= np.isnan(values) | (values == 0)
+    for name, mask in masks_of(batch):
+        if nothing[mask].all():
+            yield _finding(
+                batch,
+                "placeholder",
+                f"every figure of {name} is 0 or absent: a placeholder; publish the real figures later",
+            )
+
+
+def contradicting_units(batch: RowBatch) -> Iterator[Finding]:
+    """Find columns whose unit contradicts that of another column of the same rows.
+
+    The ratio is the median over the keys of an exchange, without zeros. Zeros alone beside another figure are
+    placeholders: there is no trade without turnover.
+    """
+    if batch.topic not in _RATIOS:
+        return
+    upper, lower, least, most = _RATIOS[batch.topic]
+    enough = 1 if batch.topic == _TOTALS else _AGREEING
+    over, under = (np.prod([batch.figures[name] for name in names], axis=0) for names in (upper, lower))
+    for name, mask in masks_of(batch):
+        for names, values, beside in ((upper, over, under), (lower, under, over)):
+            counted = mask & (beside > 0)
+            if np.count_nonzero(counted) >= enough and not values[counted].any():
+                text = f"{names[0]} of {name} is 0 in all {counted.sum()} rows, other figures are not: a placeholder"
+                yield _finding(batch, "placeholder", f"{text}; publish the real figures later")
+        ratios = _ratios(over[mask], under[mask])
+        if len(ratios) >= enough and not least < (middle := float(np.median(ratios))) < most:
+            text = (
+                f"{' × '.join(upper)} of {name} is {middle:,.4g} times {' × '.join(lower)} (median of {len(ratios)}), "
+                f"expected {least:.2g} to {most:g}: check the units of these columns, and whether prices are unadjusted"
+            )
+            yield _finding(batch, "unit", text)
+
+
+def _beside(batch: RowBatch, previous: RowBatch) -> Iterator[tuple[str, str, Floats, Floats, int]]:
+    """Yield exchange and figure, with the values of the keys that both days have, and the newest day of the others."""
+    order = np.argsort(previous.keys, kind="stable")
+    found = isin_sorted(batch.keys, previous.keys[order])
+    for name, mask in masks_of(batch):
+        rows = np.flatnonzero(mask & found)
+        places = order[np.searchsorted(previous.keys, batch.keys[rows], sorter=order)]
+        for column in FIGURES[batch.topic]:
+            if column.labels or column.flag or column.date or not len(rows):
+                continue
+            now, before = batch.figures[column.name][rows], previous.figures[column.name][places]
+            yield name, column.name, now, before, int(previous.days[places].max())
+
+
+def emptied(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
+    """Find columns of zeros whose figures were mostly not 0 on the day before: placeholders for "no data".
+
+    A total of short selling may well be 0: nothing was sold short in Shenzhen on six days of early 2016.
+    """
+    for name, figure, now, before, then in _beside(batch, previous):
+        least = 1 if batch.topic == _TOTALS and figure in SUMS else _AGREEING
+        lost = np.count_nonzero((now == 0) & (before > 0))
+        if len(now) >= least and 2 * lost > len(now) and not np.nan_to_num(now).any():
+            text = (
+                f"{figure} of {name} is 0 in all {len(now)} rows, and was not in {lost} of them on {to_date(then)}: "
+                "a placeholder; leave an optional column out, or publish the real figures later"
+            )
+            yield _finding(batch, "placeholder", text)
+
+
+def wrong_unit(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
+    """Find columns that are 1e4, 1e6 or 1e8 times (or, if many keys agree, 100 or 1000 times) those of the day before.
+
+    The ratio is the median over the keys of both days, by exchange, without zeros.
+    """
+    for name, figure, now, before, then in _beside(batch, previous):
+        ratios = _ratios(now, before)
+        if 2 * np.count_nonzero((ratios > 1 / _USUAL) & (ratios < _USUAL)) > len(ratios) or not len(ratios):
+            continue  # so is the median
+        agreeing = _AGREEING_INDICES if batch.topic == "indices.daily" else _AGREEING
+        factors = (*_CERTAIN, *_AGREED) if len(ratios) >= agreeing else _CERTAIN
+        middle = float(np.median(ratios))
+        factor = _unit_factor(middle, factors)
+        if factor is not None:
+            text = (
+                f"{figure} of {name} is {middle:,.4g} times that of {to_date(then)} (median of {len(ratios)}), "
+                f"a step of about {factor:g}: check the unit of the file"
+            )
+            yield _finding(batch, "unit", text)
+
+
+def sums(detail: RowBatch, totals: RowBatch, refused: Ids) -> Iterator[Finding]:
+    """Compare the published totals with the sum of the detail, by exchange.
+
+    A sum without rows that were refused is too low by their figures: that is a warning, because no sum over the
+    exchange is computed on such a day. A sum that they can't explain remains an error.
+
+    Parameters
+    ----------
+    refused : the keys of the detail's rows that were left out.
+    """
+    places = exchange_of(detail.keys)
+    for row, place in enumerate(totals.keys.tolist()):
+        mask, lacked = places == place, refused[exchange_of(refused) == place]
+        if not mask.any():
+            continue
+        for column in FIGURES[_DETAIL]:
+            parts, total = detail.figures[column.name][mask], float(totals.figures[column.name][row])
+            if np.isnan(parts).any() or not total > 0:
+                continue
+            ratio = float(parts.sum()) / total
+            compared = (
+                f"{column.name} of {EXCHANGES[place]} sums to {parts.sum():,.0f}, the published total is {total:,.0f}"
+            )
+            if _unit_factor(ratio, _CERTAIN) is not None:
+                yield _finding(detail, "unit", f"{compared}: {ratio:,.4g} times; check the units of both files")
+            elif column.name in SUMS:
+                warned, wrong = SUMS[column.name]
+                if abs(ratio - 1) > warned:
+                    severity = Severity.ERROR if abs(ratio - 1) > wrong else Severity.WARNING
+                    remedy = "check that the file is complete"
+                    if len(lacked) and parts.sum() < total < parts.sum() + len(lacked) * _LARGEST * parts.max():
+                        severity = Severity.WARNING
+                        remedy = f"refused rows are not in the sum: {names_of(detail, lacked)}"
+                    yield _finding(
+                        detail,
+                        "sum",
+                        f"{compared} ({ratio - 1:+.3%}, up to {warned:.1%} is usual): {remedy}",
+                        severity,
+                    )
+
+
+def jumps(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
+    """Find changes from one session to the next that hardly occur in a market."""
+    if batch.topic.startswith("margin."):
+        for name, mask in masks_of(batch):
+            part = batch.take(mask)
+            earlier = figure_of(previous, "fin_balance", part.keys)
+            both = ~np.isnan(earlier) & ~np.isnan(part.figures["fin_balance"])
+            now, then = part.figures["fin_balance"][both], earlier[both]
+            if then.sum() > 0 and abs(now.sum() / then.sum() - 1) > _EXCHANGE_JUMP:
+                text = f"fin_balance of {name} changed by {now.sum() / then.sum() - 1:+.1%} in a day"
+                yield _finding(batch, "jump", text, Severity.WARNING)
+            many = (np.maximum(now, then) > _SECURITY_LEAST_CNY) & (then > 0) & (now > 0)
+            many &= np.maximum(now, then) > _SECURITY_JUMP * np.minimum(now, then)
+            if many.any():
+                keys = part.keys[both][many]
+                text = f"fin_balance of {len(keys)} changed more than {_SECURITY_JUMP:g}-fold: {names_of(batch, keys)}"
+                yield _finding(batch, "jump", text, Severity.WARNING)
+    elif batch.topic in _PRICE_JUMP:
+        close = batch.figures["close"]
+        reference = batch.figures["prev_close"]
+        reference = np.where(np.isnan(reference), figure_of(previous, "close", batch.keys), reference)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            far = np.abs(close / reference - 1) > _PRICE_JUMP[batch.topic]
+        if far.any():
+            text = f"close moved by more than {_PRICE_JUMP[batch.topic]:.0%}: {names_of(batch, batch.keys[far])}"
+            yield _finding(batch, "jump", text, Severity.WARNING)
+
+
+def missing(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
+    """Find keys of the session before that have no row: removed from the list, or missing from the file."""
+    if batch.topic == "reference":
+        return
+    gone = np.unique(previous.keys[~isin_sorted(previous.keys, np.sort(batch.keys))])
+    if len(gone):
+        text = f"{len(gone)} of the {len(previous)} keys of the day before are missing: {names_of(batch, gone)}"
+        yield _finding(batch, "missing", text, Severity.WARNING)
+
+
+def _ratios(now: Floats, then: Floats) -> Floats:
+    both = (now > 0) & (then > 0) & np.isfinite(now) & np.isfinite(then)
+    return np.asarray(now[both] / then[both])
+
+
+def _unit_factor(ratio: float, factors: tuple[float, ...]) -> float | None:
+    """Return the factor, or its inverse, that a ratio is near to; None for an ordinary ratio."""
+    if not ratio > 0 or math.isinf(ratio):
+        return None
+    for factor in factors:
+        for candidate in (factor, 1 / factor):
+            if max(ratio / candidate, candidate / ratio) < _NEAR:
+                return candidate
+    return None
+
+
+def key_text(topic: str, key: int) -> str:
+    """Return a key of a topic as text: a code, an exchange, a tenor, a market."""
+    field = INPUT_ROWS[topic].key_field
+    if field == "code" and key // 4 == UNREAD:
+        return f"one of {EXCHANGES[key % 4]} without a code"
+    return to_code(key) if field == "code" else KEYS[field][key]
+
+
+def names_of(batch: RowBatch, keys: npt.NDArray[np.int32]) -> str:
+    """Return the first of some keys as text."""
+    named = ", ".join(key_text(batch.topic, key) for key in np.unique(keys)[:_NAMED].tolist())
+    return named + (" …" if len(np.unique(keys)) > _NAMED else "")
+
+
+def _finding(batch: RowBatch, check: str, text: str, severity: Severity = Severity.ERROR) -> Finding:
+    return Finding(severity, check, batch.topic, int(batch.days[0]), text)

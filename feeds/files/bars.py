@@ -1,0 +1,276 @@
+"""Bars of past sessions, and the cumulative snapshots that a live feed would have sent at the end of each bar.
+
+A folder has files ``bars<N>m_*.parquet`` of bars of N minutes: ``ts``, the end of the bar in Shanghai (the first bar
+contains the opening auction); ``code``, six digits of a stock or fund; ``open`` and ``close``, CNY, unadjusted;
+``volume``, shares; ``amount``, CNY. A suspended security has prices of 0 and no snapshot. The close before, ex-right,
+follows from adjusted closes in files ``prices_adj_*.parquet`` (``dt``, ``code``, ``close``) where the folder has them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from feeds.cells.code_styles import BY_NUMBER, to_own
+from feeds.cells.distinct_cells import read_distinct
+from feeds.checks.validate import Finding, Severity
+from feeds.errors import ConfigurationError, InputError
+from feeds.mappings.mapped_keys import NO_KEY
+from processors.codes import Ids, to_id
+from processors.days import SHANGHAI, TradingCalendar, shanghai_moment, to_day
+from processors.events import FIGURES, RowBatch
+from processors.trading_hours import HALVES
+
+_NAME, _ADJUSTED = re.compile(r"bars(\d+)m_.*\.parquet"), "prices_adj_*.parquet"
+_COLUMNS = ("ts", "code", "open", "close", "volume", "amount")
+#: Figures that rise with the session.
+_CUMULATIVE = ("volume", "turnover")
+_SESSION_MINUTES = sum(end - opening for opening, end in HALVES)
+_PRICE_STEPS = 100  # a cent: ex-right closes are published in it
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Rows of one topic at one moment.
+
+    Parameters
+    ----------
+    interpolated : between the ends of two bars, or the open and the close of an index; no such row was published.
+    """
+
+    rows: RowBatch
+    interpolated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Bars of whole sessions.
+
+    Parameters
+    ----------
+    minutes : the length of a bar.
+    frame : ``key``, ``day``, ``minute`` (of the day, at which the bar ends), ``start`` and ``last`` (prices, CNY),
+        ``prev_close``, ``volume`` and ``turnover`` of the bar; by key and time.
+    findings : what was left out.
+    """
+
+    minutes: int
+    frame: pd.DataFrame
+    findings: list[Finding]
+
+    def days(self) -> list[int]:
+        """Return the sessions, days since 1970-01-01, ascending."""
+        return sorted(self.frame["day"].unique().tolist())
+
+    def check_step(self, every: int | None) -> None:
+        """Raise `ConfigurationError` if a bar does not consist of whole steps of ``every`` minutes."""
+        if every is not None and self.minutes % every:
+            raise ConfigurationError(
+                f"--every {every}m: bars of {self.minutes} minutes are interpolated in steps that divide them: "
+                + ", ".join(f"{n}m" for n in range(1, self.minutes + 1) if self.minutes % n == 0)
+            )
+
+    def snapshots(self, day: int, every: int | None = None) -> Iterator[tuple[int, Snapshot]]:
+        """Yield the snapshots of a session, ``(minute of the day, rows)``, ascending.
+
+        Parameters
+        ----------
+        every : minutes between interpolated snapshots; None for the ends of the bars alone.
+        """
+        bars = self.frame[self.frame["day"] == day]
+        totals = bars.groupby("key", sort=False)[list(_CUMULATIVE)].cumsum()
+        steps = self.minutes // (every or self.minutes)
+        parts = []
+        for step in range(1, steps + 1):
+            done = step / steps
+            part = bars[["key", "prev_close"]].assign(
+                minute=bars["minute"] - self.minutes + step * (every or self.minutes), interpolated=step < steps
+            )
+            for name in _CUMULATIVE:
+                part[name] = totals[name] - (1 - done) * bars[name]
+            part["last"] = bars["last"] if step == steps else bars["start"] + done * (bars["last"] - bars["start"])
+            parts.append(part)
+        yield from _by_minute("prices.intraday", pd.concat(parts), day)
+
+
+def index_snapshots(daily: RowBatch, day: int, every: int | None = None) -> Iterator[tuple[int, Snapshot]]:
+    """Yield the snapshots of the indices of a session: their close, and on demand a straight line to it from the open.
+
+    Parameters
+    ----------
+    daily : rows of indices.daily of the day; an index without open, close, previous close, volume or turnover has none.
+    every : minutes between interpolated snapshots; None for the close alone.
+    """
+    step = every or _SESSION_MINUTES
+    figures = {name: daily.figures[name] for name in ("open", "close", "prev_close", *_CUMULATIVE)}
+    indices = pd.DataFrame({"key": daily.keys, **figures})[daily.days == day].dropna()
+    parts = []
+    for elapsed in range(step, _SESSION_MINUTES + 1, step):
+        done = elapsed / _SESSION_MINUTES
+        part = indices[["key", "prev_close"]].assign(minute=_minute(elapsed), interpolated=elapsed < _SESSION_MINUTES)
+        for name in _CUMULATIVE:
+            part[name] = done * indices[name]
+        part["last"] = indices["close"] if done == 1 else indices["open"] + done * (indices["close"] - indices["open"])
+        parts.append(part)
+    if len(indices):
+        yield from _by_minute("indices.intraday", pd.concat(parts), day)
+
+
+def _minute(elapsed: int) -> int:
+    """Return the minute of the day after so many minutes of trading."""
+    for opening, end in HALVES:
+        if elapsed <= end - opening:
+            return opening + elapsed
+        elapsed -= end - opening
+    raise AssertionError(elapsed)
+
+
+def _by_minute(topic: str, frame: pd.DataFrame, day: int) -> Iterator[tuple[int, Snapshot]]:
+    for place, rows in frame.groupby(["minute", "interpolated"], sort=True):
+        minute, interpolated = cast("tuple[int, bool]", place)
+        size, stamp = len(rows), shanghai_moment(day, int(minute))
+        figures = {column.name: rows[column.name].to_numpy(np.float64) for column in FIGURES[topic]}
+        yield (
+            int(minute),
+            Snapshot(
+                RowBatch(
+                    topic,
+                    rows["key"].to_numpy(np.int32),
+                    np.full(size, day, np.int32),
+                    np.zeros(size, np.int32),
+                    np.full(size, stamp, np.int64),
+                    figures,
+                ),
+                bool(interpolated),
+            ),
+        )
+
+
+def bar_files(folder: Path) -> list[Path]:
+    """Return the files of bars in a folder.
+
+    Raises
+    ------
+    InputError : if there is none, or they have bars of different lengths.
+    """
+    found = sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+    if not found:
+        raise InputError(f"{folder} has no file bars<N>m_*.parquet with bars of N minutes: a replay needs them")
+    if len({_minutes(path) for path in found}) > 1:
+        raise InputError(f"{folder} has bars of several lengths ({', '.join(p.name for p in found)}): keep one of them")
+    return found
+
+
+def adjusted_files(folder: Path) -> list[Path]:
+    """Return the files of adjusted closes in a folder; there may be none."""
+    return sorted(folder.glob(_ADJUSTED))
+
+
+def _minutes(path: Path) -> int:
+    found = _NAME.fullmatch(path.name)
+    assert found is not None
+    return int(found[1])
+
+
+def read_bars(folder: Path, calendar: TradingCalendar, start: date | None = None, end: date | None = None) -> Bars:
+    """Read the bars of the sessions between two dates, both included; None is no limit.
+
+    Raises
+    ------
+    InputError : if there is none, a file lacks a column, or two bars of a security end at one moment.
+    """
+    files = bar_files(folder)
+    minutes = _minutes(files[0])
+    findings: list[Finding] = []
+    raw = pd.concat([_columns_of(path, _COLUMNS) for path in files], ignore_index=True)
+    ts = pd.to_datetime(raw["ts"], errors="coerce")
+    raw["ts"] = ts if ts.dt.tz is None else ts.dt.tz_convert(SHANGHAI).dt.tz_localize(None)
+    raw["day"] = _days(raw["ts"])
+    raw["minute"] = (raw["ts"].dt.hour * 60 + raw["ts"].dt.minute).fillna(-1).astype(np.int64)
+    if end is not None:
+        raw = raw[raw["day"] <= to_day(end)]
+    raw["key"], wrong = _keys(raw["code"])
+    ends = np.concatenate([np.arange(opening + minutes, close + 1, minutes) for opening, close in HALVES])
+    of_session = calendar.contains(raw["day"].to_numpy()) & raw["minute"].isin(ends) & (raw["ts"].dt.second == 0)
+    known = (raw["key"] != NO_KEY) & of_session
+    names = ["open", "close", "volume", "amount"]
+    raw[names] = raw[names].apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    figures = raw[names].to_numpy()
+    suspended = (figures == 0).all(axis=1)
+    sound = np.isfinite(figures).all(axis=1) & (figures >= 0).all(axis=1) & (figures[:, :2] > 0).all(axis=1)
+    for bad, severity, reason in (
+        (~known, Severity.REFUSED, "are of no security, or do not end a bar of a session"),
+        (known & ~sound & ~suspended, Severity.REFUSED, "have figures that no bar has"),
+        (known & suspended, Severity.WARNING, "have no price (suspended) and are left out"),
+    ):
+        if bad.any():
+            first = raw[bad].iloc[0]
+            text = wrong.get(str(first["code"]), f"{first['code']} at {first['ts']}")
+            findings.append(
+                Finding(severity, "bars", "prices.intraday", None, f"{int(bad.sum()):,} bars {reason}, such as {text}")
+            )
+    frame = raw[known & sound].sort_values(["key", "ts"], kind="stable")
+    if (twice := frame.duplicated(["key", "ts"])).any():
+        first = frame[twice].iloc[0]
+        raise InputError(f"{folder}: two bars of {first['code']} end at {first['ts']:%F %R}: remove one of them")
+    frame = frame.rename(columns={"close": "last", "amount": "turnover"})
+    before = frame.groupby(["key", "day"])["last"].shift()
+    frame["start"] = before.fillna(frame["open"])
+    frame["prev_close"] = _closes_before(frame, folder)
+    if start is not None:
+        frame = frame[frame["day"] >= to_day(start)]
+    if not len(frame):
+        raise InputError(f"{folder} has no bar between these dates: look at --from and --to")
+    if (unknown := frame["prev_close"].isna()).any():
+        text = f"{int(unknown.sum()):,} bars are left out: the close before their session is not known"
+        findings.append(Finding(Severity.WARNING, "bars", "prices.intraday", None, text))
+    return Bars(minutes, frame[~unknown].reset_index(drop=True), findings)
+
+
+def _columns_of(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    try:
+        raw = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} can't be read as parquet: {error}") from error
+    if missing := [name for name in columns if name not in raw]:
+        raise InputError(f"{path} has no column {', '.join(missing)}: expected {', '.join(columns)}")
+    return raw[list(columns)]
+
+
+def _days(ts: pd.Series) -> npt.NDArray[np.int32]:
+    """Return days since 1970-01-01; 0, which is no session, for no time."""
+    return ts.fillna(pd.Timestamp(0)).to_numpy("datetime64[D]").astype(np.int32)
+
+
+def _keys(codes: pd.Series) -> tuple[Ids, dict[str, str]]:
+    """Return the id of each code, `NO_KEY` where it names no security; and the reason by code."""
+    texts = codes.astype(str)
+    keys, wrong = read_distinct(texts, lambda cell: to_id(to_own(cell, "600519", BY_NUMBER, "")), NO_KEY)
+    return keys, {texts.iloc[place]: reason for place, reason in wrong.items()}
+
+
+def _closes_before(frame: pd.DataFrame, folder: Path) -> pd.Series:
+    """Return the close of the session before each bar's, ex-right where the folder has adjusted closes, CNY.
+
+    An adjusted close over the unadjusted one of the same session is a security's factor F; the close before is then the
+    adjusted close of the session before, over F.
+    """
+    closes = frame.groupby(["key", "day"])["last"].last()
+    before = closes.groupby("key").shift()
+    files = adjusted_files(folder)
+    if files:
+        raw = pd.concat([_columns_of(path, ("dt", "code", "close")) for path in files], ignore_index=True)
+        raw["key"], _ = _keys(raw["code"])
+        raw["day"] = _days(pd.to_datetime(raw["dt"], errors="coerce"))
+        adjusted = raw[raw["close"] > 0].groupby(["key", "day"])["close"].last().astype(np.float64).sort_index()
+        ex_right = adjusted.groupby("key").shift() / (adjusted / closes)
+        before = (ex_right.reindex(closes.index) * _PRICE_STEPS).round().div(_PRICE_STEPS).fillna(before)
+    return before.reindex(pd.MultiIndex.from_frame(frame[["key", "day"]])).set_axis(frame.index)
