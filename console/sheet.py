@@ -1,13 +1,14 @@
 """The morning sheet: one A4 page as PDF for before the open, from the same model as the pages.
 
 Chinese is set in the standard font of PDF for simplified Chinese, which every viewer has: no font file is needed, and a
-sheet takes some kilobytes. What does not fit into its box ends in an ellipsis; the page never becomes two.
+sheet takes some kilobytes. What does not fit into its box ends in an ellipsis; the page never becomes two. Alerts take
+the room that the parts below leave, which say what the data lack, and count those that find none.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -30,7 +31,9 @@ _CHINESE, _LATIN, _BOLD = "STSong-Light", "Helvetica", "Helvetica-Bold"
 _WIDTH, _HEIGHT = A4
 _MARGIN, _GAP = 36.0, 14.0
 _INNER = _WIDTH - 2 * _MARGIN
-_SMALL, _BODY, _LEADING = 7.5, 9.0, 12.5
+_SMALL, _BODY, _APART = 7.5, 9.0, 3.5
+#: Heights of a line and of a heading.
+_LEADING, _HEADING = _BODY + _APART, 4 + _BODY + _APART + 1
 #: Where the three columns of figures end, as parts of a box's width.
 _COLUMNS = (0.57, 0.79, 1.0)
 _INDEX = "000300.SH"
@@ -104,9 +107,13 @@ class _Sheet:
         left, self.y = self.y, top
         self._industries(_MARGIN + half + _GAP, half)
         self.y = min(left, self.y) - 4
-        self._alerts()
-        self._flags()
-        self._data()
+        flags, lacks = self._flags(), self._lacks()
+        self._alerts(bottom=_MARGIN + 2 * _HEADING + len(flags) * _LEADING + 8 + len(lacks) * (_SMALL + _APART))
+        self.heading(f"{self.view.label('flags')} {labels.day(self.model.securities.flags()[0])}", _MARGIN, _INNER)
+        self.lines(_MARGIN, flags)
+        self.y -= 4
+        self.heading(self.view.label("data"), _MARGIN, _INNER)
+        self.lines(_MARGIN, lacks, size=_SMALL)
         now = labels.moment(self.model.clock.now(), view.language)
         self.text(_MARGIN, _MARGIN - 12, f"marginwatch · {now}", _SMALL, colour=view.colours.muted)
 
@@ -125,7 +132,7 @@ class _Sheet:
         self.line(_MARGIN, question.dated(self.model, view), _BODY)
         self.line(_MARGIN, answer, 13, bold=True, colour=tone)
         why = why.replace(final.reason, reasons.shown(final.reason, view.language))
-        self.paragraph(_MARGIN, _INNER, f"{why} {change}", most=3)
+        self.lines(_MARGIN, wrapped(f"{why} {change}", _BODY, _INNER, 3))
 
     def _chart(self, height: float) -> None:
         """Draw the ratio of the last days with its thresholds, and the CSI 300 behind it on a scale of its own."""
@@ -217,23 +224,28 @@ class _Sheet:
         if not shown:
             self.line(x, view.label("nothing"), _BODY)
 
-    def _alerts(self) -> None:
-        view, found = self.view, self.model.firing()
+    def _alerts(self, bottom: float) -> None:
+        """Draw the alerts in force down to a height, and how many there are beside them."""
+        view, found, shown = self.view, self.model.firing(), 0
         self.heading(f"{view.label('alerts')} ({len(found)})", _MARGIN, _INNER)
         for alert in found[:_ALERTS]:
             text = alert.text.en if view.language == "en" else alert.text.zh
             line = f"{labels.pick(labels.SEVERITIES[alert.severity], view.language)} · {view.rule(alert.rule)}: {text}"
-            self.paragraph(_MARGIN, _INNER, self.model.directory.annotated(line), most=2)
-        if len(found) > _ALERTS:
-            self.paragraph(_MARGIN, _INNER, f"+{len(found) - _ALERTS} {view.label('more')}", most=1)
+            lines = wrapped(self.model.directory.annotated(line), _BODY, _INNER, 2)
+            count = shown + 1 < len(found)  # a line for those that are not listed
+            if self.y - (len(lines) + count) * _LEADING < bottom:
+                break
+            self.lines(_MARGIN, lines)
+            shown += 1
+        if len(found) > shown:
+            self.lines(_MARGIN, [f"+{len(found) - shown} {view.label('more')}"])
         if not found:
             self.line(_MARGIN, view.label("no_alerts"), _BODY)
         self.y -= 4
 
-    def _flags(self) -> None:
-        view = self.view
-        day, found = self.model.securities.flags()
-        self.heading(f"{view.label('flags')} {labels.day(day)}", _MARGIN, _INNER)
+    def _flags(self) -> list[str]:
+        """Return the lines that name the securities with a flag, by kind."""
+        view, (_, found), lines = self.view, self.model.securities.flags(), list[str]()
         for kind in ("divergence", "extreme", "streak", "score"):
             of_kind = [flag for flag in found if flag.kind == kind]
             if of_kind:
@@ -241,25 +253,20 @@ class _Sheet:
                     f"{labels.signed(flag.side)}{self.model.directory.shown(flag.code)}" for flag in of_kind[:_NAMED]
                 )
                 more = " …" if len(of_kind) > _NAMED else ""
-                self.paragraph(_MARGIN, _INNER, f"{view.label(f'flag_{kind}')} ({len(of_kind)}): {names}{more}", most=2)
-        if not found:
-            self.line(_MARGIN, view.label("no_flags"), _BODY)
-        self.y -= 4
+                text = f"{view.label(f'flag_{kind}')} ({len(of_kind)}): {names}{more}"
+                lines += wrapped(text, _BODY, _INNER, 2)
+        return lines or [view.label("no_flags")]
 
-    def _data(self) -> None:
-        """Draw what the newest day lacks."""
+    def _lacks(self) -> list[str]:
+        """Return the lines that say what the newest day lacks."""
         view, missing = self.view, dict[str, int]()
         for signal in self.model.latest.values():
             missing |= signal.missing
         absent = [s for s in self.model.latest.values() if s.value is None]
         lacks = ", ".join(f"{name} {'*' if count < 0 else count}" for name, count in sorted(missing.items()))
-        self.heading(view.label("data"), _MARGIN, _INNER)
-        self.paragraph(
-            _MARGIN, _INNER,
-            f"{view.label('missing')}: {lacks or '–'} · {view.label('absent')}: "
-            + (", ".join(labels.signal_title(s.name, view.language) for s in absent) or "–"),
-            most=3, size=_SMALL,
-        )  # fmt: skip
+        titles = ", ".join(labels.signal_title(s.name, view.language) for s in absent)
+        text = f"{view.label('missing')}: {lacks or '–'} · {view.label('absent')}: {titles or '–'}"
+        return wrapped(text, _SMALL, _INNER, 3)
 
     # -- text -----------------------------------------------------------------------------------------------------
 
@@ -273,7 +280,7 @@ class _Sheet:
     def line(self, x: float, text: str, size: float, *, bold: bool = False, colour: str | None = None) -> None:
         self.y -= size
         self.text(x, self.y, clipped(text, size, _WIDTH - _MARGIN - x, bold=bold), size, bold=bold, colour=colour)
-        self.y -= _LEADING - _BODY + 1
+        self.y -= _APART + 1
 
     def row(self, x: float, width: float, left: str, cells: Sequence[str]) -> None:
         """Draw a name at the left and one figure, or three in columns, at the right of it."""
@@ -283,15 +290,13 @@ class _Sheet:
         for cell, end in zip(cells, ends, strict=True):
             shown = clipped(cell, _BODY, width * (0.33 if len(cells) > 1 else 0.53))
             self.text(x + width * end - _width(shown, _BODY), self.y, shown, _BODY)
-        self.y -= _LEADING - _BODY
+        self.y -= _APART
 
-    def paragraph(self, x: float, width: float, text: str, *, most: int, size: float = _BODY) -> None:
-        for found in wrapped(text, size, width, most):
-            if self.y < _MARGIN + size:
-                return  # the page is full
+    def lines(self, x: float, texts: Iterable[str], size: float = _BODY) -> None:
+        for text in texts:
             self.y -= size
-            self.text(x, self.y, found, size)
-            self.y -= _LEADING - _BODY
+            self.text(x, self.y, text, size)
+            self.y -= _APART
 
     def text(
         self, x: float, y: float, text: str, size: float, *, bold: bool = False, colour: str | None = None

@@ -505,6 +505,19 @@ def test_the_morning_sheet_is_one_page_whatever_there_is_to_say(
     model = known_model()
     model.offer_directory(Directory(NAMES))
     model.offer_market(signal("fin_balance_change", None, 4))
+    for day in range(4, 9):
+        model.offer_industries(industries(day, 1.0))
+        model.offer_market(signal("fin_buy_ratio_5d", 0.1, day))
+    keys = np.array([to_id(f"{number}.SH") for number in range(600000, 600030)], dtype=np.int32)
+    flagged = {
+        "divergence": 1.0,
+        "extreme": 1.0,
+        "fin_streak": max(P.streak_flags),
+        "excess_top": 1.0,
+        "fin_change": 0.1,
+    }
+    columns = {name: np.full(30, value) for name, value in flagged.items()}
+    model.offer_securities(SecuritySignals(status(8, 9), keys, columns))
     for number in range(40):
         texts = Text("A long text of 600519.SH. " * 40, "很长的一段文字。" * 80)
         model.offer_alert(msgspec.structs.replace(alert(f"n{number}"), text=texts))
@@ -523,7 +536,14 @@ def test_the_morning_sheet_is_one_page_whatever_there_is_to_say(
     text = "".join(text for *_, text in drawn)
     assert ("贵州茅台" if language == "en" else "很长的一段文字") in text
     assert {"en": "Active alerts", "zh": "当前预警"}[language] in text
-    assert {"en": "+33 more", "zh": "+33 条未列出"}[language] in text  # 8 of 41
+    listed = text.count({"en": "A long text", "zh": "很长的一段文字。很长"}[language])
+    assert listed > 1
+    # What is below the alerts is there whatever they take.
+    parts = {
+        "en": ("more", "Flags of the day", "Divergence (30)", "Score top 10% (30)", "missing: ", "absent: "),
+        "zh": ("条未列出", "当日异动", "背离 (30)", "超额得分前10% (30)", "缺少: ", "缺失: "),
+    }
+    assert [part for part in parts[language] if part not in text] == []
 
 
 @pytest.mark.parametrize(
