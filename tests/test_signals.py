@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
@@ -58,6 +58,7 @@ from tests.folding import (
 from tests.made_market import SMALL, rows, small_market, with_made_rows
 from tests.oracle import Data
 from tests.oracle.data import PUBLISHED
+from tests.parameter_changes import Change, apart, groups_of_others
 
 MODULES = (*MARKET_INDICATORS, *SECURITY_INDICATORS, *PRICING_INDICATORS, *INDUSTRY_INDICATORS)
 EVERY = (*SIGNALS.values(), *INDUSTRY_SIGNALS.values())
@@ -93,6 +94,11 @@ def small() -> Case:
 def folded_with(parameters: Parameters) -> Folded:
     """The small market with other parameters."""
     return fold_history(small_case().days, parameters)
+
+
+def changed(group: Iterable[Change]) -> Parameters:
+    """The parameters of the small market, some with other values."""
+    return replace(SMALL, **dict(group))
 
 
 # -- values ------------------------------------------------------------------------------------------------
@@ -162,44 +168,76 @@ CHANGED: Mapping[str, tuple[Any, ...]] = {
 }
 
 
-def changes(parameter: str) -> Iterator[tuple[Parameters, Parameters]]:
-    """Parameters of the small market, and the same with other values of one of them."""
+OF_SIGNALS = [(signal, parameter) for signal in EVERY for parameter in signal.parameters]
+DECLARED = {parameter for _, parameter in OF_SIGNALS}
+
+
+def changes(parameter: str) -> list[Change]:
+    """The other values of a parameter of the small market."""
     value = getattr(SMALL, parameter)
     others = CHANGED[parameter] if parameter in CHANGED else (value * 2, type(value)(value / 2))
-    for other in others:
-        yield SMALL, replace(SMALL, **{parameter: other})
+    return [(parameter, other) for other in others]
 
 
-OF_SIGNALS = [(signal, parameter) for signal in EVERY for parameter in signal.parameters]
+def parameters_of(signal: Signal) -> frozenset[str]:
+    """The parameters of a signal and of the signals that it reads."""
+    read_too = (need.signal for need in signal.needs if need.signal is not None)
+    return frozenset(signal.parameters).union(*map(parameters_of, read_too))
+
+
+DEPENDENCIES = {parameters_of(signal) for signal in EVERY}
+#: Every change, in groups of which at most one change acts on a signal: a fold for each group.
+GROUPS = apart([change for parameter in sorted(DECLARED) for change in changes(parameter)], DEPENDENCIES)
+#: More folds, so that a signal is computed with every parameter changed that is not its own, and none that is.
+OTHERS = [
+    [changes(parameter)[0] for parameter in group]
+    for group in groups_of_others(DEPENDENCIES, [{name for name, _ in group} for group in GROUPS])
+]
+#: In the order of the folds: the oracle has computed what signals have in common.
+OF_CHANGES = [
+    (signal, (parameter, value), changed(group))
+    for group in GROUPS
+    for parameter, value in group
+    for signal, declared in OF_SIGNALS
+    if declared == parameter
+]
+
+
+def test_changes_of_one_fold_act_on_different_signals_and_every_other_parameter_is_seen() -> None:
+    every = [change for group in GROUPS for change in group]
+    assert sorted(every, key=repr) == sorted((c for parameter in DECLARED for c in changes(parameter)), key=repr)
+    folds = [{parameter for parameter, _ in group} for group in (*GROUPS, *OTHERS)]
+    for on in DEPENDENCIES:
+        assert all(len(on & fold) <= 1 for fold in folds[: len(GROUPS)])
+        assert DECLARED - on == set().union(*(fold for fold in folds if not on & fold))
 
 
 @pytest.mark.parametrize(("signal", "parameter"), OF_SIGNALS, ids=name_of)
-def test_each_declared_parameter_changes_something_of_it(signal: Signal, parameter: str) -> None:
+def test_each_declared_parameter_changes_something_of_it(signal: Signal, parameter: str, small: Case) -> None:
     assert any(
-        folded_with(before).everything(signal) != folded_with(after).everything(signal)
-        for before, after in changes(parameter)
+        small.folded.everything(signal) != folded_with(parameters).everything(signal)
+        for of, (name, _), parameters in OF_CHANGES
+        if of is signal and name == parameter
     )
 
 
-@pytest.mark.parametrize(("signal", "parameter"), OF_SIGNALS, ids=name_of)
-def test_it_is_the_oracle_s_with_each_parameter_changed(signal: Signal, parameter: str, small: Case) -> None:
-    for _, after in changes(parameter):
-        check_signal(signal, folded_with(after), small.data, after)
-
-
-def parameters_of(signal: Signal) -> set[str]:
-    """The parameters of a signal and of the signals that it reads."""
-    read_too = (need.signal for need in signal.needs if need.signal is not None)
-    return set(signal.parameters).union(*map(parameters_of, read_too))
+@pytest.mark.parametrize(
+    ("signal", "parameters"),
+    [(signal, parameters) for signal, _, parameters in OF_CHANGES],
+    ids=[f"{name_of(signal)}-{name}-{value}" for signal, (name, value), _ in OF_CHANGES],
+)
+def test_it_is_the_oracle_s_with_each_parameter_changed(signal: Signal, parameters: Parameters, small: Case) -> None:
+    check_signal(signal, folded_with(parameters), small.data, parameters)
 
 
 @every_signal
-def test_no_other_parameter_changes_it(signal: Signal) -> None:
-    declared = {parameter for _, parameter in OF_SIGNALS}
-    for parameter in sorted(declared - parameters_of(signal)):
-        (before, after), *_ = changes(parameter)
-        same = folded_with(before).everything(signal) == folded_with(after).everything(signal)
-        assert same, f"{parameter} changes {signal.id}, which does not declare it"
+def test_no_other_parameter_changes_it(signal: Signal, small: Case) -> None:
+    expected = small.folded.everything(signal)
+    for group in (*GROUPS, *OTHERS):
+        own = parameters_of(signal).intersection(name for name, _ in group)
+        if not own and folded_with(changed(group)).everything(signal) != expected:
+            alone = [change[0] for change in group if folded_with(changed([change])).everything(signal) != expected]
+            pytest.fail(f"{', '.join(alone) or group} changes {signal.id}, which does not declare it")
 
 
 # -- provisional values ------------------------------------------------------------------------------------
