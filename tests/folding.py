@@ -82,12 +82,14 @@ class Folded:
 
     def table(self, signal: Signal, detail: Detail = "") -> pd.DataFrame:
         """Values, or one detail, by day and subject; None or NaN where absent."""
-        found: dict[pd.Timestamp, dict[str, object]] = {}
         if signal.level is Level.MARKET:
-            for one in self._by_signal.get(signal.id, []):
-                row = found.setdefault(pd.Timestamp(one.trade_date), {})
-                row[one.subject] = one.details.get(detail) if detail else one.value
-            return pd.DataFrame.from_dict(found, orient="index").sort_index()
+            outputs = self._by_signal.get(signal.id, [])
+            row = {day: place for place, day in enumerate(sorted({one.trade_date for one in outputs}))}
+            column = {subject: place for place, subject in enumerate(dict.fromkeys(one.subject for one in outputs))}
+            cells = np.full((len(row), len(column)), np.nan, dtype=object)
+            for one in outputs:
+                cells[row[one.trade_date], column[one.subject]] = one.details.get(detail) if detail else one.value
+            return pd.DataFrame(cells, index=pd.to_datetime(list(row)), columns=list(column)).infer_objects()
         if signal.level is Level.SECURITY:
             parts = [
                 (stamp(day), frame.keys, frame.columns[signal.id])

@@ -115,11 +115,12 @@ def chart_score(data: Data, _p: Any) -> Tables:
 def chart_top(data: Data, p: Any) -> Tables:
     """1 for the highest tenth of the stocks of the margin detail, equal ones by code; 0 for the others with a score."""
     table = chart_score(data, p)[""]
-    out = table.where(table.isna(), 0.0)
-    for day, row in table.iterrows():
-        known = sorted((-score, code) for code, score in row.dropna().items())
-        out.loc[day, [code for _, code in known[: int(p.chart_top * len(known) + 1e-9)]]] = 1.0
-    return {"": out}
+    codes, scored = table.columns.astype(str), table.to_numpy()
+    out = np.where(np.isnan(scored), np.nan, 0.0)
+    for row, values in zip(out, scored, strict=True):
+        known = sorted((-values[j], codes[j], j) for j in np.flatnonzero(~np.isnan(values)))
+        row[[j for *_, j in known[: int(p.chart_top * len(known) + 1e-9)]]] = 1.0
+    return {"": pd.DataFrame(out, index=table.index, columns=table.columns)}
 
 
 @lru_cache(maxsize=8)

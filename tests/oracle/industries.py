@@ -30,12 +30,10 @@ def total(data: Data, values: pd.DataFrame) -> pd.DataFrame:
     codes = [code for code in values.columns if is_stock(code)]
     found = values[codes].to_numpy(dtype=float)
     place = _places(data).reindex(columns=codes).to_numpy(dtype=float)
-    out = np.full((len(data.days), len(NAMES)), np.nan)
-    for number in range(len(NAMES)):
-        inside = (place == number) & ~np.isnan(found)
-        sums = np.where(inside, found, 0.0).sum(axis=1)
-        out[:, number] = np.where(inside.any(axis=1), sums, np.nan)
-    return pd.DataFrame(out, index=data.days, columns=NAMES)
+    day, code = np.nonzero(~np.isnan(found) & ~np.isnan(place))
+    sums = pd.Series(found[day, code]).groupby([day, place[day, code].astype(int)]).sum()
+    table = sums.unstack().reindex(index=range(len(data.days)), columns=range(len(NAMES)))
+    return pd.DataFrame(table.to_numpy(), index=data.days, columns=NAMES)
 
 
 @lru_cache(maxsize=4)

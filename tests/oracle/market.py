@@ -115,7 +115,7 @@ def rsi(series: pd.Series, days: int, smooth: int = 14) -> pd.Series:
     def one(window: np.ndarray) -> float:
         if len(window) < days or np.isnan(window).any():
             return np.nan
-        change = pd.Series(window).diff().dropna().to_numpy()
+        change = np.diff(window)
         weight = np.power(1 - 1 / smooth, np.arange(len(change))[::-1])
         moved = np.average(np.abs(change), weights=weight)
         return 50.0 if moved == 0 else 100 * np.average(np.clip(change, 0, None), weights=weight) / moved

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import isnan
 from typing import Any
 
@@ -113,13 +113,14 @@ def own(name: str) -> Any:
 # -- Prices ------------------------------------------------------------------------------------------
 
 
-def _limit(code: str, day: pd.Timestamp, st: bool) -> float:
+@cache
+def _limit(code: str, wider_chinext: bool, st: bool) -> float:
     """The largest daily move of a stock, fund or B share; infinite for anything else."""
     if is_fund(code):
         return 0.20
     if not is_stock(code):
         return (0.05 if st else 0.10) if code.startswith(("900", "200", "201")) else np.inf
-    if code.startswith(("688", "689")) or (code.startswith("30") and day >= pd.Timestamp("2020-08-24")):
+    if code.startswith(("688", "689")) or (code.startswith("30") and wider_chinext):
         return 0.20
     if code.endswith(".BJ"):
         return 0.30
@@ -145,7 +146,7 @@ def levels(data: Data) -> dict[str, pd.DataFrame]:
     previous, st = (data.wide("prices", name).to_numpy(dtype=float) for name in ("prev_close", "st"))
     codes, day_known = wide.columns.astype(str), data.has_rows("prices").tolist()
     out = {name: np.full(closes.shape, np.nan) for name in ("level", "last", "return", "action")}
-    days = list(data.days)
+    days, wider = list(data.days), (data.days >= pd.Timestamp("2020-08-24")).tolist()
     for j, code in enumerate(codes):
         level = last = before = np.nan
         priced, blank, begun, listed_before = 0, 0, False, False
@@ -161,10 +162,10 @@ def levels(data: Data) -> dict[str, pd.DataFrame]:
                     level, listed_before = 1.0, not begun
                 else:
                     ratio = now / (last if isnan(base) else base)
-                    limit = _limit(code, day, special == 1.0)
-                    top, bottom = (1 + limit) ** (1 + blank) + 0.005, max(1 - limit, 0) ** (1 + blank) - 0.005
-                    new = priced < 5 and not listed_before and _unlimited(code, day)
-                    action = bool(isnan(base) and not new and (ratio > top + 1e-9 or ratio < bottom - 1e-9))
+                    if isnan(base) and not (priced < 5 and not listed_before and _unlimited(code, day)):
+                        limit = _limit(code, wider[t], special == 1.0)
+                        top, bottom = (1 + limit) ** (1 + blank) + 0.005, max(1 - limit, 0) ** (1 + blank) - 0.005
+                        action = ratio > top + 1e-9 or ratio < bottom - 1e-9
                     level *= 1.0 if action else ratio
                 out["return"][t, j] = np.nan if action else now / (before if isnan(base) else base) - 1
                 out["level"][t, j], out["action"][t, j] = level, float(action)
@@ -400,13 +401,14 @@ def coverage(data: Data, _p: Any) -> Tables:
     share = (listed.sum(axis=1) / count).mask((data.lacks() | unnamed(data)).any(axis=1) | (count == 0))
     caps = data.wide("valuations", "float_cap").reindex(columns=stocks.columns).where(stocks)
     caps = caps.where(caps > 0).mask(data.lacks("valuations").any(axis=1))
-    by_cap = caps.where(listed).sum(axis=1) / caps.sum(axis=1, min_count=1)
+    held = caps.where(listed)
+    by_cap = held.sum(axis=1) / caps.sum(axis=1, min_count=1)
     boards = pd.Series([_board(code) for code in stocks.columns], index=stocks.columns)
     details = {}
     for name in boards.unique():
-        inside = boards[boards == name].index
-        there = listed[inside].sum(axis=1) / stocks[inside].sum(axis=1).replace(0, np.nan)
-        in_caps = caps[inside].where(listed[inside]).sum(axis=1) / caps[inside].sum(axis=1, min_count=1)
+        inside = (boards == name).to_numpy()
+        there = listed.loc[:, inside].sum(axis=1) / stocks.loc[:, inside].sum(axis=1).replace(0, np.nan)
+        in_caps = held.loc[:, inside].sum(axis=1) / caps.loc[:, inside].sum(axis=1, min_count=1)
         details[name] = there.where(share.notna())
         details[f"{name} by_float_cap"] = in_caps.where(share.notna())
     capped = caps.notna().sum(axis=1)

@@ -26,16 +26,17 @@ def lead_lag(data: Data, p: Any) -> Tables:
     """The lag of the highest correlation, and every correlation."""
     close, balance = of_index(data, SSE_COMPOSITE, "close"), both_exchanges(data, "fin_balance")
     returns, growth = close / close.shift(1) - 1, balance / balance.shift(1) - 1
-    table = pd.DataFrame(np.nan, index=data.days, columns=LAGS)
+    found = np.full((len(data.days), len(LAGS)), np.nan)
     for k in LAGS:
         # Side by side on the later of the two days.
         both = pd.concat([returns.shift(max(k, 0)), growth.shift(max(-k, 0))], axis=1).to_numpy()
-        days = p.lead_lag_days - abs(k)
+        known, days = ~np.isnan(both).any(axis=1), p.lead_lag_days - abs(k)
         for i in range(len(both)):
-            window = both[max(0, i + 1 - days) : i + 1] if days > 0 else both[:0]
-            pairs = window[~np.isnan(window).any(axis=1)]
+            window = slice(max(0, i + 1 - days), i + 1) if days > 0 else slice(0)
+            pairs = both[window][known[window]]
             if len(pairs) >= p.lead_lag_least and pairs.std(axis=0).all():
-                table.iloc[i, k - LAGS[0]] = np.corrcoef(pairs.T)[0, 1]
+                found[i, k - LAGS[0]] = np.corrcoef(pairs.T)[0, 1]
+    table = pd.DataFrame(found, index=data.days, columns=LAGS)
     shown = table.notna().any(axis=1) & _enough(data, p)
     table = table.where(shown)
     best = pd.Series([row.idxmax() if row.notna().any() else np.nan for _, row in table.iterrows()], index=data.days)
