@@ -89,20 +89,25 @@ def excess_returns(data: Data, days: int) -> pd.DataFrame:
 
 @lru_cache(maxsize=8)
 def _member_scores(record: Record, data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Size, known, hits and mean returns of each case, and the known and hits of all stocks on each day."""
+    """Day, size, known, hits and mean returns of each case, and the known and hits of all stocks on each day."""
     of_all = excess_returns(data, record.horizon)
+    known, hit = of_all.notna(), record.hit(of_all) & of_all.notna()
     excess = {h: excess_returns(data, h).to_numpy() for h in HORIZONS}
+    stocks, is_known, is_hit = {code: j for j, code in enumerate(of_all.columns)}, known.to_numpy(), hit.to_numpy()
     rows = {}
     for when, codes in record.cases.items():
-        row, columns = of_all.index.get_loc(when), of_all.columns.get_indexer(codes)
-        at = {h: np.where(columns < 0, np.nan, excess[h][row, columns]) for h in HORIZONS}
-        own = at[record.horizon]
-        hits = (record.hit(pd.DataFrame([own])).to_numpy() & ~np.isnan(own)).sum()
-        means = {h: pd.Series(values).mean() for h, values in at.items()}
-        rows[when] = {"size": len(codes), "known": (~np.isnan(own)).sum(), "hits": hits, **means}
-    hit = record.hit(of_all) & of_all.notna()
-    base = pd.DataFrame({"known": of_all.notna().sum(axis=1), "hits": hit.sum(axis=1)})
+        row, columns = data.places[when], np.array([stocks[code] for code in codes if code in stocks], dtype=int)
+        means = {h: _mean(values[row, columns]) for h, values in excess.items()}
+        counts = {"known": is_known[row, columns].sum(), "hits": is_hit[row, columns].sum()}
+        rows[when] = {"place": row, "size": len(codes), **counts, **means}
+    base = pd.DataFrame({"known": known.sum(axis=1), "hits": hit.sum(axis=1)})
     return pd.DataFrame.from_dict(rows, orient="index"), base
+
+
+def _mean(values: np.ndarray) -> float:
+    """The mean of the known values."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else np.nan
 
 
 @lru_cache(maxsize=16)
@@ -116,20 +121,20 @@ def known_before(record: Record, data: Data, day: pd.Timestamp) -> Known:
     """The record before a day: nothing of it or behind it."""
     place = data.places
     today, first, span = place.get(day, len(data.days)), place[record.since], record.horizon
-    over = {h: [when for when in record.cases if place[when] + h < today] for h in HORIZONS}
-    scored = [when for when in record.cases if place[when] + span < today]
     history = data.days[first : max(first, today - span)]
     if record.inside is not None:
         history = history[record.inside.reindex(history).fillna(False).to_numpy(dtype=bool)]
     if record.members:
         cases, all_stocks = _member_scores(record, data)
-        sums, base = cases.loc[scored].sum(), all_stocks.loc[history].sum()
-        with_members = cases.loc[scored, "known"]
-        counted = [place[when] for when in with_members.index[with_members > 0]]
+        scored, base = cases[cases["place"] + span < today], all_stocks.loc[history].sum()
+        sums, counted = scored.sum(), scored.loc[scored["known"] > 0, "place"].tolist()
+        outcomes = _outcomes({h: cases.loc[cases["place"] + h < today, h].tolist() for h in HORIZONS})
         return Known(
             int(sums["known"]), int(sums["hits"]), int(sums["size"] - sums["known"]), int(base["known"]),
-            int(base["hits"]), _episodes(counted, span), _outcomes({h: list(cases.loc[over[h], h]) for h in HORIZONS}),
+            int(base["hits"]), _episodes(counted, span), outcomes,
         )  # fmt: skip
+    over = {h: [when for when in record.cases if place[when] + h < today] for h in HORIZONS}
+    scored = [when for when in record.cases if place[when] + span < today]
     known_days = _known_days(data, span)
     hit = _index_hits(record, data) & known_days
     counted = [when for when in scored if known_days[when]]
