@@ -41,6 +41,7 @@ from streams.output_publisher import REQUEST_BYTES, OutputPublisher
 from streams.output_sender import BATCH_BYTES
 from streams.partition_runner import PartitionRunner
 from streams.poll_queue import PollQueue, joined
+from streams.running_workers import connection_name
 from streams.settings import Settings
 from streams.stage import Stage
 from streams.stages import STAGES
@@ -95,7 +96,7 @@ class MarginwatchApp(App):
         self._crashing: asyncio.Future[None] | None = None
         self.health = Health()
         self.gc_policy = GcPolicy()
-        self.redis = async_redis_client(settings)
+        self.redis = async_redis_client(settings, connection_name=connection_name(settings))
         self.latest = LatestWriter(self.redis, settings.namespace, self._published_signals, beacon=self.beacon)
         stages = [make(settings, self.names, self.calendar) for make in STAGES]
         self.stage_inputs = [Inputs([self.names.name(topic) for topic in stage.inputs], stage.work) for stage in stages]

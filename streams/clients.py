@@ -341,9 +341,16 @@ def redis_client(settings: Settings, *, timeout_s: float | None = 10) -> Redis:
     return Redis.from_url(settings.redis, **_redis(settings, timeout_s))
 
 
-def async_redis_client(settings: Settings, *, timeout_s: float | None = 10) -> AsyncRedis:
-    """Return an asyncio Redis client; errors as of `redis_client`."""
-    pool = ConnectionPool.from_url(settings.redis, **_redis(settings, timeout_s))
+def async_redis_client(
+    settings: Settings, *, timeout_s: float | None = 10, connection_name: str | None = None
+) -> AsyncRedis:
+    """Return an asyncio Redis client; errors as of `redis_client`.
+
+    Parameters
+    ----------
+    connection_name : how Redis lists its connections (CLIENT LIST); ASCII without spaces.
+    """
+    pool = ConnectionPool.from_url(settings.redis, client_name=connection_name, **_redis(settings, timeout_s))
     pool.connection_class = type("PackedConnection", (_Packed, pool.connection_class), {})
     return AsyncRedis.from_pool(pool)
 

@@ -42,6 +42,10 @@ class RebuildError(MarginwatchError):
     """The topics can't be replayed, or the tables can't be replaced."""
 
 
+class RunningWorkersError(RebuildError):
+    """Workers run that would lose their tables, or it can't be seen whether any do."""
+
+
 class CalendarError(MarginwatchError):
     """A calendar file that can't be read, or contradicts itself."""
 

@@ -4,7 +4,8 @@ Every row of a table is a pure function of the messages before the offsets that 
 exactly these offsets must give the same rows, byte for byte; it can be compared while workers run. An alert's time of
 raising and the offsets it quotes are the only things that a replay can't know, and are left out of the comparison.
 
-A table that is replaced is claimed first: a worker that still owns it is refused from then on. A table of which Redis
+A table that is replaced is claimed first: a worker that still owns it is refused from then on, and ends. So tables are
+replaced only while no worker is connected to Redis, unless the caller forces it. A table of which Redis
 contains nothing (it was emptied) is replayed up to the end of its topics, and its outputs are published again: all ids
 are the same, so subscribers ignore what they have.
 """
@@ -25,7 +26,7 @@ from redis.asyncio import Redis
 from alerts.lifecycle import timeless
 from streams.calendars import xshg
 from streams.clients import async_kafka_reader, async_redis_client, unreachable
-from streams.errors import FencedError, RebuildError
+from streams.errors import FencedError, RebuildError, RunningWorkersError
 from streams.latest import LatestWriter
 from streams.market_stage import MarketStage
 from streams.output_log import OutputLog
@@ -33,6 +34,7 @@ from streams.publisher import Publisher
 from streams.quarantine import FoldError, Quarantine, fold, halves, place_of
 from streams.readers import PATIENCE_S, Ends
 from streams.records import mark_of
+from streams.running_workers import running_workers
 from streams.settings import Settings
 from streams.stage import Stage, StageState
 from streams.stages import STAGES
@@ -79,6 +81,7 @@ def rebuild(
     *,
     check: bool = False,
     reset: bool = False,
+    force: bool = False,
     on_progress: Callable[[str, int, int], None] = lambda _table, _done, _total: None,
 ) -> list[Comparison]:
     """Replay tables (all, in the order of the stages, if none is named) and compare; replace them unless ``check``.
@@ -87,10 +90,12 @@ def rebuild(
     ----------
     reset : delete the tables first and replay all that their topics contain now, which is less or more than what they
         were computed from; the outputs are published again.
+    force : replace tables whether or not workers run; one that owns a replaced table ends.
     on_progress : called with the table's partition, the messages replayed and their number.
 
     Raises
     ------
+    RunningWorkersError : if workers run although tables may be replaced, or Redis does not show whether any do.
     RebuildError : if a topic has lost its beginning, or a worker claims a table while it is replaced.
     """
     wanted = set(tables)
@@ -98,12 +103,20 @@ def rebuild(
     if unknown:
         raise RebuildError(f"no table {', '.join(unknown)}: choose from {', '.join(s.name for s in STAGES)}")
     return asyncio.run(
-        _rebuild(settings, wanted or {stage.name for stage in STAGES}, on_progress, check=check, reset=reset)
+        _rebuild(
+            settings, wanted or {stage.name for stage in STAGES}, on_progress, check=check, reset=reset, force=force
+        )
     )
 
 
 async def _rebuild(
-    settings: Settings, wanted: set[str], on_progress: Callable[[str, int, int], None], *, check: bool, reset: bool
+    settings: Settings,
+    wanted: set[str],
+    on_progress: Callable[[str, int, int], None],
+    *,
+    check: bool,
+    reset: bool,
+    force: bool,
 ) -> list[Comparison]:
     topics, calendar = Topics(settings), xshg(settings.calendar_file)
     out = []
@@ -111,12 +124,29 @@ async def _rebuild(
         for make in STAGES:
             if make.name in wanted:
                 stage = make(settings, topics, calendar)
-                partitions = range(topics.partitions(stage.inputs[0]))
-                out += [
-                    await _partition(settings, stage, p, redis, on_progress, check=check, reset=reset)
-                    for p in partitions
-                ]
+                for partition in range(topics.partitions(stage.inputs[0])):
+                    if not check and not force:  # each time: a worker may have started meanwhile
+                        await _require_no_workers(settings, redis)
+                    out.append(
+                        await _partition(settings, stage, partition, redis, on_progress, check=check, reset=reset)
+                    )
     return out
+
+
+async def _require_no_workers(settings: Settings, redis: Redis) -> None:
+    """Raise `RunningWorkersError` if workers run, or nothing shows whether they do."""
+    try:
+        running = await running_workers(settings, redis)
+    except RunningWorkersError as error:
+        raise RunningWorkersError(
+            f"{error}. --check compares tables beside workers; if no worker runs, --force replaces them"
+        ) from error
+    if running:
+        raise RunningWorkersError(
+            f"workers of the namespace {settings.namespace} run, and would lose their tables: {', '.join(running)}. "
+            "Stop them, or compare with --check; --force replaces tables beside them (one on a machine that is gone is "
+            "listed for minutes), and every worker that owns one ends"
+        )
 
 
 async def _partition(

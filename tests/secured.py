@@ -180,7 +180,7 @@ class SecuredRedis(EmbeddedRedis):
         acl = self.data_dir / "users.acl"
         acl.write_text(
             f"user default off\nuser {USER} on >{PASSWORD} ~{self._keys} resetchannels +@all -@admin -@dangerous "
-            "+keys +info\n"
+            "+keys +info +client|list\n"
         )
         return [
             binary,

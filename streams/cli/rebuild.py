@@ -25,19 +25,24 @@ def rebuild(
             "--reset", help="delete the tables and compute them from what the topics contain now: after a loss"
         ),
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="replace tables although workers are connected; those that own one end")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Replay the topics into fresh tables and compare them with Redis; replace what differs.
 
     Every row is a function of the messages before the offsets that are stored beside it, so the replay must give the
-    same bytes. Stop the workers before tables are replaced. If Redis was emptied, all tables are recomputed, and
-    signals and alerts are published again under their old ids.
+    same bytes. Stop the workers before tables are replaced: the command refuses while one is connected to Redis. If
+    Redis was emptied, all tables are recomputed, and signals and alerts are published again under their old ids.
 
     A worker that finds that a topic has lost messages stands still and names this command with --reset.
     """
     from streams.rebuild import describe
     from streams.rebuild import rebuild as replay
 
+    if check and force:
+        raise typer.BadParameter("--check only compares, and may do so beside workers", param_hint="--force")
     if check and reset:
         raise typer.BadParameter("--check only compares, --reset deletes: give one of them", param_hint="--reset")
     with progress() as bars:
@@ -48,7 +53,7 @@ def rebuild(
                 tasks[name] = bars.add_task(name, total=total)
             bars.update(tasks[name], completed=done, total=total)
 
-        found = replay(Settings(), table or (), check=check, reset=reset, on_progress=advance)
+        found = replay(Settings(), table or (), check=check, reset=reset, force=force, on_progress=advance)
     if as_json:
         print_json([describe(one) for one in found])
     else:

@@ -76,6 +76,8 @@ def test_a_worker_that_finds_other_topics_stands_still_until_a_reset(stack: Stac
     reason = str(problems(worker)["market:0"]["reason"])
     assert "rebuild --reset --table market" in reason
     assert stack.publisher_topic(Topic.MARGIN_MARKET) in reason
+    with pytest.raises(AssertionError, match=rf"would lose their tables.*process {worker.process.pid}"):
+        run_marginwatch(stack, "rebuild", "--reset")
     assert worker.terminate() == 0
 
     run_marginwatch(stack, "rebuild", "--reset")

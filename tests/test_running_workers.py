@@ -1,0 +1,89 @@
+"""Tables are replaced while no worker of the namespace is connected to Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+
+import pytest
+from pydantic import SecretStr
+from redis.exceptions import NoPermissionError
+
+from streams import rebuild
+from streams.clients import async_redis_client, redis_client
+from streams.errors import RunningWorkersError
+from streams.local_redis import EmbeddedRedis
+from streams.running_workers import connection_name, running_workers
+from streams.settings import Settings
+
+
+@pytest.fixture
+def settings(redis_server: EmbeddedRedis) -> Settings:
+    return Settings(redis_url=redis_server.url, namespace="who runs")
+
+
+@pytest.fixture
+def restricted(settings: Settings) -> Iterator[Settings]:
+    """A user who may do what the documentation grants, without ``client|list``."""
+    with redis_client(settings) as redis:
+        redis.acl_setuser(
+            "few",
+            enabled=True,
+            passwords=["+few"],
+            keys=["*"],
+            categories=["+@all", "-@admin", "-@dangerous"],
+            commands=["+keys", "+info"],
+        )
+        url = settings.redis.replace("redis://", "redis://few:few@")
+        yield settings.model_copy(update={"redis_url": SecretStr(url)})
+        redis.acl_deluser("few")
+
+
+def seen(settings: Settings, *workers: Settings) -> list[str]:
+    async def go() -> list[str]:
+        async with AsyncExitStack() as stack:
+            for one in workers:
+                redis = async_redis_client(one, connection_name=connection_name(one))
+                await (await stack.enter_async_context(redis)).ping()
+            async with async_redis_client(settings) as redis:
+                return await running_workers(settings, redis)
+
+    return asyncio.run(go())
+
+
+def test_a_worker_is_seen_while_it_is_connected(settings: Settings) -> None:
+    (found,) = seen(settings, settings, settings)
+    assert found.endswith(f"(process {os.getpid()})")
+    assert seen(settings) == []
+
+
+def test_workers_of_other_namespaces_and_databases_are_other_systems(settings: Settings) -> None:
+    other = settings.model_copy(update={"redis_url": SecretStr(settings.redis.removesuffix("0") + "1")})
+    longer, beneath = (settings.model_copy(update={"namespace": f"who runs{more}"}) for more in ("2", "/2"))
+    assert seen(settings, other, longer, beneath) == []
+    assert len(seen(other, other)) == 1
+
+
+def test_a_rebuild_beside_a_worker_is_refused_and_names_it(settings: Settings) -> None:
+    async def go() -> None:
+        async with async_redis_client(settings, connection_name=connection_name(settings)) as worker:
+            await worker.ping()
+            await asyncio.to_thread(rebuild.rebuild, settings, ["alerts"], reset=True)
+
+    with pytest.raises(RunningWorkersError, match=rf"namespace who runs run.*process {os.getpid()}.*Stop them"):
+        asyncio.run(go())
+    with redis_client(settings) as redis:
+        assert redis.keys("who runs:*") == []
+
+
+def test_where_redis_lists_no_connections_a_rebuild_says_so(restricted: Settings) -> None:
+    with redis_client(restricted) as redis, pytest.raises(NoPermissionError):
+        redis.client_list()
+    with pytest.raises(RunningWorkersError, match=r"no permissions.*\+client\|list.*--force"):
+        rebuild.rebuild(restricted, ["alerts"])
+
+
+def test_a_user_without_the_list_may_name_its_connections(restricted: Settings, settings: Settings) -> None:
+    assert len(seen(settings, restricted)) == 1
