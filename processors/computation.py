@@ -12,8 +12,18 @@ import numpy as np
 
 from processors.block import Block, ProvisionalInputs
 from processors.closed_days import ClosedDays
+from processors.completeness import EVERYTHING
 from processors.days import moment, to_date
-from processors.needs import DETAIL, LAST_WEEK, TOTALS, Need, session_before
+from processors.needs import (
+    DETAIL,
+    LAST_WEEK,
+    PRICES,
+    REFERENCE,
+    TOTALS,
+    VALUATIONS,
+    Need,
+    session_before,
+)
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals, StageOutput
 from processors.pack import Array
 from processors.registry import (
@@ -27,7 +37,7 @@ from processors.registry import (
     optional_of,
     retained_signals,
 )
-from processors.signal import Column, plain
+from processors.signal import Column, Level, plain
 from processors.sources import Sources
 
 #: Exchange → gap of the balance identity in CNY, and exchange → gap as a fraction of its balance.
@@ -45,6 +55,9 @@ class Family:
         self.inputs, self.optional = inputs_of(modules), optional_of(modules)
         needs = [need for module in modules for signal in module.SIGNALS for need in signal.needs]
         self.earlier = earlier_days(needs)
+        self.topics = (*self.inputs, *self.optional)
+        self.of_stocks = tuple(topic for topic in (DETAIL, PRICES, VALUATIONS) if topic in self.topics)
+        self.by_industry = any(signal.level is Level.INDUSTRY for module in modules for signal in module.SIGNALS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +114,8 @@ class Computation:
     def _compute_block(self, days: Sequence[int], due: Callable[[Family, int], bool]) -> list[StageOutput]:
         blocks: dict[tuple[int, ...], Block] = {}
         due_days: dict[tuple[str, ...], tuple[int, ...]] = {}  # of the families that read the same topics
-        statuses: dict[tuple[tuple[str, ...], EarlierDays, int], DayStatus] = {}
+        statuses: dict[tuple[tuple[str, ...], EarlierDays, bool, int], DayStatus] = {}
+        unknown: dict[tuple[tuple[str, ...], bool], dict[int, dict[str, int]]] = {}
         published: dict[int, list[StageOutput]] = {day: [] for day in days}
         gaps_of = lru_cache(maxsize=None)(self._identity_gaps)
         status_of_topic = lru_cache(maxsize=None)(self._status_of)
@@ -116,10 +130,19 @@ class Computation:
             return blocks.get(here)
 
         def status_of(family: Family, day: int) -> DayStatus:
-            key = (family.inputs + family.optional, family.earlier, day)
+            key = (family.topics, family.earlier, family.by_industry, day)
             if key not in statuses:
-                statuses[key] = self.status(family.inputs, day, family.optional, family.earlier, status_of_topic)
+                found = self.status(family.inputs, day, family.optional, family.earlier, status_of_topic)
+                statuses[key] = _lacking(found, unknown_to_reference(family).get(day, {}))
             return statuses[key]
+
+        def unknown_to_reference(family: Family) -> dict[int, dict[str, int]]:
+            key = (family.topics, family.by_industry)
+            block = block_of(family) if REFERENCE in family.topics else None
+            if key not in unknown and block is not None:
+                lacks = block.unknown_to_reference(family.of_stocks, classified=family.by_industry)
+                unknown[key] = dict(zip(block.days, lacks, strict=True))
+            return unknown.get(key, {})
 
         with np.errstate(all="ignore"):  # NaN and ±∞ of unknown figures are published as absences
             for family in MARKET_FAMILIES:
@@ -312,6 +335,15 @@ class Computation:
             if there is not None and lacks is not None:
                 out |= {f"{topic} {exchange} of {to_date(there)}": rows for exchange, rows in lacks.items()}
         return out
+
+
+def _lacking(status: DayStatus, stocks: Mapping[str, int]) -> DayStatus:
+    """Return the status with the stocks of which the reference knows nothing: exchange → number."""
+    missing = dict(status.missing)
+    for exchange, count in stocks.items():
+        lacks = missing.get(name := f"{REFERENCE} {exchange}", 0)
+        missing[name] = lacks if lacks == EVERYTHING else max(lacks, count)
+    return msgspec.structs.replace(status, missing=missing) if stocks else status
 
 
 def _one_nan(values: Array) -> Array:

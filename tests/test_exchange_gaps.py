@@ -10,6 +10,8 @@ from functools import cache
 import numpy as np
 import pytest
 
+from alerts.rules import data_quality
+from alerts.rules.base import Kind
 from processors.days import to_date
 from processors.events import RowBatch
 from processors.kinds import is_stock
@@ -127,6 +129,75 @@ def test_an_exchange_is_unknown_where_less_than_half_of_its_listed_stocks_are_cl
     assert np.isnan(found.columns["fin_balance"]).all() == unknown
     expected = "reference knows less than half of the stocks of SSE" if unknown else None
     assert found.left_out.get("fin_balance") == expected
+
+
+def of_partial_reference(lacking: int, *, industry_alone: bool) -> tuple[int, Folded]:
+    """Without some stocks of Shanghai in the reference, or their industries; a day with all 32 in the margin list."""
+    days = five_days()
+    for feeds in days.values():
+        if "reference" in feeds:
+            rows = feeds["reference"]
+            gone = np.flatnonzero(is_stock(rows.keys) & (rows.keys % 4 == SSE))[:lacking]
+            if industry_alone:
+                rows.figures["industry"][gone] = np.nan
+            else:
+                feeds["reference"] = rows.take(np.setdiff1d(np.arange(len(rows)), gone))
+    listed = (int((is_stock(keys) & (keys % 4 == SSE)).sum()) for keys in margin_lists(days))
+    return sorted(days)[list(listed).index(32)], fold_history(days, SMALL)
+
+
+def margin_lists(days: Days) -> list[np.ndarray]:
+    return [days[day]["margin.daily"].keys for day in sorted(days)]
+
+
+OF_REFERENCE = ("coverage", "group_balance/CSI300", "group_net_buy/CSI300")
+
+
+@pytest.mark.parametrize(("lacking", "missing"), [(3, {}), (4, {"reference SSE": 4}), (20, {"reference SSE": 20})])
+def test_figures_are_degraded_where_the_reference_lacks_more_than_a_tenth_of_the_stocks(
+    lacking: int, missing: dict[str, int]
+) -> None:
+    day, found = of_partial_reference(lacking, industry_alone=False)
+    for name in OF_REFERENCE:
+        one = found.market[day, name]
+        assert (one.degraded, one.missing) == (bool(missing), missing), name
+        if name != "group_net_buy/CSI300":  # the first day has none
+            assert (one.value is None) == (lacking > 16), name
+    assert found.industries[day].status.missing == missing
+    assert not found.market[day, "fin_balance"].degraded
+    fired = [
+        one.figures
+        for one in data_quality.rule(SMALL).evaluate(found.market[day, "coverage"])
+        if one.kind is Kind.FIRE and one.subject == "reference"
+    ]
+    assert fired == [missing] * bool(missing)
+
+
+def test_stocks_without_an_industry_degrade_the_industries_alone() -> None:
+    day, found = of_partial_reference(4, industry_alone=True)
+    assert found.industries[day].status.missing == {"reference SSE": 4}
+    assert not any(found.market[day, name].degraded for name in OF_REFERENCE)
+
+
+def test_stocks_that_only_the_valuations_have_are_missing_in_the_reference_too() -> None:
+    """Of the margin list it names every stock; the coverage would be too high."""
+    days = five_days()
+    for day, keys in zip(sorted(days), margin_lists(days), strict=True):
+        gone = np.flatnonzero(is_stock(keys) & (keys % 4 == SSE))[:8]
+        feeds = days[day]
+        feeds["margin.daily"] = feeds["margin.daily"].take(np.setdiff1d(np.arange(len(keys)), gone))
+    reference = days[sorted(days)[0]]["reference"]
+    keep = ~(is_stock(reference.keys) & (reference.keys % 4 == SSE)) | np.isin(reference.keys, margin_lists(days)[AT])
+    for feeds in days.values():
+        if "reference" in feeds:
+            feeds["reference"] = feeds["reference"].take(
+                np.flatnonzero(np.isin(feeds["reference"].keys, reference.keys[keep]))
+            )
+    found = fold_history(days, SMALL).market[sorted(days)[AT], "coverage"]
+    valued = days[sorted(days)[AT]]["valuations.daily"].keys
+    lacking = valued[(valued % 4 == SSE) & ~np.isin(valued, reference.keys[keep])]
+    assert found.missing == {"reference SSE": len(lacking)}
+    assert len(lacking) > 3
 
 
 def test_the_coverage_of_a_market_without_stocks_is_absent() -> None:

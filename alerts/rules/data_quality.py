@@ -20,6 +20,7 @@ from processors.parameters import Parameters
 #: The signal whose missing inputs are reported of each feed: one gap is one alert. A feed that never had rows has none.
 _REPORTED = {
     "fin_balance": "margin.market",
+    "coverage": "reference",
     "turnover_mean_5d": "indices.daily",
     "breadth_200": "prices.daily",
     "etf_flow_total": "etf.daily",
