@@ -343,7 +343,7 @@ class Block(CrossSections):
         start = int(self.positions[0]) - days + 1
         series = self._sources.memory.series(name, start, int(self.positions[-1]) + 1)
         series[self.positions - start] = values
-        return windows(series, self.positions - start, days)
+        return windows(series, self.positions - start, days).reshape(len(self), days)
 
 
 #: Sources with one figure, or one window of figures, a day. A source of securities has a figure for each of them.

@@ -14,7 +14,8 @@ class Parameters:
 
     Raises
     ------
-    ValueError : if a date is none, a group no further index, or two parameters contradict each other.
+    ValueError : if a date is none, a group no further index, a window too short, a share none, or two parameters
+        contradict each other.
     """
 
     # excess_financing [ZT21]
@@ -129,6 +130,7 @@ class Parameters:
             except ValueError:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: write a date, such as 2016-01-04") from None
         self._check_groups()
+        self._check_ranges()
         for names in _ASCENDING:
             values = [getattr(self, name) for name in names]
             if values != sorted(values):
@@ -136,6 +138,18 @@ class Parameters:
                 raise ValueError(f"{found}: each must be at most the next one")
         if self.streak_flags[0] >= self.streak_flags[1]:
             raise ValueError(f"streak_flags are {self.streak_flags}: write the shorter streak first")
+
+    def _check_ranges(self) -> None:
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}: write {least} or more")
+        for name in _SHARES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}: write a fraction between 0 and 1, such as 0.05 for 5%"
+                )
+        if min(self.streak_flags) < 1:
+            raise ValueError(f"streak_flags are {self.streak_flags}: write lengths of 1 or more")
 
     def _check_groups(self) -> None:
         for code in self.group_indices:
@@ -147,6 +161,40 @@ class Parameters:
             raise ValueError(f"group_indices has a code twice, or more than {MOST_INDICES}: remove some")
 
 
+#: The least value of each count: a window of one day has no change, rank, deviation or mean of its own.
+_LEAST = {
+    "excess_lag_days": 1,
+    "ratio_window_days": 1,
+    "ratio_quantile_days": 2,
+    "warning_sessions": 1,
+    "high_low_days": 2,
+    "percentile_days": 2,
+    "percentile_least": 1,
+    "lead_lag_days": 3,
+    "lead_lag_least": 3,
+    "etf_flow_days": 1,
+    "oversold_days": 2,
+    "llt_days": 1,
+    "gftd_lag": 1,
+    "gftd_setup": 1,
+    "gftd_count": 1,
+    "risk_premium_days": 2,
+    "risk_premium_gap_days": 1,
+    "collateral_days": 2,
+    "regime_days": 2,
+    "inclusion_quiet_days": 0,
+    "breadth_days": 2,
+    "breadth_least": 1,
+    "score_days": 1,
+    "divergence_streak": 1,
+    "intraday_minutes": 0,
+    "late_days": 1,
+}
+_SHARES = (
+    "ratio_hot", "ratio_breakdown", "ratio_cold", "ratio_extreme_cold", "ratio_quantile_hot", "ratio_quantile_cold",
+    "collateral_low", "bear_market", "score_top", "chart_top", "extreme_share", "intraday_coverage",
+    "identity_exchange_gap", "identity_security_gap", "identity_broken_share", "identity_noted_share",
+)  # fmt: skip
 #: Parameters that contradict each other in another order.
 _ASCENDING = (
     ("ratio_extreme_cold", "ratio_cold", "ratio_breakdown", "ratio_hot"),
