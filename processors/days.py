@@ -95,18 +95,22 @@ class TradingCalendar:
     ----------
     official_until : the last session that the exchange has announced; later ones are predicted. The last of all
         sessions if it is not given.
+    half_days : sessions that end at 11:30.
 
     Raises
     ------
     MarginwatchError : if there is no session.
     """
 
-    def __init__(self, sessions: Iterable[date], official_until: date | None = None) -> None:
+    def __init__(
+        self, sessions: Iterable[date], official_until: date | None = None, half_days: Iterable[date] = ()
+    ) -> None:
         self._days = np.unique(np.array([to_day(s) for s in sessions], dtype=np.int32))
         self._listed: list[int] = self._days.tolist()  # a single day is looked up faster in a list
         if not len(self._days):
             raise MarginwatchError("the trading calendar is empty: give at least one session")
         self._position = {int(d): i for i, d in enumerate(self._days)}
+        self.half_days = frozenset(map(to_day, half_days))
         self.official_until = self.last if official_until is None else to_day(official_until)
 
     def __contains__(self, day: int) -> bool:

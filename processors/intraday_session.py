@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from processors.codes import to_code
-from processors.days import SHANGHAI, moment, shanghai_moment
+from processors.days import SHANGHAI, moment
 from processors.events import RowBatch
 from processors.outputs import Partial
 from processors.table import NUMBER, Table, TableSet, ValueCodec
-from processors.trading_hours import HALVES, traded_minutes
+from processors.trading_hours import TradingHours
 
 
 class _Index(msgspec.Struct):
@@ -23,8 +23,9 @@ class _Index(msgspec.Struct):
 class IntradaySession:
     """The newest snapshot of every index and the newest `Partial` of every partition; older ones change nothing."""
 
-    def __init__(self, partitions: int) -> None:
+    def __init__(self, partitions: int, hours: TradingHours) -> None:
         self.partitions = partitions
+        self._hours = hours
         self.indices: Table[int, _Index] = Table("index", NUMBER, ValueCodec(_Index))
         self.partials: Table[int, Partial] = Table("partial", NUMBER, ValueCodec(Partial))
         self.tables = TableSet(self.indices, self.partials)
@@ -73,7 +74,7 @@ class IntradaySession:
     def turnover_at(self, indices: list[int], day: int) -> int:
         """Return the moment of the oldest of the turnovers of indices, µs since the epoch; the close without any."""
         known = [self.indices[i].ts for i in indices if i in self.indices and self.indices[i].day == day]
-        return min(known, default=shanghai_moment(day, HALVES[-1][1]))
+        return min(known, default=self._hours.close(day))
 
     def fin_buy(self, day: int, coverage: float, turnover_at: int, most_minutes: int) -> float | str:
         """Return the margin buys of the session, CNY.
@@ -93,7 +94,7 @@ class IntradaySession:
             share = covered / balance if balance else 0.0
             return f"margin.intraday covers {share:.0%} of the last published balance, {coverage:.0%} are needed"
         bought_at = min((p.bought_at for p in partials if p.bought_at), default=turnover_at)
-        if abs(traded_minutes(turnover_at) - traded_minutes(bought_at)) > most_minutes:
+        if abs(self._hours.traded_minutes(turnover_at) - self._hours.traded_minutes(bought_at)) > most_minutes:
             return (
                 f"margin.intraday is of {_clock(bought_at)}, the turnover of {_clock(turnover_at)}: more than "
                 f"{most_minutes} trading minutes apart"

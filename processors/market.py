@@ -47,6 +47,7 @@ from processors.registry import DECLARED, kept_figures, look_back, reach, retain
 from processors.signal import Level
 from processors.sources import Sources
 from processors.table import Processor, TableSet
+from processors.trading_hours import TradingHours
 
 INPUTS = (TOTALS, INDICES, "indices.intraday", RATES, COLLATERAL, FUNDS, REFERENCE)
 #: These topics have a few rows a day. The stage keeps all days, so that feeds may be years apart in a backfill.
@@ -100,7 +101,7 @@ class Market(Processor):
         }
         self.closed: dict[str, ClosedDays] = {**self.stores, REFERENCE: self.reference, **self.joins}
         self.extremes = ExtremesStage(parameters, calendar)
-        self.session = IntradaySession(partitions)
+        self.session = IntradaySession(partitions, TradingHours(calendar))
         self.memory = Memory(calendar)
         self.tables = TableSet(
             *(store.tables for store in self.stores.values()),

@@ -17,36 +17,27 @@ HALVES = ((9 * 60 + 30, 11 * 60 + 30), (13 * 60, 15 * 60))
 FIRST_TRADES = 9 * 60 + 25
 
 
-def traded_minutes(now: int) -> float:
-    """Return for how many minutes a whole session has traded at a moment of its day.
-
-    Examples
-    --------
-    >>> [traded_minutes(shanghai_moment(0, minute)) for minute in (9 * 60, 10 * 60, 12 * 60, 13 * 60 + 5, 16 * 60)]
-    [0.0, 30.0, 120.0, 125.0, 240.0]
-    """
-    minute = (now - shanghai_moment(shanghai_day(now))) / MINUTE_US
-    return sum(min(max(minute - opening, 0.0), float(end - opening)) for opening, end in HALVES)
-
-
 @dataclass(frozen=True, slots=True)
 class TradingHours:
-    """The trading hours of the exchanges.
-
-    Parameters
-    ----------
-    half_days : sessions that end at 11:30.
-    """
+    """The trading hours of the exchanges on the sessions of a calendar."""
 
     calendar: TradingCalendar
-    half_days: frozenset[int] = frozenset()
 
     def halves(self, day: int) -> list[tuple[int, int]]:
         """Return opening and end of each half of a day; empty for a day that is no session."""
         if day not in self.calendar:
             return []
-        halves = HALVES[:1] if day in self.half_days else HALVES
+        halves = HALVES[:1] if day in self.calendar.half_days else HALVES
         return [(shanghai_moment(day, opening), shanghai_moment(day, end)) for opening, end in halves]
+
+    def traded_minutes(self, now: int) -> float:
+        """Return for how many minutes a session has traded at a moment of its day; 0 on a day that is none."""
+        return sum(max(0, min(now, end) - opening) for opening, end in self.halves(shanghai_day(now))) / MINUTE_US
+
+    def close(self, day: int) -> int:
+        """Return the moment of a session's close; raises `MarginwatchError` on a day that is no session."""
+        self.calendar.position(day)
+        return self.halves(day)[-1][1]
 
     def half_at(self, now: int) -> tuple[int, int] | None:
         """Return the half [opening, end) that contains ``now``; None outside sessions."""

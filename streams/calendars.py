@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from processors.days import TradingCalendar, shanghai_day, to_day
+from processors.days import TradingCalendar, shanghai_day
 from processors.trading_hours import TradingHours
 from streams.errors import CalendarError
 
@@ -73,14 +73,13 @@ def xshg(calendar_file: Path | None = None) -> TradingCalendar:
     """
     override = Override() if calendar_file is None else load(calendar_file)
     official = merged(override)
-    return TradingCalendar([*official, *_predicted(official[-1], override)], official[-1])
+    return TradingCalendar([*official, *_predicted(official[-1], override)], official[-1], override.half_days)
 
 
 @cache
 def trading_hours(calendar_file: Path | None = None) -> TradingHours:
     """Return when the exchanges trade; parameters and errors as of `xshg`."""
-    half_days = () if calendar_file is None else load(calendar_file).half_days
-    return TradingHours(xshg(calendar_file), frozenset(map(to_day, half_days)))
+    return TradingHours(xshg(calendar_file))
 
 
 def load(path: Path) -> Override:

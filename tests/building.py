@@ -7,9 +7,10 @@ from datetime import date
 import numpy as np
 
 from processors.codes import EXCHANGES, to_id
-from processors.days import to_day
+from processors.days import TradingCalendar, to_date, to_day
 from processors.events import INPUT_ROWS, KEYS, EndOfDay, RowBatch
 from processors.index_members import columns_of
+from streams.calendars import xshg
 
 #: Trading days of the first weeks of 2020.
 DAYS = [date(2020, 1, d) for d in (2, 3, 6, 7, 8, 9, 10, 13, 14, 15, 16, 17, 20, 21, 22, 23)]
@@ -47,3 +48,8 @@ def end_of_day(rows: RowBatch, day: date | None = None, **expected: int) -> EndO
     counts = {EXCHANGES[e]: int((named == e).sum()) for e in range(2)}
     when = day if day is not None else date.fromordinal(int(rows.days[0]) + date(1970, 1, 1).toordinal())
     return EndOfDay(feed=rows.topic, trade_date=when, expected=counts | expected, source="test")
+
+
+def with_half_days(*days: date) -> TradingCalendar:
+    """The exchange's sessions, some of which end at 11:30."""
+    return TradingCalendar(map(to_date, xshg().days_from(0, len(xshg()))), half_days=days)

@@ -31,11 +31,12 @@ from streams.calendars import xshg
 from streams.clients import page_client
 from streams.feed_services import FrameCodec
 from streams.settings import Settings
+from tests.building import with_half_days
 from tests.publishing import MemoryState, MemoryStore, no_broker
 
 CODEC = FrameCodec(Settings())
 HALF_DAY = date(2024, 6, 6)
-HOURS = TradingHours(xshg(), frozenset({to_day(HALF_DAY)}))
+HOURS = TradingHours(with_half_days(HALF_DAY))
 INDICES = np.array(sorted(map(to_id, known_indices(Parameters()))), dtype=np.int32)
 MAPPING = """
 [[table]]

@@ -10,11 +10,15 @@ from processors.days import shanghai_moment, to_day
 from processors.events import RowBatch
 from processors.intraday_session import IntradaySession
 from processors.outputs import Partial
-from tests.building import DAYS, batch
+from processors.trading_hours import TradingHours
+from streams.calendars import xshg
+from tests.building import DAYS, batch, with_half_days
 
 SSE, SZSE = to_id("000001.SH"), to_id("399001.SZ")
 TODAY, BEFORE = to_day(DAYS[1]), to_day(DAYS[0])
 AT = shanghai_moment(TODAY, 10 * 60 + 30)
+HOURS = TradingHours(xshg())
+SHORT = TradingHours(with_half_days(DAYS[1]))
 
 
 def sums(partition: int, *, day: int = TODAY, ts: int = 1, buy: float = 0.0, covered: float = 0.0,
@@ -23,8 +27,8 @@ def sums(partition: int, *, day: int = TODAY, ts: int = 1, buy: float = 0.0, cov
                    balance=balance, prices=0, turnover=0.0, bought_at=bought_at)  # fmt: skip
 
 
-def session(*partials: Partial, partitions: int = 2) -> IntradaySession:
-    intraday = IntradaySession(partitions)
+def session(*partials: Partial, partitions: int = 2, hours: TradingHours = HOURS) -> IntradaySession:
+    intraday = IntradaySession(partitions, hours)
     for partial in partials:
         assert intraday.apply_partial(partial)
     return intraday
@@ -93,14 +97,14 @@ def test_an_older_sum_of_a_partition_changes_nothing(second: Partial, news: bool
     ("ts", "revision", "news"), [(5, 0, False), (4, 9, False), (5, 1, True), (6, 0, True)],
 )  # fmt: skip
 def test_the_newest_snapshot_of_an_index_counts(ts: int, revision: int, news: bool) -> None:
-    intraday = IntradaySession(1)
+    intraday = IntradaySession(1, HOURS)
     assert intraday.apply_indices(snapshot(5, 0, last=10.0))
     assert intraday.apply_indices(snapshot(ts, revision, last=20.0)) is news
     assert intraday.closes(TODAY) == {SSE: 20.0 if news else 10.0}
 
 
 def test_an_older_snapshot_behind_a_newer_one_in_a_batch_is_no_news_but_the_batch_is() -> None:
-    intraday = IntradaySession(1)
+    intraday = IntradaySession(1, HOURS)
     rows = batch("indices.intraday", DAYS[1], {"000001.SH": {"last": 1.0}, "399001.SZ": {"last": 2.0}})
     assert intraday.apply_indices(rows)
     one = RowBatch(rows.topic, rows.keys, rows.days, np.array([1, 0], dtype=np.int32), rows.stamps,
@@ -111,7 +115,7 @@ def test_an_older_snapshot_behind_a_newer_one_in_a_batch_is_no_news_but_the_batc
 
 
 def test_turnover_names_every_index_that_has_none_of_the_day() -> None:
-    intraday = IntradaySession(1)
+    intraday = IntradaySession(1, HOURS)
     intraday.apply_indices(snapshot(1, turnover=7.0))
     assert intraday.turnover([SSE], TODAY) == 7.0
     assert intraday.turnover([SSE, SZSE], TODAY) == "no live turnover of 399001.SZ"
@@ -124,7 +128,7 @@ def test_turnover_names_every_index_that_has_none_of_the_day() -> None:
 
 
 def test_day_and_moment_are_the_newest_of_indices_and_partitions() -> None:
-    intraday = IntradaySession(2)
+    intraday = IntradaySession(2, HOURS)
     assert (intraday.day, intraday.ts) == (0, 0)
     intraday.apply_partial(sums(0, day=BEFORE, ts=30))
     assert (intraday.day, intraday.ts) == (BEFORE, 30)
@@ -165,3 +169,12 @@ def test_the_turnover_is_as_old_as_the_oldest_of_its_indices_and_of_the_close_wi
     intraday.apply_indices(snapshot(AT - 5, code="399001.SZ"))
     assert intraday.turnover_at([SSE, SZSE], TODAY) == AT - 5
     assert intraday.turnover_at([], TODAY) == shanghai_moment(TODAY, 15 * 60)
+
+
+def test_a_half_day_closes_at_half_past_eleven() -> None:
+    """What is published behind its close is of the close, whatever moment it bears."""
+    close = shanghai_moment(TODAY, 11 * 60 + 30)
+    for bought_at, turnover_at in ((close, close), (close - 10 * 60_000_000, shanghai_moment(TODAY, 15 * 60))):
+        partials = (sums(n, buy=2.0, covered=50.0, balance=50.0, bought_at=bought_at) for n in range(2))
+        assert session(*partials, hours=SHORT).fin_buy(TODAY, 0.9, turnover_at, 30) == 4.0
+    assert session(hours=SHORT).turnover_at([], TODAY) == close

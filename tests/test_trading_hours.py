@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from processors.days import DAY_US, SHANGHAI, shanghai_day, to_day
 from processors.trading_hours import TradingHours
 from streams.calendars import trading_hours, xshg
+from tests.building import with_half_days
 
 HALF_DAY = "2024-06-07"
-HOURS = TradingHours(xshg(), frozenset({to_day(datetime.fromisoformat(HALF_DAY).date())}))
+HOURS = TradingHours(with_half_days(date.fromisoformat(HALF_DAY)))
 
 
 def at(text: str) -> int:
@@ -60,7 +61,7 @@ def test_every_moment_is_between_the_last_close_and_the_next_opening(now: int) -
 @given(st.integers(to_day(datetime(2018, 1, 1).date()), to_day(datetime(2026, 12, 31).date())))
 def test_a_day_trades_four_hours_a_half_day_two_and_any_other_none(day: int) -> None:
     traded = sum(end - opening for opening, end in HOURS.halves(day))
-    expected = 0 if day not in HOURS.calendar else 2 if day in HOURS.half_days else 4
+    expected = 0 if day not in HOURS.calendar else 2 if day in HOURS.calendar.half_days else 4
     assert traded == expected * 3_600_000_000
     assert all(shanghai_day(moment) == day for half in HOURS.halves(day) for moment in half)
     assert shanghai_day(day * DAY_US) == day
@@ -74,5 +75,17 @@ def test_before_and_after_the_calendar_there_is_no_opening_or_close() -> None:
 def test_half_days_come_from_the_calendar_file(tmp_path: Path) -> None:
     path = tmp_path / "calendar.toml"
     path.write_text(f"half_days = [{HALF_DAY}]", "utf-8")
-    assert trading_hours(path).half_days == HOURS.half_days
-    assert trading_hours().half_days == frozenset()
+    assert xshg(path).half_days == HOURS.calendar.half_days
+    assert trading_hours(path).halves(to_day(date.fromisoformat(HALF_DAY)))[-1][1] == at(f"{HALF_DAY} 11:30")
+    assert xshg().half_days == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("now", "minutes"),
+    [
+        ("2024-06-03 09:00", 0), ("2024-06-03 10:00", 30), ("2024-06-03 12:00", 120), ("2024-06-03 13:05", 125),
+        ("2024-06-03 16:00", 240), (f"{HALF_DAY} 11:00", 90), (f"{HALF_DAY} 15:00", 120), ("2024-06-08 10:00", 0),
+    ],
+)  # fmt: skip
+def test_minutes_that_a_session_has_traded(now: str, minutes: float) -> None:
+    assert HOURS.traded_minutes(at(now)) == minutes
