@@ -45,6 +45,7 @@ from processors.studies import (
     timing,
 )  # fmt: skip
 from processors.studies.collecting import collect
+from processors.studies.industry_weeks import IndustryWeeks
 from processors.studies.measure import block_interval, episodes, performance, regression, wilson
 from processors.studies.panel import FACTORS, INDICES, SSE, Panel
 from processors.studies.portfolios import Trading, Weeks
@@ -329,8 +330,9 @@ def test_timing_against_holding_by_hand(panel: Panel, data_dir: Path, code: str,
     rows = {row["strategy"]: row for row in cells(timing.run(panel, Mode.AS_SOURCE), "strategies")
             if row["index"] == INDICES[code]}  # fmt: skip
     for strategy, column in (("LLT", f"llt/{code}"), ("GFTD", f"gftd/{code}/position")):
-        held = pd.Series(panel.column(column), days).shift(1).fillna(0.0)
-        earned = (gain * held).fillna(0.0)
+        held = pd.Series(panel.column(column), days).shift(1)
+        held = held[held.notna() & gain.notna()]
+        earned = gain[held.index] * held
         runs = (held != held.shift()).cumsum()
         trades = ((1 + earned).groupby(runs).prod() - 1)[held.groupby(runs).first() != 0]
         closed = trades[trades.index < runs.iloc[-1]]
@@ -342,6 +344,7 @@ def test_timing_against_holding_by_hand(panel: Panel, data_dir: Path, code: str,
         assert row["trades"] == len(closed) > 5
         assert row["trades won"] == pytest.approx((closed > 0).mean())
         assert row["share of days in"] == pytest.approx((held != 0).mean())
+        assert row["days"] == len(held) < len(days)
     assert rows["hold"]["cumulative"] == pytest.approx((1 + gain.fillna(0.0)).prod() - 1, rel=1e-9)
 
 
@@ -626,6 +629,36 @@ def test_regression_and_performance_of_too_few_values() -> None:
     p = performance(np.array([0.1, -0.5, 0.2]), 52)
     assert p.cumulative == pytest.approx(1.1 * 0.5 * 1.2 - 1)
     assert p.drawdown == pytest.approx(0.5)
+
+
+def test_the_performance_of_an_unknown_return_is_refused() -> None:
+    """It counted as one of 0%."""
+    with pytest.raises(ValueError, match="a return is unknown"):
+        performance(np.array([0.1, np.nan]), 52)
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [(Mode.AS_SOURCE, [np.nan, 0.2, 0.5, np.nan, np.nan]), (Mode.POINT_IN_TIME, [0.2, 0.5, np.nan, np.nan, np.nan])],
+)
+def test_the_move_over_a_day_without_a_price_belongs_to_the_position_before_it(
+    panel: Panel, mode: Mode, expected: list[float]
+) -> None:
+    """10 → 12 → unknown → 18 → unknown: +50% from the second day on, which was left out as two days of 0%."""
+    prices = {"000001.SH": np.array([10.0, 12.0, np.nan, 18.0, np.nan])}
+    five = replace(panel, opens=prices, closes=prices, in_period=np.ones(5, dtype=bool))
+    np.testing.assert_allclose(timing._returns(five, "000001.SH", mode), expected)
+
+
+def test_years_are_compounded_over_their_known_weeks_which_are_counted() -> None:
+    returns = np.zeros((5, 31))
+    weeks = IndustryWeeks(
+        np.arange(5), np.arange(5) + 1, returns, returns[:, 0], np.array([2019, 2019, 2019, 2020, 2020])
+    )
+    table = rotation.annual_table("annual", "t", {"p": np.array([0.1, np.nan, 0.2, np.nan, np.nan])}, weeks)
+    row = list(table.rows[0])
+    assert row[0] == "p" and row[1] == pytest.approx(1.1 * 1.2 - 1)
+    assert row[2:] == [None, 2, 0]  # nothing is known of 2020: no 0%
 
 
 # -- what a reader gets ----------------------------------------------------------------------------------------

@@ -156,7 +156,7 @@ def _month_rates(history: IndexHistory) -> Floats:
 def _drawdown_chart(panel: Panel) -> Chart:
     lines = []
     for code, h in panel.histories.items():
-        fall = h.close / np.maximum.accumulate(np.nan_to_num(h.close)) - 1
+        fall = h.close / np.fmax.accumulate(h.close) - 1
         weekly = np.arange(len(h.days))[::5]
         lines.append(Line(INDICES[code], [_date(h, i) for i in weekly.tolist()], fall[weekly].tolist()))
     return Chart("bears", "Fall from the highest close so far", Unit.RATIO, lines=lines)

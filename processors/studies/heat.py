@@ -94,7 +94,7 @@ def _quadrants(panel: Panel, at: int | None) -> list[tuple[Cell, ...]]:
     if at is None:
         return []
     heat, risk = panel.industries["heat"][at], panel.industries["risk"][at]
-    order = np.argsort(-np.nan_to_num(heat, nan=-np.inf), kind="stable")
+    order = np.argsort(-heat, kind="stable")  # NaN last
     return [(INDUSTRIES[i], *_pair(heat[i], risk[i])) for i in order.tolist()]
 
 

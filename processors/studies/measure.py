@@ -21,6 +21,7 @@ __all__ = [
     "Performance",
     "Regression",
     "block_interval",
+    "compounded",
     "episodes",
     "hit_rate",
     "mean",
@@ -131,21 +132,38 @@ class Performance:
 
 
 def performance(returns: Floats, per_year: int) -> Performance:
-    """Return the performance of returns over equal periods; NaN counts as 0.
+    """Return the performance of returns over equal periods.
 
     Parameters
     ----------
-    returns : (n,) fractions.
+    returns : (n,) fractions, of the known periods alone.
     per_year : periods a year: 244 for days, 52 for weeks.
+
+    Raises
+    ------
+    ValueError : if a return is NaN: whether it is left out or counts as 0 is the caller's to decide.
     """
-    known = np.nan_to_num(returns)
+    if np.isnan(returns).any():
+        raise ValueError("a return is unknown: leave its period out")
     return Performance(
-        float(empyrical.annual_return(known, annualization=per_year)),
-        float(empyrical.cum_returns_final(known)),
-        float(empyrical.annual_volatility(known, annualization=per_year)),
-        float(empyrical.sharpe_ratio(known, annualization=per_year)),
-        -float(empyrical.max_drawdown(known)),
+        float(empyrical.annual_return(returns, annualization=per_year)),
+        float(empyrical.cum_returns_final(returns)),
+        float(empyrical.annual_volatility(returns, annualization=per_year)),
+        float(empyrical.sharpe_ratio(returns, annualization=per_year)),
+        -float(empyrical.max_drawdown(returns)),
     )
+
+
+def compounded(returns: Floats) -> float | None:
+    """Return the compounded return of the known periods, None where none is known.
+
+    Examples
+    --------
+    >>> compounded(np.array([0.5, np.nan, -0.5])), compounded(np.array([np.nan]))
+    (-0.25, None)
+    """
+    known = returns[~np.isnan(returns)]
+    return float(np.prod(1 + known) - 1) if len(known) else None
 
 
 def mean(values: Array) -> float | None:

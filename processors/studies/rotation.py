@@ -6,7 +6,7 @@ import numpy as np
 
 from processors.events import Floats
 from processors.studies.industry_weeks import WEEKS_A_YEAR, IndustryWeeks, held, industry_weeks, mean_of
-from processors.studies.measure import block_interval, hit_rate
+from processors.studies.measure import block_interval, compounded, hit_rate
 from processors.studies.panel import Panel
 from processors.studies.result import Bars, Cell, Chart, Finding, Kind, Line, Mode, Result, Table, Unit
 
@@ -67,15 +67,14 @@ def run(panel: Panel, mode: Mode) -> Result:
         "rotation", TITLE, SOURCE, mode, first, last, findings,
         [
             Table("portfolios", "Weekly return, and excess over all industries", _COLUMNS, rows, _UNITS),
-            annual_table("annual", "Excess return by year", {n: _filled(e) for n, e in excesses.items()}, weeks),
+            annual_table("annual", "Excess return by year", excesses, weeks),
         ],
         [
             Chart("rotation", "Cumulative excess return over the equal-weight mean", Unit.RATIO, lines=lines),
             Chart("rotation_means", "Weekly excess return; diamond: published", Unit.RATIO, bars=bars),
         ],
         [
-            "benchmark: the equal-weight mean of all industries with a price (ours); a week without a selection is left out of means and "
-            "earns nothing in the sums of years; no costs",
+            "benchmark: the equal-weight mean of all industries with a price (ours); a week without a selection is left out; no costs",
             f"industries with a price in the mean week: {_priced(weeks):.1f} of {weeks.returns.shape[1]}; some industry indices of the 2021 "
             "edition have no earlier history",
             f"published figures are of 2013–2014, ours of {years[0]}–{years[-1]}, with other editions of the industries and another list of "
@@ -91,18 +90,19 @@ def selection(panel: Panel, weeks: IndustryWeeks, name: str) -> Floats:
 
 
 def annual_table(name: str, title: str, excesses: dict[str, Floats], weeks: IndustryWeeks) -> Table:
-    """Return the compounded excess return of each portfolio in every year."""
+    """Return the compounded excess return of each portfolio over the known weeks of every year, and their number."""
     years = np.unique(weeks.years).tolist()
     rows: list[tuple[Cell, ...]] = [
-        (label, *(float(np.prod(1 + excess[weeks.years == year]) - 1) for year in years))
+        (
+            label,
+            *(compounded(excess[weeks.years == year]) for year in years),
+            *(int((~np.isnan(excess[weeks.years == year])).sum()) for year in years),
+        )
         for label, excess in excesses.items()
     ]
     columns = tuple(str(year) for year in years)
-    return Table(name, title, ("portfolio", *columns), rows, dict.fromkeys(columns, Unit.RATIO))
-
-
-def _filled(excess: Floats) -> Floats:
-    return np.nan_to_num(excess)
+    counts = tuple(f"weeks {year}" for year in years)
+    return Table(name, title, ("portfolio", *columns, *counts), rows, dict.fromkeys(columns, Unit.RATIO))
 
 
 def _sigma(values: Floats) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 
 from processors.events import Floats
 from processors.studies.industry_weeks import WEEKS_A_YEAR, IndustryWeeks, industry_weeks, mean_of
-from processors.studies.measure import block_interval
+from processors.studies.measure import block_interval, compounded
 from processors.studies.panel import Panel
 from processors.studies.result import Bars, Cell, Chart, Finding, Kind, Mode, Result, Table, Unit
 from processors.studies.rotation import annual_table, selection
@@ -52,14 +52,14 @@ def run(panel: Panel, mode: Mode) -> Result:
                         bars=bars,
                     )
                 )
-                annual |= {f"{name}, group {g + 1} of {number}": np.nan_to_num(means[g]) for g in (0, number - 1)}
+                annual |= {f"{name}, group {g + 1} of {number}": means[g] for g in (0, number - 1)}
             findings.append(_spread(f"{name}, {number} groups: first less last, a week", means[0] - means[-1]))
     dual = mean_of(weeks.returns, selection(panel, weeks, "dual_2")) - weeks.market
-    annual["dual_2"] = np.nan_to_num(dual)
+    annual["dual_2"] = dual
     for year, published in _DUAL_2.items():
         inside = dual[weeks.years == year]
-        ours = float(np.prod(1 + np.nan_to_num(inside)) - 1) if (~np.isnan(inside)).any() else None
-        findings.append(Finding(f"dual_2: excess in {year}", ours, published=published, cases=len(inside), kind=Kind.EFFECT,
+        ours, known = compounded(inside), int((~np.isnan(inside)).sum())
+        findings.append(Finding(f"dual_2: excess in {year}", ours, published=published, cases=known, kind=Kind.EFFECT,
                                 note="" if ours is not None else "not in the data"))  # fmt: skip
     findings.append(_worst_year(dual, weeks))
     first, last = panel.period()
@@ -106,10 +106,9 @@ def _spread(what: str, values: Floats) -> Finding:
 
 def _worst_year(dual: Floats, weeks: IndustryWeeks) -> Finding:
     """Return the mean annual excess of dual_2 in years outside the source's, beside the mean of its two years."""
-    years = [
-        y for y in np.unique(weeks.years).tolist() if y not in _DUAL_2 and (~np.isnan(dual[weeks.years == y])).any()
-    ]
-    annual = [float(np.prod(1 + np.nan_to_num(dual[weeks.years == y])) - 1) for y in years]
+    found = {y: compounded(dual[weeks.years == y]) for y in np.unique(weeks.years).tolist() if y not in _DUAL_2}
+    known = {y: excess for y, excess in found.items() if excess is not None}
+    years, annual = list(known), list(known.values())
     return Finding("dual_2: mean excess of the other years", float(np.mean(annual)) if annual else None,
                    published=float(np.mean(list(_DUAL_2.values()))), cases=len(annual), kind=Kind.EFFECT,
                    note=f"years: {', '.join(map(str, years))}; best {max(annual):.2%}, worst {min(annual):.2%}" if annual else "no other year")  # fmt: skip

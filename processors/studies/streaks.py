@@ -118,7 +118,7 @@ def phases(panel: Panel) -> npt.NDArray[np.object_]:
     """Return the phase of every day (days,); "" on days without a margin list."""
     number = np.bincount(panel.securities.at, minlength=len(panel.days))
     middle = pd.Series(np.where(number > 0, number, np.nan)).rolling(_AROUND, center=True, min_periods=1).median()
-    size = np.nan_to_num(middle.to_numpy())
+    size = middle.to_numpy()
     by_size = np.select([number == 0, size <= _SIZES[0], size <= _SIZES[1]], ["", "A", "B"], "C").astype(object)
     for name, (first, last) in _PHASES.items():
         by_size[(panel.days >= to_day(first)) & (panel.days <= to_day(last)) & (number > 0)] = name

@@ -45,25 +45,28 @@ def run(panel: Panel, mode: Mode) -> Result:
         if not np.isfinite(returns).any():
             continue
         name, days = INDICES[index], int(np.isfinite(returns).sum())
-        hold = performance(returns, _YEAR)
+        priced = np.flatnonzero(~np.isnan(returns))
+        hold = performance(returns[priced], _YEAR)
         rows.append((name, "hold", *_figures(hold), None, None, 1.0, days))
-        lines = [panel.cumulative("hold", period, np.nan_to_num(returns))]
+        lines = [panel.cumulative("hold", period[priced], returns[priced])]
         for strategy, column in zip(_STRATEGIES, (f"llt/{index}", f"gftd/{index}/position"), strict=True):
             position = _positions(panel, column, mode)[panel.in_period]
-            earned = np.nan_to_num(position) * np.nan_to_num(returns)
-            p = performance(earned, _YEAR)
-            trades = _trades(position, returns)
+            used = priced[~np.isnan(position[priced])]
+            if not len(used):
+                continue
+            held, gains = position[used], returns[used]
+            p = performance(held * gains, _YEAR)
+            trades = _trades(held, gains, held)
             won[strategy].append(trades > 0)
             if strategy == "GFTD":
-                spans.append(_trades(np.abs(position), returns, position) > 0)
+                spans.append(_trades(np.abs(held), gains, held) > 0)
             rate = float((trades > 0).mean()) if len(trades) else None
-            share = float((np.nan_to_num(position) != 0).mean())
-            rows.append((name, strategy, *_figures(p), len(trades), rate, share, days))
+            rows.append((name, strategy, *_figures(p), len(trades), rate, float((held != 0).mean()), len(used)))
             findings.append(
-                Finding(f"{name} {strategy}: Sharpe", p.sharpe, Unit.NUMBER, cases=days, base=hold.sharpe,
-                        note="base: holding the index")
+                Finding(f"{name} {strategy}: Sharpe", p.sharpe, Unit.NUMBER, cases=len(used),
+                        base=performance(gains, _YEAR).sharpe, note="base: holding the index on the same days")
             )  # fmt: skip
-            lines.append(panel.cumulative(strategy, period, earned))
+            lines.append(panel.cumulative(strategy, period[used], held * gains))
         charts.append(Chart(f"timing_{index[:6]}", f"Cumulative return on the {name}", Unit.RATIO, lines=lines))
     hits = np.concatenate([np.empty(0, dtype=bool), *won["GFTD"]])
     rises = np.concatenate([np.empty(0, dtype=bool), *spans])
@@ -77,7 +80,8 @@ def run(panel: Panel, mode: Mode) -> Result:
         [Table("strategies", "Strategies against holding, by index", _COLUMNS, rows, _UNITS)],
         charts,
         [
-            "no costs; short positions of GFTD earn the index's fall",
+            "no costs; short positions of GFTD earn the index's fall; days without a known position are left out, and a move over days "
+            "without a price belongs to the position at its beginning",
             "the published success rate of about 80% does not say when a signal counts as right: ours, if the index moved its way "
             "until the next signal",
         ],
@@ -89,13 +93,13 @@ def _figures(p: Performance) -> tuple[float, ...]:
 
 
 def _returns(panel: Panel, index: str, mode: Mode) -> Floats:
-    """Return the returns of the period's days, close to close or open to the next open."""
+    """Return the returns of the period's days, close to close or open to the next open.
+
+    The move over days without a price belongs to the first of them: nobody can trade before the next price.
+    """
     price = panel.closes[index] if mode is Mode.AS_SOURCE else panel.opens[index]
-    returns = np.full(len(price), np.nan)
-    if mode is Mode.AS_SOURCE:
-        returns[1:] = price[1:] / price[:-1] - 1
-    else:
-        returns[:-1] = price[1:] / price[:-1] - 1
+    returns, known = np.full(len(price), np.nan), np.flatnonzero(~np.isnan(price))
+    returns[known[:-1] + (mode is Mode.AS_SOURCE)] = price[known[1:]] / price[known[:-1]] - 1
     return returns[panel.in_period]
 
 
@@ -113,17 +117,13 @@ def _positions(panel: Panel, column: str, mode: Mode) -> Floats:
     return position
 
 
-def _trades(position: Floats, returns: Floats, spans: Floats | None = None) -> Floats:
+def _trades(position: Floats, returns: Floats, spans: Floats) -> Floats:
     """Return the return of every trade, a sequence of days with one position (n,); the last, open trade is left out.
 
     Parameters
     ----------
-    spans : (days,) the positions whose changes begin a trade; default: the positions themselves.
+    spans : (n,) the positions whose changes begin a trade.
     """
-    known = np.nan_to_num(position)
-    changes = known if spans is None else np.nan_to_num(spans)
-    starts = np.flatnonzero(np.diff(changes)) + 1
-    trades = np.split(np.arange(len(known)), starts)
-    return np.array(
-        [float(np.prod(1 + known[t] * np.nan_to_num(returns[t])) - 1) for t in trades[:-1] if len(t) and known[t[0]]]
-    )
+    starts = np.flatnonzero(np.diff(spans)) + 1
+    trades = np.split(np.arange(len(position)), starts)
+    return np.array([float(np.prod(1 + position[t] * returns[t]) - 1) for t in trades[:-1] if position[t[0]]])

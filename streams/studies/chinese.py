@@ -36,7 +36,7 @@ _WORDS: Final = {
     "correlation": "相关系数", "correlation, published": "相关系数（发表值）", "mean return": "平均收益", "above": "高于", "below": "低于",
     "threshold, %": "阈值，%", "beta of the year": "当年β", "beta of earlier years": "此前各年β", "beta of all other years": "其他各年β",
     "forecast error saved": "预测误差减少", "right direction": "方向正确", "excess financing": "超额融资", "return over the next # days": "未来#日收益",
-    "portfolio": "组合", "weeks": "周数", "industries": "行业数", "industries held": "实际持有行业数", "raw mean": "周均收益", "raw σ": "周σ",
+    "portfolio": "组合", "weeks": "周数", "weeks #": "#年周数", "industries": "行业数", "industries held": "实际持有行业数", "raw mean": "周均收益", "raw σ": "周σ",
     "excess mean": "超额均值", "excess σ": "超额σ", "best": "最好", "worst": "最差", "equal_weight": "等权", "change_top#": "变动前#",
     "breadth_top#": "广度前#", "dual_#": "双选#", "sorted by": "排序指标", "groups": "组数", "group": "组", "weekly excess": "周超额", "annual excess": "年化超额",
     "change": "变动", "breadth": "广度", "change, group # of #": "变动第#组（共#组）", "breadth, group # of #": "广度第#组（共#组）",
@@ -177,7 +177,7 @@ _NOTES: Final = {
     "no day of that phase": "没有该阶段的日期", "published: below #": "发表：低于#", "a mean of a skewed distribution is above its median": "偏态分布的均值高于中位数", "no case in the period with both prices": "期间没有价格齐全的样本",
     "excess before: over the days of the security's running streak (at most #), as the divergence signal has it; the source does not say over which days": "此前超额：该证券当前连续期间（至多#日），与背离信号一致；报告未说明区间",
     "regime by rule (CSI # above its #-day mean and up # in # days is a RALLY), not by hindsight as in [SW#]": "行情按规则划分（沪深#高于#日均线且上涨#（#日内）为上涨），而非[SW#]的事后划分",
-    "benchmark: the equal-weight mean of all industries with a price (ours); a week without a selection is left out of means and earns nothing in the sums of years; no costs": "基准：有价格的全部行业等权均值（本系统）；无入选行业的周不计入均值，在年度合计中收益为零；无成本",
+    "benchmark: the equal-weight mean of all industries with a price (ours); a week without a selection is left out; no costs": "基准：有价格的全部行业等权均值（本系统）；无入选行业的周不计入；无成本",
     "industries with a price in the mean week: # of #; some industry indices of the # edition have no earlier history": "平均每周有价格的行业：#个（共#个）；#版部分行业指数没有更早历史",
     "published figures are of #–#, ours of #–#, with other editions of the industries and another list of eligible stocks": "发表数字为#–#年，本系统为#–#年，行业版本与标的名单不同",
     "no week with a selection: is there a membership of industries?": "没有入选的周：是否有行业归属？", "published: change and breadth select winners": "发表：变动与广度能选出强势行业", "not in the data": "数据中没有", "no other year": "没有其他年份",
@@ -189,8 +189,8 @@ _NOTES: Final = {
     "no factor returns were given (--factors FILE, or ff#_daily in the folder): the five-factor regression is left out": "未提供因子收益（--factors FILE或目录中的ff#_daily）：省略五因子回归", "no factor returns": "没有因子收益",
     "no members of this index are known": "没有该指数的成分", "no week with enough prices and balances": "没有价格与余额足够的周", "block bootstrap of the weekly mean × #": "周均值分块自助法×#",
     "All stocks, # tails: costs of # a trade lower the annual return from # to #.": "全部标的、两端#：每笔#的成本使年化收益从#降至#。",
-    "# indices that move together: fewer are independent; base: the same spans, always long": "#个指数同向波动：独立样本更少；基准：同样时段始终做多", "base: holding the index": "基准：持有指数",
-    "no costs; short positions of GFTD earn the index's fall": "无成本；GFTD空头取得指数跌幅", "the published success rate of about # does not say when a signal counts as right: ours, if the index moved its way until the next signal": "发表的成功率约#未说明何为正确：本系统为到下一信号为止指数同向变动",
+    "# indices that move together: fewer are independent; base: the same spans, always long": "#个指数同向波动：独立样本更少；基准：同样时段始终做多", "base: holding the index on the same days": "基准：同日持有指数",
+    "no costs; short positions of GFTD earn the index's fall; days without a known position are left out, and a move over days without a price belongs to the position at its beginning": "无成本；GFTD空头取得指数跌幅；仓位未知的日子不计入，缺价期间的涨跌归属期初仓位", "the published success rate of about # does not say when a signal counts as right: ours, if the index moved its way until the next signal": "发表的成功率约#未说明何为正确：本系统为到下一信号为止指数同向变动",
 }  # fmt: skip
 
 #: The chart model.
