@@ -9,7 +9,7 @@ import asyncio
 import gc
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -176,6 +176,8 @@ class Backend:
         self._newest = NewestByKey()
         self._tasks: list[asyncio.Task[None]] = []
         self._producer: AsyncProducer | None = None
+        self._connecting = asyncio.Lock()
+        self._connections = AsyncExitStack()
         self._consumer: AsyncReader | None = None
 
     async def start(self) -> None:
@@ -196,8 +198,7 @@ class Backend:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._redis.close()
-        if self._producer is not None:
-            await self._producer.stop()
+        await self._connections.aclose()
 
     async def publish(self, command: Command) -> None:
         """Publish a command.
@@ -209,10 +210,9 @@ class Backend:
         """
         sent = False
         try:
-            if self._producer is None:
-                self._producer = await self._connected()
+            producer = await self._connected()
             name, data = self._names.name(Topic.ALERT_COMMANDS), msgspec.json.encode(command)
-            acknowledged = await self._producer.send(name, data, partition=0)
+            acknowledged = await producer.send(name, data, partition=0)
             sent = True
             await acknowledged
         except KafkaError as error:
@@ -222,13 +222,12 @@ class Backend:
             raise UnconfirmedError(f"Kafka does not acknowledge the command: {why}") from error
 
     async def _connected(self) -> AsyncProducer:
-        producer = async_kafka_producer(self._settings, purpose="console")
-        try:
-            await producer.start()
-        except KafkaError:
-            await producer.stop()
-            raise
-        return producer
+        """Return the producer, which the first command starts; commands that come meanwhile wait for it."""
+        async with self._connecting:
+            if self._producer is None:
+                producer = started(async_kafka_producer(self._settings, purpose="console"))
+                self._producer = await self._connections.enter_async_context(producer)
+            return self._producer
 
     async def _read(self) -> None:
         partitions = {TopicPartition(self._names.name(short), 0): short for short in self._offers}

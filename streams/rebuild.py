@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from redis.asyncio import Redis
 
 from alerts.lifecycle import timeless
 from streams.calendars import xshg
-from streams.clients import async_kafka_reader, async_redis_client, unreachable
+from streams.clients import async_kafka_reader, async_redis_client, started, unreachable
 from streams.errors import FencedError, RebuildError, RunningWorkersError
 from streams.latest import LatestWriter
 from streams.market_stage import MarketStage
@@ -263,10 +264,9 @@ async def _replay(
 ) -> _Replay:
     """Fold every message before ``offsets`` (where there are none: all there are) into an empty state."""
     out = _Replay(stage.open(partition), {}, dict(offsets))
-    consumer = async_kafka_reader(settings, purpose="rebuild")
-    try:
+    async with AsyncExitStack() as clients:
         try:
-            await consumer.start()
+            consumer = await clients.enter_async_context(started(async_kafka_reader(settings, purpose="rebuild")))
         except KafkaError as error:
             raise RebuildError(unreachable(settings, error)) from error
         partitions = [TopicPartition(stage.topics.name(topic), partition) for topic in stage.inputs]
@@ -284,8 +284,6 @@ async def _replay(
             for tp, records in (await replay.poll()).items():
                 publish(await _fold(stage, partition, tp, records, out, quarantine))
             on_progress(out.messages, max(out.messages, sum(replay.end(tp) - starts[tp] for tp in wanted)))
-    finally:
-        await consumer.stop()
     return out
 
 

@@ -125,3 +125,38 @@ def test_a_command_without_an_acknowledgement_may_still_arrive_and_the_page_says
     with pytest.raises(MarginwatchError) as raised:
         asyncio.run(backend.publish(command))
     assert isinstance(raised.value, UnconfirmedError) is unconfirmed
+
+
+class StartedProducer:
+    """A producer that takes a moment to start, and counts what becomes of it."""
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+
+    async def start(self) -> None:
+        self.log.append("start")
+        await asyncio.sleep(0.01)
+
+    async def send(self, *_: object, **__: object) -> asyncio.Future[None]:
+        self.log.append("send")
+        acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        acknowledged.set_result(None)
+        return acknowledged
+
+    async def stop(self) -> None:
+        self.log.append("stop")
+
+
+def test_commands_that_come_together_share_one_producer_which_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each started one, and only the last of them was stopped."""
+    seen: list[str] = []
+    monkeypatch.setattr(console, "async_kafka_producer", lambda *_, **__: StartedProducer(seen))
+    backend = console.Backend(Settings(), ConsoleModel((5, 8)))
+
+    async def publish_two() -> None:
+        command = Acknowledge(alert="a", by="li", at=datetime.now(UTC))
+        await asyncio.gather(backend.publish(command), backend.publish(command))
+        await backend.stop()
+
+    asyncio.run(publish_two())
+    assert seen == ["start", "send", "send", "stop"]
