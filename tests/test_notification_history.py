@@ -188,6 +188,37 @@ def test_an_end_that_a_silence_holds_back_is_sent_when_the_silence_ends_early() 
     assert told.later() == [F, R]
 
 
+@pytest.mark.parametrize("between", [[], [R]])
+def test_who_was_sent_an_alert_learns_within_a_silence_that_it_is_withdrawn(between: list[State]) -> None:
+    told = Told()
+    told.reads(F, 1)
+    told.later()
+    silence = Silence(id="s", until=NOW + timedelta(days=7), by="li")
+    for sequence, state in enumerate([F, *between, S], 2):
+        told.reads(state, sequence, silence=silence)
+    assert told.later(SETTLES) == [F, S]
+    assert told.later(timedelta(days=8)) == [F, S]
+
+
+def test_a_withdrawal_waits_for_the_end_of_quiet_hours() -> None:
+    told = Told(HOOK.model_copy(update={"quiet": "10:30-12:00"}))  # NOW is 10:00 in Shanghai
+    told.reads(F, 1)
+    told.later(timedelta(hours=1))
+    told.reads(S, 2)
+    assert told.later() == [F]
+    assert told.later(timedelta(hours=1)) == [F, S]
+
+
+def test_an_alert_that_was_over_and_is_withdrawn_before_it_fires_again_is_sent_as_withdrawn() -> None:
+    told = Told()
+    for sequence, state in enumerate([F, R], 1):
+        told.reads(state, sequence)
+        told.later()
+    for sequence, state in enumerate([F, S], 3):
+        told.reads(state, sequence)
+    assert told.later(SETTLES) == [F, R, S]
+
+
 @pytest.mark.parametrize("end", [R, S])
 def test_an_attempt_that_failed_may_have_been_delivered_and_its_end_is_sent_behind_it(end: State) -> None:
     told = Told()

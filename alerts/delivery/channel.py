@@ -105,8 +105,12 @@ class Channel(BaseModel):
         return people and bool(alert.sections) and alert.state is State.RESOLVED
 
     def due(self, alert: Alert, now: datetime) -> datetime:
-        """Return the time from which an alert may be sent: now, or the end of quiet hours or a silence."""
-        at = max(now, alert.silence.until) if alert.silence is not None else now
+        """Return the time from which an alert may be sent: now, or the end of quiet hours or a silence.
+
+        A silence does not hold back a withdrawal: whoever got the alert before the silence still acts on it.
+        """
+        silence = None if alert.state is State.SUPERSEDED else alert.silence
+        at = now if silence is None else max(now, silence.until)
         if not self.quiet or _RANK[alert.severity] >= _RANK[self.quiet_severity]:
             return at
         start, end = _parse_hours(self.quiet)

@@ -5,6 +5,9 @@ fires again that had ended. The first beginning and the first end are sent when 
 `SETTLES`: state that is computed again (an emptied Redis, another release) repeats the past within seconds, and a
 change that is taken back meanwhile is not sent.
 
+A withdrawal (`State.SUPERSEDED`) goes to each channel that was told of the alert; what still waits of it is dropped, and
+no silence holds it back.
+
 A channel is not told of an alert that was published longer ago than its ``max_age_days``, unless the alert is critical
 and still in force: the feed was down when it began. Its beginning waits `LATE_SETTLES`, as a backfill reads its end soon.
 """
@@ -111,8 +114,10 @@ def advance(history: History, channel: Channel, now: datetime) -> History:
     if last is None:
         return history  # the channel was not told of the alert: nor is it of its end
     held_back = last.due > now  # by quiet hours, by a silence, or to settle
-    unsent = _untouched(last) and last.alert.state is State.FIRING  # a failed attempt may have been delivered
-    if unsent and (held_back or alert.state is State.SUPERSEDED):
+    unsent = _untouched(last)  # a failed attempt may have been delivered
+    if unsent and alert.state is State.SUPERSEDED:  # an end that waits must not delay the withdrawal behind it
+        return advance(history.replaced(msgspec.structs.replace(last, status=Status.DROPPED)), channel, now)
+    if unsent and held_back and last.alert.state is State.FIRING:
         return history.replaced(msgspec.structs.replace(last, status=Status.DROPPED))
     return history if channel.omits(alert) else _appended(history, channel, now)
 
