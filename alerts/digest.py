@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime
+from datetime import date
 
 import msgspec
 
@@ -19,8 +19,6 @@ from alerts.lifecycle import AlertLifecycle
 from alerts.model import Alert, Input, Section
 from alerts.rules.base import Evaluation, Kind, Rule
 from alerts.rules.digest import FLAGS, OF_ITS_DAY, SUBJECT, summary
-
-_NEVER = datetime.min.replace(tzinfo=UTC)  # an evaluation that raises no alert has no moment
 
 
 class DigestComposer:
@@ -71,7 +69,7 @@ class DigestComposer:
     def _digest(self, day: date, revision: int) -> Evaluation:
         facts = self._facts(day)
         if not facts:
-            return Evaluation(SUBJECT, day, _NEVER, revision, Kind.END)
+            return Evaluation(SUBJECT, day, self._lifecycle.public_by(day), revision, Kind.END)
         absent = {r.name: None for r, subject in self._parts if day not in self._lifecycle.evaluated(r.name, subject)}
         counts = Counter[str]()
         for fact in facts:

@@ -44,7 +44,7 @@ class _Status:
 _RUNNING = (State.PENDING, State.FIRING)
 _Statuses = dict[date, _Status]
 #: How an alert is stored.
-ALERT_ROW = ValueCodec[Alert](Alert, version=3)
+ALERT_ROW = ValueCodec[Alert](Alert, version=4)
 #: A kind of signals that there are no more of keeps so many evaluations, twenty years.
 _MOST_KEPT = 5_000
 
@@ -151,7 +151,7 @@ class AlertLifecycle(Processor):
         if first is not None and day <= first and subject.first != first:
             self.moved_rules.add(rule.name)
         self._subjects.touch(name)
-        known_at = self._public_by(day) if rule.updates else evaluation.available_at
+        known_at = evaluation.available_at
         out = [self._supersede(old.alert, known_at)] if old is not None and old.alert else []
         draft = self._alert(rule, evaluation, origin, now) if evaluation.kind in (Kind.FIRE, Kind.ON) else None
         if draft is not None and out and rule.updates:
@@ -202,7 +202,7 @@ class AlertLifecycle(Processor):
         ended_at = None
         if status.ends is not None:
             horizon = status.ended_by is EndedBy.HORIZON
-            ended_at = _opening(status.ends) if horizon else self._public_by(status.ends)
+            ended_at = _opening(status.ends) if horizon else self.public_by(status.ends)
         changes = {
             "state": status.state,
             "fired_on": status.fired_on,
@@ -222,7 +222,7 @@ class AlertLifecycle(Processor):
         self._evict(identity)
         return alert
 
-    def _public_by(self, day: date) -> datetime:
+    def public_by(self, day: date) -> datetime:
         """Return when all figures of a day are public: by the next opening, whichever of them a worker reads first."""
         after = self._calendar.after(to_day(day), 1)
         return _opening(day if after is None else to_date(after))

@@ -141,10 +141,10 @@ def test_cold_is_never_called_a_bottom() -> None:
     assert "不是见底信号" in cold.text.zh
 
 
-def securities(day: date, missing: dict[str, int] | None = None) -> SecuritySignals:
+def securities(day: date, missing: dict[str, int] | None = None, revision: int = 0) -> SecuritySignals:
     codes = ["600000.SH", "600519.SH", "000001.SZ"]
     return SecuritySignals(
-        DayStatus(trade_date=day, available_at=NOW, revision=0, missing=missing or {}),
+        DayStatus(trade_date=day, available_at=NOW, revision=revision, missing=missing or {}),
         np.array([to_id(c) for c in codes], dtype=np.int32),
         {"fin_change": np.array([0.1, -0.2, 0.0]), "fin_streak": np.array([8, -5, 0]),
          "extreme": np.array([1.0, -1.0, 0.0]), "consecutive_extreme": np.array([1.0, 0.0, 0.0])})  # fmt: skip
@@ -169,6 +169,20 @@ def test_a_degraded_day_is_a_data_quality_alert_until_a_complete_one() -> None:
     assert [(a.subject, a.figures) for a in made] == [("margin.daily", {"margin.daily SZSE": 12})]
     over = [a for a in fold(lifecycle, securities(DAYS[1])) if a.rule == "data_quality"]
     assert [(a.id, a.state) for a in over] == [(made[0].id, State.RESOLVED)]
+
+
+def test_the_pieces_of_a_late_day_update_its_data_quality_alert_until_the_last() -> None:
+    lifecycle = AlertLifecycle(RULES, CALENDAR)
+    lacks: list[dict[str, int]] = [{"margin.daily SZSE": -1}, {"margin.daily SZSE": 12}, {"margin.daily SZSE": 3}, {}]
+    told = []
+    for revision, missing in enumerate(lacks):
+        made = fold(lifecycle, securities(DAYS[0], missing, revision))
+        told.append([a for a in made if a.rule == "data_quality"])
+    assert [[(a.state, a.revision) for a in step] for step in told] == [
+        [(State.FIRING, 0)], [(State.FIRING, 1)], [(State.FIRING, 2)], [(State.SUPERSEDED, 2)]
+    ]  # fmt: skip
+    assert len({a.id for step in told for a in step}) == 1
+    assert [step[0].figures["margin.daily SZSE"] for step in told] == [-1, 12, 3, 3]
 
 
 def test_too_many_dead_letters_in_an_hour_are_one_alert() -> None:

@@ -27,7 +27,7 @@ from processors.outputs import DayStatus, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
 from processors.trading_hours import TradingHours
 from streams.calendars import xshg
-from tests.test_alerts import state
+from tests.test_alerts import securities, state
 
 RULES = rules(Parameters())
 NOW = datetime(2020, 2, 1, tzinfo=UTC)
@@ -178,6 +178,23 @@ def test_acknowledging_and_silencing_an_alert() -> None:
     lifted = loaded.command(SetSilence(silence=over_, at=NOW), origin, NOW)
     assert {c.event.what for c in lifted} == {"unsilenced"}
     assert all(c.alert.silence is None for c in lifted)
+
+
+def test_an_acknowledged_alert_of_a_late_day_stays_acknowledged_when_the_next_piece_comes() -> None:
+    desk = AlertDesk(RULES, CALENDAR)
+
+    def piece(revision: int, missing: dict[str, int]) -> list[Change]:
+        return [c for c in fold(desk, securities(DAYS[1], missing, revision)) if c.alert.rule == "data_quality"]
+
+    (fired,) = piece(0, {"margin.daily SZSE": -1})
+    acknowledge = Acknowledge(alert=fired.alert.id, by="li", at=NOW, note="asked the vendor")
+    desk.command(acknowledge, Input("commands", 0, 3, 0), NOW)
+    (updated,) = piece(1, {"margin.daily SZSE": 12})
+    assert updated.alert.acknowledged is not None and updated.alert.acknowledged.note == "asked the vendor"
+    assert (updated.alert.state, updated.alert.raised_at) == (State.FIRING, fired.alert.raised_at)
+    assert "12 rows" in updated.alert.text.en
+    (withdrawn,) = piece(2, {})
+    assert (withdrawn.alert.id, withdrawn.alert.state) == (fired.alert.id, State.SUPERSEDED)
 
 
 def test_commands_are_checked() -> None:

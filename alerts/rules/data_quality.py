@@ -151,6 +151,7 @@ def rule(parameters: Parameters) -> Rule:
         source="ours",
         about="figures of a closed day",
         units=_UNITS,
+        updates=True,  # the rows of a late day come in pieces: each changes what is missing, and is no alert of its own
     )
 
 
