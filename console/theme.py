@@ -127,7 +127,7 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .before-scripts{position:absolute;left:12px;top:9px;font-size:16px;line-height:2.2}
 .skip{position:absolute;left:-9999px} .skip:focus{left:8px;top:8px;background:var(--card);z-index:99;padding:8px}
 .bar{display:flex;align-items:center;gap:10px;min-height:44px;padding:2px 12px;background:var(--card);
-  border-bottom:1px solid var(--line);flex-wrap:nowrap}
+  border-bottom:1px solid var(--line);flex-wrap:wrap}
 .bar .name{font-weight:700;font-size:16px;color:var(--text);text-decoration:none;white-space:nowrap}
 .bar>*{white-space:nowrap;flex:none} .bar .search{flex:0 1 auto} .bar .grow{flex:1} .bar h1{font-size:16px;line-height:1.3;margin:0;font-weight:700} #content:focus{outline:none!important}
 .pill{border:1px solid var(--line);border-radius:10px;padding:1px 8px;white-space:nowrap;font-size:12px}
@@ -146,7 +146,7 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .grid.noflags{grid-template-rows:auto minmax(190px,1fr) auto minmax(200px,1fr) auto}
 .verdict{grid-area:verdict;flex-direction:row;align-items:stretch;gap:16px;border-left:8px solid var(--calm)}
 .verdict .words{flex:1 1 46%;min-width:0;display:flex;flex-direction:column;gap:2px;justify-content:center}
-.verdict .q{color:var(--muted);white-space:nowrap}
+.verdict .q{color:var(--muted)}
 .verdict .answer{font-size:24px;font-weight:800;line-height:1.15}
 .verdict .live{color:var(--warm)}
 .cases{flex:1 1 54%;min-width:0;display:flex;flex-direction:column;gap:2px;font-size:12px}
@@ -222,11 +222,12 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
   .groups .q-table th:first-child{position:sticky;left:0;background:var(--card);z-index:1}
   .grid .gauge{height:190px} .grid .alerts{max-height:520px} .grid .map{height:360px}
   .q-table th,.q-table .q-td{padding:2px 3px!important} .sub .q-table .q-td{font-size:11px!important}
-  .q-table .wrap{min-width:84px} .card h2>:first-child{white-space:normal}
+  .q-table .wrap{min-width:84px} .card h2>:first-child,.card h2 .note,.tile .d{white-space:normal}
+  .card h2:has(.note:not(.pill)){flex-wrap:wrap} .alert .clamp{-webkit-line-clamp:5}
   .tiles{grid-template-columns:repeat(2,minmax(0,1fr))}
-  .verdict{flex-direction:column;gap:6px} .cases .scroll{max-height:132px;overflow-x:auto}
+  .verdict{flex-direction:column;gap:6px} .verdict .words,.cases{flex:none} .cases .scroll{max-height:132px;overflow-x:auto}
   .cases-table th,.cases-table td{padding:0 3px;font-size:11px}
-  .bar{gap:0 1px;padding:2px 6px;flex-wrap:wrap} .bar .name span span{display:none} .bar .pill{padding:0 4px;font-size:10px}
+  .bar{gap:0 1px;padding:2px 6px} .bar .name span span{display:none} .bar .pill{padding:0 4px;font-size:10px}
   .bar .search{order:9;flex:1 1 60%} .search .q-field,.hits{width:100%} .sub .candles{height:420px}
   .sub{grid-template-columns:repeat(2,minmax(0,1fr))} .sub .half{grid-column:1/-1} .sub .tile{grid-column:auto} .sub .tall{height:260px}
   .acts .q-btn,.bar .q-btn{min-height:40px;min-width:40px} .bar .q-btn{min-width:30px;padding:0 1px}}

@@ -188,6 +188,22 @@ def cut_columns(page: Any) -> list[str]:
     )
 
 
+def overlapping_cards(page: Any) -> list[list[str]]:
+    """Pairs of cards that lie on each other, and cards out of which a text is cut, by their first words."""
+    return list(
+        page.evaluate("""() => {
+        const name = card => card.innerText.slice(0, 40);
+        const cards = [...document.querySelectorAll('.card')].filter(card => card.offsetHeight);
+        const cut = cards.filter(card => card.scrollWidth > card.clientWidth + 1).map(card => ['cut', name(card)]);
+        const boxes = cards.map(card => [card, card.getBoundingClientRect()]);
+        return cut.concat(boxes.flatMap(([a, r], i) => boxes.slice(i + 1)
+            .filter(([b, s]) => !a.contains(b) && !b.contains(a) && r.left < s.right - 1 && s.left < r.right - 1
+                && r.top < s.bottom - 1 && s.top < r.bottom - 1)
+            .map(([b]) => [name(a), name(b)])));
+    }""")
+    )
+
+
 #: Words of English prose; ids, codes and names of topics have none.
 ENGLISH = re.compile(r"\b(?:the|of|is|are|was|no|not|has|have|known|needed|for|from|and|with|day|days)\b")
 
@@ -339,6 +355,7 @@ def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(
                   "en-US": {"Share", "Buys/turnover", "Breadth, week", "Balance, 60 days"}}  # fmt: skip
         assert set(cut_columns(phone)) <= rarely[locale]
         assert overlapping_labels(phone) == []
+        assert overlapping_cards(phone) == []
         shot(phone, f"home-{locale[:2]}-phone", full=True)
 
     # The running session arrives without a reload, in one kind of message, and leaves a chart as it was zoomed.
@@ -377,6 +394,7 @@ def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(
     phone.get_by_text("Price, adjusted").first.wait_for()
     assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     assert cut_columns(phone) == []
+    assert overlapping_cards(phone) == []
     shot(phone, "security-en-phone", full=True)
     a_study_is_computed_beside_the_console(desk, phone, console.url, history)
 
