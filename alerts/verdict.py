@@ -1,4 +1,4 @@
-"""The verdict in words: the answer to "near a top?", the reason, and what would change it.
+"""The verdict in words: the question with its day, the answer, the reason, and what would change it.
 
 Console, dashboards, terminal, latest values and alerts show the same words, because they come from this module alone.
 """
@@ -6,18 +6,21 @@ Console, dashboards, terminal, latest values and alerts show the same words, bec
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Literal
 
 import msgspec
 
 from alerts.model import Text
 from processors.indicators.ratio_state import RatioState
-from processors.indicators.verdict import Verdict
+from processors.indicators.verdict import VERDICT, Verdict
 from processors.outputs import MarketSignal
 from processors.signal import Value
 
 #: How a reader should feel about an answer; pages choose colour and mark by it.
 Tone = Literal["hot", "warm", "cold", "calm"]
+#: What the verdict answers.
+QUESTION = Text("Near a top?", "是否接近顶部？")
 #: What each verdict means, in one line.
 MEANINGS: dict[Verdict, Text] = {
     Verdict.NO: Text("NO", "否"),
@@ -61,6 +64,36 @@ def verdict_text(signal: MarketSignal) -> VerdictText:
         answer, why = _joined(_PROVISIONAL, answer), _joined(why, _NOT_FINAL)
     of_day = Text(f"figures of {signal.trade_date}", f"{signal.trade_date}数据")
     return VerdictText(answer, why, change, tone, of_day)
+
+
+def overdue(final: MarketSignal | None, due: Mapping[str, date]) -> date | None:
+    """Return the newest trade date whose verdict is due, by the deadlines of its inputs; None while it is known.
+
+    Parameters
+    ----------
+    due : feed → the newest trade date whose deadline has passed.
+    """
+    newest = min((day for feed, day in due.items() if feed in VERDICT.inputs), default=None)
+    return newest if final is not None and newest is not None and final.trade_date < newest else None
+
+
+def heading(final: MarketSignal | None, late: date | None) -> Text:
+    """Return the question with the trade date of its answer, and with the newer day that is due, if one is.
+
+    Prices of a day arrive the evening before its margin figures: figures beside an answer may be a day newer than it.
+
+    Parameters
+    ----------
+    final : the newest final `verdict`.
+    late : see `overdue`.
+    """
+    found = QUESTION
+    if final is not None:
+        of_day = verdict_text(final).of_day
+        found = Text(f"{found.en} · {of_day.en}", f"{found.zh} · {of_day.zh}")
+    if late is not None:
+        found = _joined(found, Text(f" · ⚠ late: figures of {late} are due", f" · ⚠ 迟到：{late}数据应已公布"))
+    return found
 
 
 def early_sign(daily: MarketSignal | None, verdict: MarketSignal | None) -> Text | None:

@@ -44,6 +44,11 @@ def draw(page: Page) -> None:
     panels.draw(page)
 
 
+def first(page: Page) -> tuple[str, str]:
+    """Return the question and the answer, which a browser shows until its scripts have drawn the page."""
+    return question.dated(page.site.model, page.view), answer(page)
+
+
 def answer(page: Page) -> str:
     """Return the answer in the person's language."""
     final = page.site.model.latest.get(VERDICT.id)

@@ -75,7 +75,6 @@ LABELS: dict[str, tuple[str, str]] = {
     "inputs": ("Computed from", "计算来源"),
     "not_found": ("Nothing is known of", "没有相关数据："),
     "back": ("Overview", "返回总览"),
-    "question": ("Near a top?", "是否接近顶部？"),
     "record": ("Past cases", "历次案例"),
     "record_of": ("All cases of the rule", "该规则历次案例"),
     "no_record": ("No case is known yet.", "暂无已知案例。"),

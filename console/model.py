@@ -21,6 +21,7 @@ import numpy as np
 from alerts.market_clock import MarketClock
 from alerts.model import Alert, Severity, State
 from alerts.record import RecordCard
+from alerts.verdict import overdue
 from console.daily_inputs import DailyInputs
 from console.directory import Directory
 from console.security_days import SecurityDays, row
@@ -241,10 +242,8 @@ class ConsoleModel:
 
     @property
     def verdict_due(self) -> date | None:
-        """The newest trade date whose verdict is due, by the deadlines of its inputs; None while it is known."""
-        final = self.latest.get(VERDICT.id)
-        due = min((f.due for f in self.feeds if f.due is not None and f.name in VERDICT.inputs), default=None)
-        return due if final is not None and due is not None and final.trade_date < due else None
+        """The newest trade date whose verdict is due; None while it is known, see `alerts.verdict.overdue`."""
+        return overdue(self.latest.get(VERDICT.id), {f.name: f.due for f in self.feeds if f.due is not None})
 
     def now(self, name: str) -> MarketSignal | None:
         """The newest signal: the provisional one where there is one, else the final one."""

@@ -82,7 +82,9 @@ def _pages(site: Site) -> None:
         return page
 
     async def opened(
-        request: Request, draw: Callable[[Page], None], first: Callable[[Page], str] = lambda _page: ""
+        request: Request,
+        draw: Callable[[Page], None],
+        first: Callable[[Page], tuple[str, str]] = lambda _page: ("", ""),
     ) -> None:
         page = await page_of(request)
         frame(page, search.draw, first(page))
@@ -109,7 +111,7 @@ def _pages(site: Site) -> None:
 
     @ui.page("/")
     async def overview(request: Request) -> None:
-        await opened(request, home.draw, home.answer)
+        await opened(request, home.draw, home.first)
 
     @ui.page("/security/{code}")
     async def of_security(request: Request, code: str) -> None:

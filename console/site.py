@@ -206,13 +206,13 @@ def _calendar(page: Page) -> ui.element:
     return field
 
 
-def frame(page: Page, search: Callable[[Page], None], first: str) -> None:
+def frame(page: Page, search: Callable[[Page], None], first: tuple[str, str] = ("", "")) -> None:
     """Draw the header of every page.
 
     Parameters
     ----------
     search : draws the field that finds a security.
-    first : the text that a browser shows beside the title until its scripts have drawn the page.
+    first : what a browser shows below the title until its scripts have drawn the page; the second line is prominent.
     """
     view, label = page.view, page.view.label
     ui.add_css(CSS)
@@ -222,7 +222,10 @@ def frame(page: Page, search: Callable[[Page], None], first: str) -> None:
     ui.page_title(f"{label('title')} · marginwatch")
     ui.query("html").props(f"lang={'en' if view.language == 'en' else 'zh-CN'}")
     ui.html(f'<a class="skip" href="#content">{label("skip")}</a>', sanitize=False)
-    ui.add_body_html(f'<p class="before-scripts" aria-hidden="true">◢ {label("title")}<br><b>{escape(first)}</b></p>')
+    asked, answered = map(escape, first)
+    ui.add_body_html(
+        f'<p class="before-scripts" aria-hidden="true">◢ {label("title")}<br>{asked}<br><b>{answered}</b></p>'
+    )
     page.layer = ui.element("div")
     page.chart_updates = ChartUpdates()
     with ui.element("header").classes("bar w-full"):

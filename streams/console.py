@@ -10,7 +10,6 @@ import gc
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +23,7 @@ from alerts.commands import Command
 from console.access import Access, Session
 from console.directory import Directory
 from console.errors import AccessError, UnconfirmedError
-from console.model import ConsoleModel, Feed, Part
-from processors.days import microseconds, to_date
-from processors.deadlines import DEADLINES, newest_due
+from console.model import ConsoleModel, Part
 from processors.errors import MarginwatchError, RowError
 from streams import alert_record, codecs, console_inputs, system_status
 from streams.background import keep_running
@@ -34,6 +31,7 @@ from streams.calendars import xshg
 from streams.charts.model import load
 from streams.clients import async_kafka_producer, async_kafka_reader, async_redis_client, redis_client, started
 from streams.feed_services import load_security_names
+from streams.console_feeds import feeds_of
 from streams.readers import NewestByKey
 from streams.records import barrier_of, is_barrier
 from streams.settings import Settings
@@ -163,14 +161,13 @@ class Backend:
         self._settings = settings
         self._model = model
         self._names = Topics(settings)
-        self._calendar = xshg(settings.calendar_file)
         self._offers: dict[str, Callable[[Any], None]] = {
             Topic.SIGNALS_MARKET: model.offer_market,
             Topic.SIGNALS_SECURITY: model.offer_securities,
             Topic.SIGNALS_INDUSTRY: model.offer_industries,
             Topic.ALERTS: model.offer_alert,
         }
-        self._codecs = codecs.Codecs(settings, self._calendar)
+        self._codecs = codecs.Codecs(settings, xshg(settings.calendar_file))
         self.studies = StudyService(settings, model.offer_studies)
         self._redis = redis_client(settings)
         self._newest = NewestByKey()
@@ -287,7 +284,7 @@ class Backend:
             feeds, left = self._model.feeds, self._model.calendar_days_left
             try:
                 found = await asyncio.to_thread(system_status.status, self._settings, self._redis)
-                feeds, left = self._feeds(found), found["calendar_days_left"]
+                feeds, left = feeds_of(self._settings, found, self._model.clock.now()), found["calendar_days_left"]
             except (RedisError, OSError, MarginwatchError) as error:  # also rows of another release
                 log.warning("the state of the feeds is not known", error=f"{type(error).__name__}: {error}")
                 trouble = ", ".join(filter(None, (trouble, "Redis")))
@@ -330,25 +327,3 @@ class Backend:
     def _directory(self, codes: list[str]) -> Directory:
         """Return the securities that have a name or a figure."""
         return Directory(dict.fromkeys(codes, "") | load_security_names(self._settings))
-
-    def _feeds(self, found: dict[str, Any]) -> tuple[Feed, ...]:
-        """Feeds from the status; a feed is as late as the latest of its partitions."""
-        by_name: dict[str, list[dict[str, Any]]] = {}
-        for name, feed in found["feeds"].items():
-            by_name.setdefault(name.partition("[")[0], []).append(feed)
-        now = microseconds(self._model.clock.now())
-        out = []
-        for name, parts in by_name.items():
-            known = [p for p in parts if p["newest"] is not None]
-            newest = min((p["newest"] for p in known), default=None)
-            due = newest_due(self._settings.due(name), now, self._calendar) if name in DEADLINES else None
-            out.append(
-                Feed(
-                    name,
-                    datetime.fromisoformat(newest).replace(tzinfo=UTC).date() if newest is not None else None,
-                    all(p["closed"] for p in known),
-                    to_date(due) if due is not None else None,
-                    sum(p["rows"] for p in known),
-                )
-            )
-        return tuple(out)

@@ -17,6 +17,7 @@ from processors.errors import MarginwatchError
 from streams import readers, system_status
 from streams.clients import http_session, redis_client
 from streams.errors import NothingYetError
+from streams.console_feeds import feeds_of
 from streams.feed_services import load_security_names
 from streams.settings import Settings
 
@@ -43,6 +44,8 @@ def model_of(settings: Settings, day: date | None) -> ConsoleModel:
         model.offer_clock(system_status.replayed_to(settings, client))
     if day is None:
         return model
+        found = system_status.status(settings, client)
+    model.offer_feeds(feeds_of(settings, found, model.clock.now()), found["calendar_days_left"])
     if day > (today := shanghai_date(model.clock.now())):
         raise NothingYetError(f"{day} is later than today, {today} in Shanghai: choose an earlier --date")
     known = model.known_at(day)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, cast
 
 import msgspec
@@ -11,7 +11,10 @@ from redis import Redis
 from alerts.lifecycle import ALERT_ROW
 from alerts.market_clock import MarketClock
 from alerts.model import Alert, State
+from alerts.verdict import overdue
 from processors.day_rows import day_layout
+from processors.days import microseconds, to_date
+from processors.deadlines import DEADLINES, newest_due
 from processors.events import INPUT_ROWS, DailyRow
 from processors.outputs import MarketSignal
 from processors.registry import SIGNALS
@@ -42,6 +45,18 @@ def market_clock(settings: Settings, client: Redis) -> MarketClock:
     clock = MarketClock()
     clock.set(replayed_to(settings, client))
     return clock
+
+
+def due_days(settings: Settings, now: datetime) -> dict[str, date]:
+    """Return the newest trade date whose deadline has passed, by daily feed."""
+    calendar, at = xshg(settings.calendar_file), microseconds(now)
+    found = {topic: newest_due(settings.due(topic), at, calendar) for topic in DEADLINES}
+    return {topic: to_date(day) for topic, day in found.items() if day is not None}
+
+
+def verdict_due(settings: Settings, client: Redis, final: MarketSignal | None) -> date | None:
+    """Return the newest trade date whose verdict is due by the market's clock; None while it is known."""
+    return overdue(final, due_days(settings, market_clock(settings, client).now()))
 
 
 def latest_market(settings: Settings, client: Redis) -> dict[str, MarketSignal]:

@@ -548,7 +548,10 @@ def test_the_morning_sheet_is_one_page_whatever_there_is_to_say(
 
 @pytest.mark.parametrize(
     ("due", "asked"),
-    [(1, "Near a top? · figures of 2024-07-01"), (2, "Near a top? · figures of 2024-07-01 · ⚠ late: due 2024-07-02")],
+    [
+        (1, "Near a top? · figures of 2024-07-01"),
+        (2, "Near a top? · figures of 2024-07-01 · ⚠ late: figures of 2024-07-02 are due"),
+    ],
 )
 def test_the_question_and_the_sheet_have_the_day_of_the_answer_and_not_that_of_a_newer_figure(
     due: int, asked: str, monkeypatch: pytest.MonkeyPatch

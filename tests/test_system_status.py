@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
+import pytest
+
+from processors.outputs import MarketSignal
 from streams.clients import redis_client
 from streams.keys import names_key, offsets_key, rows_key
 from streams.local_redis import EmbeddedRedis
 from streams.local_service import free_port
 from streams.settings import Settings
 from streams.stage import CLOCK_CODEC, CLOCK_FIELD
-from streams.system_status import name_of, progress, status
+from streams.system_status import name_of, progress, status, verdict_due
 
 
 def test_the_state_of_the_system_is_read_by_the_client_that_is_given(redis_server: EmbeddedRedis) -> None:
@@ -27,3 +30,22 @@ def test_the_state_of_the_system_is_read_by_the_client_that_is_given(redis_serve
     assert list(found["tables"]) == ["securities:0", "securities:1", "charts:0", "market:0", "alerts:0"]
     assert found["tables"]["charts:0"] == {"rows": 0, "offsets": {"t.features.v1": 7}}
     assert found["replayed_to"] == night.isoformat()
+
+
+@pytest.mark.parametrize(
+    ("hour", "of_day", "due"),  # the totals of a Friday are due on Monday at 09:10 in Shanghai
+    [(1, 27, None), (2, 27, date(2024, 6, 28)), (2, 28, None)],
+)
+def test_an_answer_is_late_by_the_clock_of_a_replay_once_its_inputs_are_due(
+    hour: int, of_day: int, due: date | None, redis_server: EmbeddedRedis
+) -> None:
+    settings = Settings(namespace=f"late{hour}{of_day}", redis_url=redis_server.url)  # type: ignore[arg-type]
+    final = MarketSignal(
+        signal="verdict", subject="market", trade_date=date(2024, 6, of_day), revision=0, value="NO",
+        available_at=datetime(2024, 6, 28, tzinfo=UTC),
+    )  # fmt: skip
+    with redis_client(settings) as client:
+        now = datetime(2024, 7, 1, hour, tzinfo=UTC)
+        client.hset(rows_key(settings.namespace, "alerts", 0), CLOCK_FIELD, CLOCK_CODEC.encode(now))
+        assert verdict_due(settings, client, final) == due
+        assert verdict_due(settings, client, None) is None

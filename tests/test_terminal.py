@@ -11,8 +11,11 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from console import question
+from console.theme import View
 from processors.industry_periods import IndustryPeriod, Period
 from processors.outputs import MarketSignal
+from processors.parameters import Parameters
 from processors.registry import SIGNALS
 from streams import morning_sheet, readers, system_status
 from streams.cli.main import app
@@ -107,10 +110,34 @@ def test_a_sheet_is_of_a_day_that_was_known(day: date, reason: str, monkeypatch:
         monkeypatch.setattr(readers, name, lambda _settings, published=published: published)
     monkeypatch.setattr(morning_sheet, "load_security_names", lambda _settings: {})
     replayed = datetime(2024, 6, 3, 17, tzinfo=UTC)  # the next day in Shanghai
-    monkeypatch.setattr(system_status, "replayed_to", lambda *_: replayed)
+    _replay(replayed, monkeypatch)
     with pytest.raises(NothingYetError, match=reason):
         morning_sheet.model_of(Settings(), day)
     assert morning_sheet.model_of(Settings(), date(2024, 6, 4)).latest
+
+
+def _replay(to: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the market's clock, and the newest day of one feed."""
+    feeds = {"margin.market": {"newest": "2024-06-03", "closed": True, "rows": 2}}
+    monkeypatch.setattr(system_status, "status", lambda *_: {"feeds": feeds, "calendar_days_left": 100})
+    monkeypatch.setattr(system_status, "replayed_to", lambda *_: to)
+
+
+def test_command_and_sheet_say_in_the_same_words_that_the_answer_is_late(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("market_signals", "security_signals", "industry_signals", "newest_alerts"):
+        monkeypatch.setattr(readers, name, lambda _settings: [])
+    monkeypatch.setattr(readers, "market_signals", lambda _settings: [signal("verdict")])
+    monkeypatch.setattr(morning_sheet, "load_security_names", lambda _settings: {})
+    for hour, late in ((1, ""), (2, " · ⚠ late: figures of 2024-06-04 are due")):  # due at 09:10 in Shanghai
+        _replay(datetime(2024, 6, 5, hour, tzinfo=UTC), monkeypatch)
+        asked = f"Near a top? · figures of 2024-06-03{late}"
+        assert question.dated(morning_sheet.model_of(Settings(), None), View(Parameters(), "en")) == asked
+        monkeypatch.setattr(system_status, "latest_market", lambda *_: {"verdict": signal("verdict")})
+        shown = CliRunner().invoke(app, ["latest", "market"]).stdout
+        assert f"{asked}  UNKNOWN" in shown
+        assert ("⚠ 迟到：2024-06-04数据应已公布" in shown) is bool(late)
 
 
 def test_flags_and_ranks_are_no_raw_numbers(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from processors.indicators.verdict import VERDICT
 from processors.industries import INDUSTRIES
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 from streams.cli.options import From, Json, To, span
@@ -26,7 +27,9 @@ def latest_market(as_json: Json = False) -> None:
     from streams.clients import redis_client
 
     with redis_client(settings := Settings()) as client:
-        print_result(system_status.latest_market(settings, client), print_market, as_json=as_json)
+        found = system_status.latest_market(settings, client)
+        late = system_status.verdict_due(settings, client, found.get(VERDICT.id))
+    print_result(found, partial(print_market, late=late), as_json=as_json)
 
 
 @latest_app.command("security")

@@ -259,7 +259,7 @@ def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(
     desk.get_by_text("重回10.30%以上则失效").first.wait_for()
     # The answer is there before any script has run, and no more once the page is drawn.
     html = desk.request.get(console.url, headers={"accept-language": "zh-CN"}).text()
-    assert re.search(r'class="before-scripts"[^>]*>[^<]+<br><b>▲▲ [^<]*预警，[^<]*</b>', html)
+    assert re.search(r'class="before-scripts"[^>]*>[^<]+<br>是否接近顶部？[^<]+<br><b>▲▲ [^<]*预警，[^<]*</b>', html)
     assert desk.locator(".before-scripts").count() == 0
     card = ratio_card(desk)
     card.get_by_text("顶部预警", exact=False).first.wait_for()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from rich.text import Text
 
-from alerts.verdict import early_sign, verdict_text
+from alerts.verdict import early_sign, heading, verdict_text
 from processors.indicators.verdict import VERDICT
 from processors.industry_periods import Period
 from processors.outputs import MarketSignal
@@ -34,15 +35,21 @@ def figure(value: Any, unit: str) -> str:
     return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def print_market(signals: dict[str, MarketSignal]) -> None:
-    """Print the verdict in words, and the market panel, one line per signal."""
+def print_market(signals: dict[str, MarketSignal], late: date | None = None) -> None:
+    """Print the verdict in words, and the market panel, one line per signal.
+
+    Parameters
+    ----------
+    late : the newest trade date whose verdict is due; None while it is known.
+    """
     if VERDICT.id in signals:
         text = verdict_text(signals[VERDICT.id])
         early = early_sign(signals.get("ratio_state_daily"), signals[VERDICT.id])
-        for question, language in (("Near a top?", "en"), ("是否接近顶部？", "zh")):
-            shown = (text.of_day, text.answer, text.why, text.change, early)
-            of_day, answer, *others = (getattr(one, language) for one in shown if one)
-            out.print(Text.assemble(f"{question} · {of_day}  ", (answer, "bold")))
+        asked = heading(signals[VERDICT.id], late)
+        for language in ("en", "zh"):
+            shown = (asked, text.answer, text.why, text.change, early)
+            question, answer, *others = (getattr(one, language) for one in shown if one)
+            out.print(Text.assemble(f"{question}  ", (answer, "bold")))
             out.print(Text("  " + (" " if language == "en" else "").join(others)))
         out.print()
     table = table_of("signal", right("value"), "date", "rev", "", "what", title="Market")
