@@ -14,7 +14,7 @@ class Units:
 
     Parameters
     ----------
-    rules : the built-in rules. A desk's own need none: their figures are signals.
+    rules : the rules in force.
     """
 
     def __init__(self, rules: Sequence[Rule]) -> None:

@@ -12,7 +12,6 @@ from nicegui import ui
 from alerts.commands import Acknowledge, SetSilence
 from alerts.delivery import text
 from alerts.model import Alert, Severity, Silence, State
-from alerts.rules import rules
 from alerts.units import Units
 from console import charts, figure, labels, record
 from console.chart_element import Chart
@@ -241,7 +240,7 @@ def _actor(page: Page) -> str:
 def detail(page: Page, alert_id: str) -> None:
     """Draw the page of one alert, the target of links in notifications."""
     label, language = page.view.label, page.view.language
-    units = Units(rules(page.site.parameters))
+    units = Units(page.site.rules)
     area = content("sub")
     shown: list[Alert | None] = []
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
@@ -42,9 +42,6 @@ _NOTHING = np.full(1, np.nan)
 #: A figure that arrives so long after it could be known is history (ours): no feed of a running market is that late.
 _HISTORY = timedelta(days=7)
 _RANK = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
-#: Rules whose alert lists a day's securities; the table of flags shows the same securities one by one.
-DIGESTS = ("securities_digest", "fin_streak", "fin_extreme", "fin_divergence", "excess_score_top")
-
 
 #: Details whose history charts draw: signal → names; their curves are called ``signal.detail``.
 _DETAIL_CURVES = {"ratio_state_quantile": ("hot", "cold")}
@@ -118,9 +115,11 @@ class ConsoleModel:
     Parameters
     ----------
     streak_flags : lengths of streaks that are flagged, in days.
+    day_rules : the rules whose alerts cover their day only (`Rule.covers_day`).
     """
 
-    def __init__(self, streak_flags: Sequence[int]) -> None:
+    def __init__(self, streak_flags: Sequence[int], day_rules: Collection[str] = ()) -> None:
+        self._day_rules = day_rules
         self.versions: Counter[Part] = Counter()
         self.latest: dict[str, MarketSignal] = {}  # final ones
         self.live: dict[str, MarketSignal] = {}  # provisional ones, of a later day than the final
@@ -277,9 +276,9 @@ class ConsoleModel:
         return next(((d, v) for d in reversed(finals.days) if (v := finals.newest(d).value) is not None), None)
 
     def firing(self) -> list[Alert]:
-        """Alerts that fire, by severity, unacknowledged first; of a digest only the newest day."""
+        """Alerts that fire, by severity, unacknowledged first; of rules whose alerts cover their day, the newest."""
         found = [a for a in self.alerts.values() if a.state is State.FIRING]
-        newest = {rule: max((a.trade_date for a in found if a.rule == rule), default=None) for rule in DIGESTS}
+        newest = {rule: max((a.trade_date for a in found if a.rule == rule), default=None) for rule in self._day_rules}
         kept = [a for a in found if a.rule not in newest or a.trade_date == newest[a.rule]]
         return sorted(
             kept, key=lambda a: (_RANK[a.severity], a.acknowledged is not None, -a.trade_date.toordinal(), a.id)
@@ -332,7 +331,7 @@ class ConsoleModel:
         Alerts whose end was not known then fire; acknowledgements, records, feeds and the running session are left out.
         """
         moment = datetime.combine(day, time.max, tzinfo=SHANGHAI)
-        out = ConsoleModel(self._streak_flags)
+        out = ConsoleModel(self._streak_flags, self._day_rules)
         out.as_of, out.directory, out.simulated, out.clock = day, self.directory, self.simulated, self.clock
         out.securities = self.securities.known_at(moment)
         out.inputs = self.inputs.known_at(moment)

@@ -74,8 +74,8 @@ def detail(page: Page, rule: str, subject: str) -> None:
             with ui.element("div").classes("card wide"), ui.row().classes("items-baseline").style("gap:12px"):
                 ui.link(f"← {label('back')}", page.path("/"))
                 ui.label(f"{page.view.rule(rule)} · {label('record')}").style("font-size:20px;font-weight:800")
-                if rule in studies.STUDY_OF_RULE:
-                    studies.link(page, studies.STUDY_OF_RULE[rule])
+                if study := next((one.study for one in page.site.rules if one.name == rule), ""):
+                    studies.link(page, study)
                 if not cards:
                     ui.label(label("no_record")).classes("muted")
             for card in cards:

@@ -11,6 +11,7 @@ from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from alerts.commands import Command
+from alerts.rules.base import Rule
 from console import labels
 from console.access import Access, Identity
 from console.chart_element import ChartUpdates
@@ -46,6 +47,7 @@ class Site:
 
     Parameters
     ----------
+    rules : the rules in force.
     publish : publishes a command about alerts; returns once the broker has acknowledged it, and raises
         `UnconfirmedError` where nobody knows whether it has arrived.
     charts : the chart model, which draws maps of its charts, or the reason why there is none.
@@ -55,6 +57,7 @@ class Site:
     model: ConsoleModel
     access: Access
     parameters: Parameters
+    rules: tuple[Rule, ...]
     preferences: Preferences
     publish: Callable[[Command], Coroutine[Any, Any, None]]
     charts: Scorer | str = NO_MODEL

@@ -18,12 +18,6 @@ from console.site import Page, Site, content
 from console.study_results import Both, StudyEntry, StudyResults
 from processors.days import SHANGHAI
 
-#: The study that checks what a rule claims.
-STUDY_OF_RULE = {
-    "peak_warning": "peak", "peak_early_sign": "peak", "market_hot": "ratio", "market_cold": "bottom",
-    "excess_financing": "excess", "fin_streak": "streaks", "fin_extreme": "extremes", "fin_divergence": "divergence",
-    "excess_score_top": "factor", "industry_risk_high": "heat", "themes": "charts",
-}  # fmt: skip
 _TEXTS: dict[str, Both] = {
     "hint": (
         "Each published figure beside ours, on these data. A study reads the folder in a process of its own.",

@@ -26,12 +26,13 @@ from console.errors import AccessError, UnconfirmedError
 from console.model import ConsoleModel, Part
 from processors.errors import MarginwatchError, RowError
 from streams import alert_record, codecs, console_inputs, system_status
+from streams.alert_rules import rules_of
 from streams.background import keep_running
 from streams.calendars import xshg
 from streams.charts.model import load
 from streams.clients import async_kafka_producer, async_kafka_reader, async_redis_client, redis_client, started
-from streams.feed_services import load_security_names
 from streams.console_feeds import feeds_of
+from streams.feed_services import load_security_names
 from streams.readers import NewestByKey
 from streams.records import barrier_of, is_barrier
 from streams.settings import Settings
@@ -56,12 +57,13 @@ def run(settings: Settings, *, simulated: bool = False) -> None:
         from console.site import Site
     except ImportError as error:
         raise AccessError(f"the console needs an extra ({error}): pip install 'marginwatch[console]'") from error
-    model = ConsoleModel(settings.parameters.streak_flags)
+    rules = rules_of(settings)
+    model = ConsoleModel(settings.parameters.streak_flags, {rule.name for rule in rules if rule.covers_day})
     model.simulated = simulated
     backend = Backend(settings, model)
     preferences = RedisPreferences(settings)
     charts = load(settings.chart_model)
-    site = Site(model, access, settings.parameters, preferences, backend.publish, charts, backend.studies)
+    site = Site(model, access, settings.parameters, rules, preferences, backend.publish, charts, backend.studies)
 
     async def stop() -> None:
         await backend.stop()

@@ -15,9 +15,10 @@ from console.theme import View
 from processors.days import shanghai_date
 from processors.errors import MarginwatchError
 from streams import readers, system_status
+from streams.alert_rules import rules_of
 from streams.clients import http_session, redis_client
-from streams.errors import NothingYetError
 from streams.console_feeds import feeds_of
+from streams.errors import NothingYetError
 from streams.feed_services import load_security_names
 from streams.settings import Settings
 
@@ -30,7 +31,8 @@ def model_of(settings: Settings, day: date | None) -> ConsoleModel:
     TopicError : if no broker answers.
     NothingYetError : if the day is in the future of the market's clock, or nothing was known on it.
     """
-    model = ConsoleModel(settings.parameters.streak_flags)
+    day_rules = {rule.name for rule in rules_of(settings) if rule.covers_day}
+    model = ConsoleModel(settings.parameters.streak_flags, day_rules)
     for signal in readers.market_signals(settings):
         model.offer_market(signal)
     for securities in readers.security_signals(settings):
@@ -42,10 +44,10 @@ def model_of(settings: Settings, day: date | None) -> ConsoleModel:
     model.offer_directory(Directory(load_security_names(settings)))
     with redis_client(settings) as client:
         model.offer_clock(system_status.replayed_to(settings, client))
-    if day is None:
-        return model
         found = system_status.status(settings, client)
     model.offer_feeds(feeds_of(settings, found, model.clock.now()), found["calendar_days_left"])
+    if day is None:
+        return model
     if day > (today := shanghai_date(model.clock.now())):
         raise NothingYetError(f"{day} is later than today, {today} in Shanghai: choose an earlier --date")
     known = model.known_at(day)

@@ -22,6 +22,7 @@ from alerts.errors import DeliveryError
 from alerts.model import Alert, Severity, State, Text
 from processors.days import to_date
 from streams import codecs
+from streams.alert_rules import rules_of
 from streams.alerts_stage import AlertsStage
 from streams.background import keep_running
 from streams.calendars import today
@@ -91,8 +92,10 @@ class Notifier(Service):
             await keep_running("sending of notifications", self._read, self.sleep)
 
     async def _read(self) -> None:
+        settings = self._settings
+        scopes = {rule.name: rule.scope for rule in rules_of(settings)}
         dispatcher = Dispatcher(
-            self._settings.channels, self._redis, self._settings.namespace, http_session, self._settings.console_url
+            settings.channels, self._redis, settings.namespace, http_session, settings.console_url, scopes
         )
         topic = Topics(self._settings).name(Topic.ALERTS)
         try:

@@ -185,6 +185,11 @@ def test_the_pieces_of_a_late_day_update_its_data_quality_alert_until_the_last()
     assert [step[0].figures["margin.daily SZSE"] for step in told] == [-1, 12, 3, 3]
 
 
+def test_rules_of_one_name_declare_the_same_to_whoever_knows_an_alert_by_the_name_of_its_rule() -> None:
+    declared = {(rule.name, rule.scope, rule.covers_day, rule.study) for rule in RULES}
+    assert len(declared) == len({rule.name for rule in RULES})
+
+
 def test_too_many_dead_letters_in_an_hour_are_one_alert() -> None:
     lifecycle = AlertLifecycle(RULES, CALENDAR)
     made = []

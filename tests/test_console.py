@@ -82,7 +82,7 @@ def test_the_last_version_counts_and_a_final_value_ends_the_provisional_one() ->
 
 
 def test_the_most_severe_alert_is_first_and_a_digest_shows_its_newest_day() -> None:
-    made = ConsoleModel(P.streak_flags)
+    made = ConsoleModel(P.streak_flags, {rule.name for rule in rules(P) if rule.covers_day})
     seen = msgspec.structs.replace(alert("seen", day=2), acknowledged=Acknowledgement("li", NOW))
     for one in (alert("digest1", "fin_extreme", Severity.INFO), alert("digest2", "fin_extreme", Severity.INFO, 2),
                 seen, alert("new")):  # fmt: skip

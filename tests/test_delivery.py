@@ -35,6 +35,8 @@ from alerts.model import (
     State,
     Text,
 )
+from alerts.rules import rules
+from processors.parameters import Parameters
 from streams.local_service import free_port
 from streams.settings import Settings
 
@@ -241,7 +243,8 @@ async def _send(
     try:
         async with aiohttp.ClientSession() as session:
             channel = hook(kind=kind, url=f"{scheme}://127.0.0.1:{port}/t0ken{query}", **changes)
-            sender = SENDERS[kind](channel, session, "https://console.example")
+            scopes = {rule.name: rule.scope for rule in rules(Parameters())}
+            sender = SENDERS[kind](channel, session, "https://console.example", scopes)
             if file is not None:
                 assert isinstance(sender, AppriseSender)
                 await sender.send_file("Morning sheet", file)
@@ -299,6 +302,16 @@ def test_alertmanager_gets_the_sections_of_a_digest() -> None:
     annotations = request.body[0]["annotations"]
     assert annotations["description"] == "It fell to 9.93%.\n• Streaks: 3"
     assert annotations["description_zh"] == "降至9.93%。\n• 连续增减：3"
+
+
+@pytest.mark.parametrize(
+    ("rule", "scope"),
+    [("peak_warning", "market"), ("industry_risk_high", "industry"), ("securities_digest", "security"),
+     ("data_quality", "data"), ("own_rule", "market")],
+)  # fmt: skip
+def test_alertmanager_routes_by_what_a_rule_declares_to_be_about(rule: str, scope: str) -> None:
+    (request,) = asyncio.run(_send("alertmanager", 200, "", alert(rule=rule)))
+    assert request.body[0]["labels"]["scope"] == scope
 
 
 def test_a_robot_that_knows_the_key_accepts_the_signature(monkeypatch: pytest.MonkeyPatch) -> None:

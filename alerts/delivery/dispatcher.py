@@ -13,6 +13,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 import aiohttp
 import msgspec
@@ -28,6 +29,7 @@ from alerts.delivery.senders import RESEND_S, SENDERS, AlertmanagerSender, Sende
 from alerts.errors import DeliveryError
 from alerts.market_clock import MarketClock
 from alerts.model import Alert
+from alerts.rules.base import Scope
 
 log = structlog.get_logger()
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(seconds=1), timedelta(minutes=5)
@@ -217,7 +219,7 @@ class Dispatcher:
     Parameters
     ----------
     open_session : returns the HTTP session that all channels share.
-    link : base address of the console; empty for none.
+    link, scopes : see `Sender`.
     """
 
     def __init__(
@@ -227,12 +229,14 @@ class Dispatcher:
         namespace: str,
         open_session: Callable[[], aiohttp.ClientSession],
         link: str = "",
+        scopes: Mapping[str, Scope] = MappingProxyType({}),
     ) -> None:
         self._channels = dict(channels)
         self._open_session = open_session
         self._redis = redis
         self._namespace = namespace
         self._link = link
+        self._scopes = scopes
         self.clock = MarketClock()
         self._tasks: list[asyncio.Task[None]] = []
         self._session: aiohttp.ClientSession | None = None
@@ -243,7 +247,7 @@ class Dispatcher:
         self._session = self._open_session()
         for name, channel in self._channels.items():
             notifications = NotificationLog(self._redis, self._namespace, name)
-            sender = SENDERS[channel.kind](channel, self._session, self._link)
+            sender = SENDERS[channel.kind](channel, self._session, self._link, self._scopes)
             queue = ChannelQueue(name, channel, sender, notifications, self.clock)
             await queue.load()
             self.queues.append(queue)

@@ -12,10 +12,11 @@ import hmac
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -27,25 +28,35 @@ from alerts.delivery.channel import UNJUDGED, Channel
 from alerts.delivery.signing import HEADER, signature
 from alerts.errors import DeliveryError
 from alerts.model import Alert, State
+from alerts.rules.base import Scope
 
 #: Alertmanager resolves an alert that is not sent again: the interval of resending (seconds), and the time until then.
 RESEND_S, EXPIRES_AFTER = 30.0, timedelta(minutes=5)
 #: How long apprise may work on one message (seconds): nobody can stop it.
 _APPRISE_S = 300.0
 _ANSWER_BYTES = 4096
-_SCOPES = {
-    "securities_digest": "security", "fin_streak": "security", "fin_extreme": "security", "fin_divergence": "security",
-    "excess_score_top": "security", "industry_risk_high": "industry", "themes": "industry", "chart_top": "security", "data_quality": "data", "data_note": "data",
-}  # fmt: skip
 
 
 class Sender(ABC):
-    """Sends one alert in its present state."""
+    """Sends one alert in its present state.
 
-    def __init__(self, channel: Channel, session: aiohttp.ClientSession, link: str) -> None:
+    Parameters
+    ----------
+    link : base address of the console; empty for none.
+    scopes : what the alerts of each rule are about; of a rule that is not in it, the market.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        session: aiohttp.ClientSession,
+        link: str,
+        scopes: Mapping[str, Scope] = MappingProxyType({}),
+    ) -> None:
         self.channel = channel
         self.session = session
         self.link = link
+        self._scopes = scopes
 
     @abstractmethod
     async def send(self, alert: Alert, key: str = "") -> None:
@@ -136,7 +147,7 @@ class AlertmanagerSender(Sender):
             "labels": {
                 "alertname": alert.rule,
                 "severity": alert.severity.value,
-                "scope": _SCOPES.get(alert.rule, "market"),
+                "scope": self._scopes.get(alert.rule, Scope.MARKET).value,
                 "subject": alert.subject,
                 "trade_date": alert.trade_date.isoformat(),
             },
@@ -231,8 +242,14 @@ class AppriseSender(Sender):
     the message waits for it and takes its result: a second one would repeat a mail that was accepted late.
     """
 
-    def __init__(self, channel: Channel, session: aiohttp.ClientSession, link: str) -> None:
-        super().__init__(channel, session, link)
+    def __init__(
+        self,
+        channel: Channel,
+        session: aiohttp.ClientSession,
+        link: str,
+        scopes: Mapping[str, Scope] = MappingProxyType({}),
+    ) -> None:
+        super().__init__(channel, session, link, scopes)
         self._running: dict[str, asyncio.Task[bool]] = {}  # by the key of the message
 
     async def send(self, alert: Alert, key: str = "") -> None:

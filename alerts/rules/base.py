@@ -55,6 +55,15 @@ class Kind(StrEnum):
     END = "end"  # the condition is false: an alert that began before ends
 
 
+class Scope(StrEnum):
+    """What the alerts of a rule are about: a label by which Alertmanager routes."""
+
+    MARKET = "market"
+    SECURITY = "security"
+    INDUSTRY = "industry"
+    DATA = "data"
+
+
 Bools = npt.NDArray[np.bool_]
 _NO_TEXT = Text("", "")
 
@@ -158,7 +167,9 @@ class Rule:
     horizon_days : sessions after its trade date on which an alert ends, if nothing else has ended it. A condition that is
         still true then raises no new alert before it has ended.
     expectations : what the rule predicts; empty where it states a fact.
-    about : what its alerts are about, for listings.
+    about, scope : what its alerts are about, for listings and for Alertmanager.
+    covers_day : whether an alert is about its day only, so that a list of active alerts shows the newest one.
+    study : the study that checks what the rule claims; empty for none.
     digest : the subjects that the rule evaluates on every day, where an info of it is a section of the day's digest.
     units : units of its figures and thresholds by name ("ratio", "CNY"), where they are neither signals nor plain numbers.
     member_signal : the signal of securities whose values its members have.
@@ -176,6 +187,9 @@ class Rule:
     horizon_days: int = 20
     expectations: tuple[Expectation, ...] = ()
     about: str = "market"
+    scope: Scope = Scope.MARKET
+    covers_day: bool = False
+    study: str = ""
     digest: tuple[str, ...] = ()
     updates: bool = False
     units: Mapping[str, str] = field(default_factory=dict)

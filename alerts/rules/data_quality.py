@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 from alerts.model import Member, Severity, Text
-from alerts.rules.base import Evaluation, Kind, Message, Rule, short_percent
+from alerts.rules.base import Evaluation, Kind, Message, Rule, Scope, short_percent
 from alerts.rules.digest import OF_ITS_DAY
 from processors.codes import EXCHANGES
 from processors.needs import DETAIL, VALUATIONS
@@ -151,6 +151,7 @@ def rule(parameters: Parameters) -> Rule:
         source="ours",
         about="figures of a closed day",
         units=_UNITS,
+        scope=Scope.DATA,
         updates=True,  # the rows of a late day come in pieces: each changes what is missing, and is no alert of its own
     )
 
@@ -166,4 +167,5 @@ def note_rule(parameters: Parameters) -> Rule:
         about="figures of a closed day",
         units=_UNITS,
         digest=(_TOTALS, _DETAIL),
+        scope=Scope.DATA,
     )

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alerts.model import Alert, Member, Severity, Text
-from alerts.rules.base import Rule
+from alerts.rules.base import Rule, Scope
 from processors.codes import to_codes
 from processors.events import Floats
 from processors.outputs import SecuritySignals
@@ -40,7 +40,17 @@ _NAMED = 3
 def rule(_: Parameters) -> Rule:
     """Return the rule. It evaluates no message by itself."""
     # The next digest ends it. The horizon is long, so that one of a feed far behind market signals begins to fire first.
-    return Rule(NAME, Severity.INFO, lambda _message: (), reads=(), about="securities", updates=True, horizon_days=60)
+    return Rule(
+        NAME,
+        Severity.INFO,
+        lambda _message: (),
+        reads=(),
+        about="securities",
+        scope=Scope.SECURITY,
+        covers_day=True,
+        updates=True,
+        horizon_days=60,
+    )
 
 
 def summary(day: date, counts: Mapping[str, int], absent: Iterable[str]) -> Text:

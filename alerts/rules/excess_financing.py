@@ -86,6 +86,7 @@ def rule(parameters: Parameters) -> Rule:
                 ("up", 1, ends_higher, "higher", "上涨"), ("down", -1, ends_lower, "lower", "下跌"),
             )
         ),
+        study="excess",
     )  # fmt: skip
 
 

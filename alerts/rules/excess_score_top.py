@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from alerts.model import Basis, Severity, Text
-from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, ends_higher, short_percent
+from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, Scope, ends_higher, short_percent
 from alerts.rules.digest import LEADS, OF_ITS_DAY, either, members, noted
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
@@ -65,4 +65,7 @@ def rule(parameters: Parameters) -> Rule:
         units={"share": "ratio"},
         member_signal="excess_score",
         digest=("stocks",),
+        scope=Scope.SECURITY,
+        covers_day=True,
+        study="factor",
     )

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from alerts.model import Basis, Claim, Severity, Text
-from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, ends_lower
+from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, Scope, ends_lower
 from alerts.rules.digest import LAGS, OF_ITS_DAY, members, named, noted
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
@@ -69,4 +69,7 @@ def rule(parameters: Parameters) -> Rule:
         units={"excess": "ratio"},
         member_signal="streak_excess",
         digest=("stocks",),
+        scope=Scope.SECURITY,
+        covers_day=True,
+        study="divergence",
     )

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from alerts.model import Alert, Basis, Claim, Severity, Text
-from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, ends_lower, short_percent
+from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, Scope, ends_lower, short_percent
 from alerts.rules.digest import LAGS, OF_ITS_DAY, either, members
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
@@ -85,4 +85,5 @@ def rule(parameters: Parameters) -> Rule:
         units={"share": "ratio"},
         member_signal="fin_change",
         digest=("stocks",),
+        scope=Scope.SECURITY, covers_day=True, study="extremes",
     )  # fmt: skip

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from alerts.model import Alert, Basis, Claim, Severity, Text
-from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, ends_higher, ends_lower
+from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, Scope, ends_higher, ends_lower
 from alerts.rules.digest import LAGS, LEADS, OF_ITS_DAY, either, members
 from processors.indicators.regime import RALLY, RANGE
 from processors.outputs import SecuritySignals
@@ -95,4 +95,5 @@ def rule(parameters: Parameters) -> Rule:
         about="securities",
         member_signal="fin_streak",
         digest=("securities",),
+        scope=Scope.SECURITY, covers_day=True, study="streaks",
     )  # fmt: skip

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from alerts.model import Severity, Text
-from alerts.rules.base import Evaluation, Kind, Message, Rule
+from alerts.rules.base import Evaluation, Kind, Message, Rule, Scope
 from processors.indicators.industry_heat import in_own_sigma
 from processors.industries import ENGLISH, INDUSTRIES
 from processors.outputs import IndustrySignals
@@ -62,4 +62,6 @@ def rule(_: Parameters) -> Rule:
         source="[DG24]",
         about="industries",
         horizon_days=_HORIZON_DAYS,
+        scope=Scope.INDUSTRY,
+        study="heat",
     )

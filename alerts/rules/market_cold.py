@@ -67,4 +67,5 @@ def rule(parameters: Parameters) -> Rule:
         horizon_days=HORIZON_DAYS,
         expectations=(EXPECTATION,),
         units=UNITS,
+        study="bottom",
     )

@@ -110,6 +110,7 @@ def rule(parameters: Parameters) -> Rule:
         horizon_days=parameters.warning_sessions + 1,  # in force on the last of the sessions, as the verdict
         expectations=(EXPECTATION,),
         units=UNITS,
+        study="peak",
     )
 
 
@@ -124,4 +125,5 @@ def early_rule(parameters: Parameters) -> Rule:
         horizon_days=_EARLY_HORIZON_DAYS,
         expectations=(replace(EXPECTATION, claim=None),),
         units=UNITS,
+        study="peak",
     )

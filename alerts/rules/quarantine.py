@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alerts.model import Severity, Text
-from alerts.rules.base import DeadLetters, Evaluation, Kind, Message, Rule
+from alerts.rules.base import DeadLetters, Evaluation, Kind, Message, Rule, Scope
 from processors.parameters import Parameters
 
 
@@ -39,5 +39,11 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
 def rule(_: Parameters) -> Rule:
     """Return the rule."""
     return Rule(
-        "data_quality", Severity.CRITICAL, evaluate, reads=(DeadLetters,), source="ours", about="quarantined messages"
+        "data_quality",
+        Severity.CRITICAL,
+        evaluate,
+        reads=(DeadLetters,),
+        source="ours",
+        about="quarantined messages",
+        scope=Scope.DATA,
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from alerts.commands import FeedRun
 from alerts.model import Severity, Text
-from alerts.rules.base import Evaluation, Kind, Message, Rule
+from alerts.rules.base import Evaluation, Kind, Message, Rule, Scope
 from processors.parameters import Parameters
 
 _LONGEST = 300
@@ -43,4 +43,12 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
 
 def rule(_: Parameters) -> Rule:
     """Return the rule."""
-    return Rule("data_quality", Severity.WARNING, evaluate, reads=(FeedRun,), source="ours", about="runs of feeds")
+    return Rule(
+        "data_quality",
+        Severity.WARNING,
+        evaluate,
+        reads=(FeedRun,),
+        source="ours",
+        about="runs of feeds",
+        scope=Scope.DATA,
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from alerts.commands import FeedState
 from alerts.model import Severity, Text
-from alerts.rules.base import Evaluation, Kind, Message, Rule
+from alerts.rules.base import Evaluation, Kind, Message, Rule, Scope
 from processors.days import SHANGHAI
 from processors.parameters import Parameters
 
@@ -37,4 +37,12 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
 
 def rule(_: Parameters) -> Rule:
     """Return the rule."""
-    return Rule("data_quality", Severity.WARNING, evaluate, reads=(FeedState,), source="ours", about="live feeds")
+    return Rule(
+        "data_quality",
+        Severity.WARNING,
+        evaluate,
+        reads=(FeedState,),
+        source="ours",
+        about="live feeds",
+        scope=Scope.DATA,
+    )

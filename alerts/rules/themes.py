@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from alerts.model import Basis, Severity, Text
-from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, ends_higher, short_percent
+from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, Scope, ends_higher, short_percent
 from alerts.rules.digest import members, named
 from processors.indicators.themes import TOP
 from processors.industries import ENGLISH, INDUSTRIES
@@ -92,6 +92,8 @@ def rule(_: Parameters) -> Rule:
         horizon_days=_HORIZON_DAYS,
         about="industries",
         units=dict.fromkeys(ENGLISH.values(), "ratio"),
+        scope=Scope.INDUSTRY,
+        study="charts",
     )
 
 
@@ -110,4 +112,5 @@ def stocks_rule(parameters: Parameters) -> Rule:
         about="stocks",
         units={"lowest_score": "ratio", "share": "ratio"},
         member_signal="chart_score",
+        scope=Scope.SECURITY,
     )
