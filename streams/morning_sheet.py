@@ -75,10 +75,11 @@ def send(settings: Settings, names: list[str], title: str, path: Path) -> dict[s
         if channel.kind != "apprise":
             return f"a channel of the kind {channel.kind} takes no file: name one of apprise"
         async with http_session() as session:
+            sender = AppriseSender(channel, session, settings.console_url)
             try:
-                await AppriseSender(channel, session, settings.console_url).send_file(title, path)
+                await sender.send_file(title, path)
             except (DeliveryError, OSError) as error:
-                return str(error)
+                return "" if await sender.close() else str(error)
         return ""
 
     return {name: asyncio.run(send_one(name)) for name in names}

@@ -45,11 +45,12 @@ def send_test(settings: Settings, names: list[str]) -> dict[str, str]:
             out = {}
             for name in names:
                 channel = settings.channels[name]
+                sender = SENDERS[channel.kind](channel, session, settings.console_url)
                 try:
-                    await SENDERS[channel.kind](channel, session, settings.console_url).send(_test_alert())
+                    await sender.send(_test_alert())
                     out[name] = ""
                 except (DeliveryError, OSError) as error:
-                    out[name] = str(error)
+                    out[name] = "" if await sender.close() else str(error)
             return out
 
     return asyncio.run(send())

@@ -12,11 +12,18 @@ from email.message import EmailMessage
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
+from redis.asyncio import Redis
 
+from alerts.delivery import senders
 from alerts.delivery.channel import Channel
+from alerts.delivery.dispatcher import Dispatcher
+from alerts.delivery.history import Status
+from alerts.delivery.log import NotificationLog
 from alerts.delivery.senders import AppriseSender
 from alerts.errors import DeliveryError
 from alerts.model import Alert, Severity, State, Text
+from streams.local_redis import EmbeddedRedis
 
 NOW = datetime(2024, 7, 1, 2, tzinfo=UTC)
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise's, theirs to mend
@@ -88,6 +95,36 @@ def test_a_server_that_answers_late_gets_a_mail_once(server: MailServer) -> None
         assert len(server.mails) == 2
 
     asyncio.run(go())
+
+
+@pytest.mark.parametrize("accepts", [True, False])
+def test_a_channel_that_ends_waits_for_the_mail_that_is_being_sent(
+    accepts: bool, server: MailServer, redis_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(senders, "_CLOSE_S", 5.0 if accepts else 0.1)
+    server.accepts.clear()
+
+    async def go() -> tuple[Status, int]:
+        async with Redis.from_url(redis_server.url) as redis:
+            namespace = f"mail{accepts}"
+            dispatcher = Dispatcher({"mail": server.channel(timeout_s=60)}, redis, namespace, ClientSession)
+            await dispatcher.start()
+            dispatcher.set_clock(NOW)
+            await dispatcher.offer(alert(Text("hot", "热")), 1)
+            (queue,) = dispatcher.queues
+            assert isinstance(queue.sender, AppriseSender)
+            while not queue.sender._running:
+                await asyncio.sleep(0.01)
+            if accepts:
+                asyncio.get_running_loop().call_later(0.2, server.accepts.set)
+            await dispatcher.stop()
+            (stored,) = await NotificationLog(redis, namespace, "mail").all()
+            return stored.status, len(asyncio.all_tasks())
+
+    try:
+        assert asyncio.run(go()) == (Status.SENT if accepts else Status.WAITING, 1)
+    finally:
+        server.accepts.set()
 
 
 def test_a_mail_shows_the_text_as_it_is(server: MailServer) -> None:

@@ -198,6 +198,15 @@ class ChannelQueue:
 
         await self._change(alert, change)
 
+    async def close(self) -> None:
+        """End the sender behind `run`; what it has sent meanwhile is not sent again by the next run."""
+        for name in await self.sender.close():
+            metrics.NOTIFICATIONS.labels(self.name, "sent").inc()
+            try:
+                await self._end(name, name.partition("/")[0], error="", status=Status.SENT, sent=self._clock.now())
+            except RedisError as error:
+                log.warning("notification log does not answer", channel=self.name, error=str(error))
+
     async def _wait(self, seconds: float) -> None:
         self._wakeup.clear()
         try:
@@ -281,6 +290,7 @@ class Dispatcher:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(queue.close() for queue in self.queues))
         if self._session is not None:
             await self._session.close()
         self._tasks, self.queues = [], []

@@ -34,6 +34,8 @@ from alerts.rules.base import Scope
 RESEND_S, EXPIRES_AFTER = 30.0, timedelta(minutes=5)
 #: How long apprise may work on one message (seconds): nobody can stop it.
 _APPRISE_S = 300.0
+#: How long a channel that ends waits for what apprise is sending (seconds): a worker has ten to end.
+_CLOSE_S = 3.0
 _ANSWER_BYTES = 4096
 
 
@@ -70,6 +72,10 @@ class Sender(ABC):
         ------
         DeliveryError : if the channel did not accept it.
         """
+
+    async def close(self) -> list[str]:
+        """End what is still being sent; return the keys of the messages that were accepted since their last attempt."""
+        return []
 
     def link_to(self, alert: Alert) -> str:
         """Return the alert's page in the console; empty without a console."""
@@ -239,7 +245,8 @@ class AppriseSender(Sender):
     """Mail and the other services that apprise supports.
 
     apprise sends in a thread, which ends after the time limit of an attempt if the service is slow. The next attempt of
-    the message waits for it and takes its result: a second one would repeat a mail that was accepted late.
+    the message waits for it and takes its result: a second one would repeat a mail that was accepted late. So does
+    `close`, which waits for a few seconds.
     """
 
     def __init__(
@@ -261,6 +268,16 @@ class AppriseSender(Sender):
     async def send_file(self, title: str, path: Path) -> None:
         """Send a file; services without attachments get the title alone."""
         await self._notify(str(path), title, title, "info", attach=str(path))
+
+    async def close(self) -> list[str]:
+        running, self._running = self._running, {}
+        if not running:
+            return []
+        _, late = await asyncio.wait(running.values(), timeout=_CLOSE_S)
+        for task in late:
+            task.cancel()
+        results = await asyncio.gather(*running.values(), return_exceptions=True)
+        return [key for key, accepted in zip(running, results, strict=True) if accepted is True]
 
     async def _notify(self, key: str, title: str, body: str, kind: str, **attached: str) -> None:
         running = self._running.get(key)
