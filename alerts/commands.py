@@ -32,7 +32,7 @@ class SetSilence(msgspec.Struct, frozen=True, kw_only=True, tag="silence", forbi
     at: Moment
 
 
-class FeedState(msgspec.Struct, frozen=True, kw_only=True, tag="feed", forbid_unknown_fields=True):
+class LiveFeedState(msgspec.Struct, frozen=True, kw_only=True, tag="feed", forbid_unknown_fields=True):
     """A live feed runs on a day, or stopped within the session; written by the worker that watches the clock."""
 
     feed: str
@@ -63,7 +63,7 @@ class FeedRun(msgspec.Struct, frozen=True, kw_only=True, tag="feed_run", forbid_
     reason: str = ""
 
 
-Command = Acknowledge | SetSilence | FeedState | FeedRun
+Command = Acknowledge | SetSilence | LiveFeedState | FeedRun
 _decoder = msgspec.json.Decoder(Command)
 
 
@@ -84,7 +84,7 @@ def decode(value: bytes) -> Command:
     times = [command.at]
     if isinstance(command, SetSilence):
         times.append(command.silence.until)
-    elif isinstance(command, FeedState):
+    elif isinstance(command, LiveFeedState):
         check_times([command.trade_date, command.silent_since])
     check_times(times)
     return command

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alerts.model import Finding
+from alerts.model import RecordFinding
 from processors.events import Floats
 from processors.shares import Z, episodes, wilson
 
@@ -29,11 +29,11 @@ class Comparison:
     high: float | None = None
 
     @property
-    def finding(self) -> Finding:
+    def finding(self) -> RecordFinding:
         """What the interval says."""
         if self.episodes < LEAST_EPISODES or self.low is None:
-            return Finding.TOO_FEW
-        return Finding.BETTER if self.low > 0 else Finding.NO_BETTER
+            return RecordFinding.TOO_FEW
+        return RecordFinding.BETTER if self.low > 0 else RecordFinding.NO_BETTER
 
 
 def compare_shares(hits: int, days: npt.NDArray[np.integer], base_hits: int, base_days: int, span: int) -> Comparison:

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
-from alerts.commands import Acknowledge, Command, FeedRun, FeedState, SetSilence
+from alerts.commands import Acknowledge, Command, FeedRun, LiveFeedState, SetSilence
 from alerts.digest import DigestComposer
 from alerts.evidence import EvidenceStore
 from alerts.lifecycle import AlertLifecycle
@@ -156,7 +156,7 @@ class AlertDesk(Processor):
 
         What the commands have led to depends on them alone, not on which alerts there were when they were read.
         """
-        if isinstance(command, (FeedState, FeedRun)):
+        if isinstance(command, (LiveFeedState, FeedRun)):
             return self.fold(command, origin, now)
         if isinstance(command, Acknowledge):
             acknowledged = None if command.withdraw else Acknowledgement(command.by, command.at, command.note)

@@ -16,8 +16,8 @@ from datetime import date
 import msgspec
 
 from alerts.lifecycle import AlertLifecycle
-from alerts.model import Alert, Input, Section
-from alerts.rules.base import Evaluation, Kind, Rule
+from alerts.model import Alert, DigestSection, Input
+from alerts.rules.base import Condition, Evaluation, Rule
 from alerts.rules.digest import FLAGS, OF_ITS_DAY, SUBJECT, summary
 
 
@@ -47,7 +47,7 @@ class DigestComposer:
             if (None not in entries or day < newest) and (known is None or known.revision < revision):
                 yield self._digest(day, revision)
 
-    def refreshed(self, digest: Alert) -> list[Section]:
+    def refreshed(self, digest: Alert) -> list[DigestSection]:
         """Return the sections of a digest with the newest records of their facts."""
         facts = self._lifecycle.alerts
         known = ((section, facts.get(section.alert)) for section in digest.sections)
@@ -56,7 +56,7 @@ class DigestComposer:
             for section, fact in known
         )
 
-    def _ordered(self, sections: Iterable[Section]) -> list[Section]:
+    def _ordered(self, sections: Iterable[DigestSection]) -> list[DigestSection]:
         """Order sections: those whose record beats its base rate, the best of them first; then as the rules are."""
         last = len(self._order)  # a rule that is no section any more
         return sorted(sections, key=lambda s: (-(s.best or 0.0), self._order.get((s.rule, s.subject), last)))
@@ -69,7 +69,7 @@ class DigestComposer:
     def _digest(self, day: date, revision: int) -> Evaluation:
         facts = self._facts(day)
         if not facts:
-            return Evaluation(SUBJECT, day, self._lifecycle.public_by(day), revision, Kind.END)
+            return Evaluation(SUBJECT, day, self._lifecycle.public_by(day), revision, Condition.END)
         absent = {r.name: None for r, subject in self._parts if day not in self._lifecycle.evaluated(r.name, subject)}
         counts = Counter[str]()
         for fact in facts:
@@ -79,7 +79,7 @@ class DigestComposer:
             day,
             max(fact.available_at for fact in facts),
             revision,
-            Kind.FIRE,
+            Condition.FIRE,
             dict(counts),
             {},
             summary(day, counts, absent),
@@ -90,8 +90,8 @@ class DigestComposer:
         )
 
 
-def _section(a: Alert) -> Section:
-    return Section(
+def _section(a: Alert) -> DigestSection:
+    return DigestSection(
         rule=a.rule, subject=a.subject, alert=a.id, figures=a.figures, thresholds=a.thresholds, text=a.text,
         source=a.source, evidence=a.evidence,
     )  # fmt: skip

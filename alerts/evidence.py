@@ -17,7 +17,7 @@ import numpy.typing as npt
 from alerts.comparison import Comparison, compare_blocks, compare_shares
 from alerts.index_scores import LONGEST, IndexScores
 from alerts.member_scores import HORIZONS, Excess, MemberScores
-from alerts.model import Alert, Basis, Evidence, Outcome
+from alerts.model import Alert, Basis, Evidence, HorizonOutcome
 from alerts.regimes import Regimes
 from alerts.rules.base import Expectation, Message, Rule
 from processors.codes import isin_sorted, to_id
@@ -291,7 +291,7 @@ def _evidence(expectation: Expectation, outcomes: list[Floats], compared: Compar
         low=compared.low,
         high=compared.high,
         finding=compared.finding,
-        outcomes={h: Outcome(len(v), _middle(v), float(v[0])) for h, v in known.items() if len(v)},
+        outcomes={h: HorizonOutcome(len(v), _middle(v), float(v[0])) for h, v in known.items() if len(v)},
         claim=expectation.claim,
     )
 

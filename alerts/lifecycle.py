@@ -17,8 +17,8 @@ from itertools import islice
 import msgspec
 
 from alerts.model import Alert, EndedBy, Input, State, alert_id
-from alerts.rules.base import Evaluation, Kind, Message, Rule, by_message, read_as
-from alerts.subject import SUBJECT_ROW, Entry, Progress, Subject
+from alerts.rules.base import Condition, Evaluation, Message, Rule, by_message, read_as
+from alerts.subject import SUBJECT_ROW, DayEvaluation, Progress, Subject
 from processors.days import TradingCalendar, moment, shanghai_moment, to_date, to_day
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from processors.table import TEXT, Processor, Table, TableSet, ValueCodec
@@ -104,7 +104,7 @@ class AlertLifecycle(Processor):
         """Return the subjects of a rule that have been evaluated."""
         return sorted(name.removeprefix(f"{rule}/") for name in self._subjects if name.startswith(f"{rule}/"))
 
-    def evaluated(self, rule: str, subject: str) -> Mapping[date, Entry]:
+    def evaluated(self, rule: str, subject: str) -> Mapping[date, DayEvaluation]:
         """Return the stored evaluations of a rule about a subject by day."""
         found = self._subjects.get(f"{rule}/{subject}")
         return {} if found is None else found.days
@@ -147,13 +147,17 @@ class AlertLifecycle(Processor):
         if old is not None and evaluation.revision <= old.revision:
             return []
         first = subject.first
-        subject.add(day, Entry(evaluation.revision, evaluation.kind, evaluation.ended_by))
+        subject.add(day, DayEvaluation(evaluation.revision, evaluation.condition, evaluation.ended_by))
         if first is not None and day <= first and subject.first != first:
             self.moved_rules.add(rule.name)
         self._subjects.touch(name)
         known_at = evaluation.available_at
         out = [self._supersede(old.alert, known_at)] if old is not None and old.alert else []
-        draft = self._alert(rule, evaluation, origin, now) if evaluation.kind in (Kind.FIRE, Kind.ON) else None
+        draft = (
+            self._alert(rule, evaluation, origin, now)
+            if evaluation.condition in (Condition.FIRE, Condition.ON)
+            else None
+        )
         if draft is not None and out and rule.updates:
             draft = msgspec.structs.replace(draft, raised_at=out[0].raised_at)
         self._set_draft(name, day, draft)
@@ -252,23 +256,23 @@ class AlertLifecycle(Processor):
         self._check_horizon(rule, progress, self.newest, statuses)
         return progress, statuses
 
-    def _step(self, rule: Rule, before: Progress, day: date, entry: Entry, statuses: _Statuses) -> Progress:
+    def _step(self, rule: Rule, before: Progress, day: date, entry: DayEvaluation, statuses: _Statuses) -> Progress:
         """Return the progress after one evaluation; write the statuses that it changes."""
         before = self._check_horizon(rule, before, day, statuses)
-        if entry.kind is Kind.ABSENT:
+        if entry.condition is Condition.ABSENT:
             return before
         if before.begun is None and before.rest:
             return Progress(rest=before.rest - 1)
-        ends = entry.kind in (Kind.FIRE, Kind.END)
+        ends = entry.condition in (Condition.FIRE, Condition.END)
         if ends and before.begun is not None and not before.expired:
-            reason = EndedBy.NEXT_FACT if entry.kind is Kind.FIRE else entry.ended_by
+            reason = EndedBy.NEXT_FACT if entry.condition is Condition.FIRE else entry.ended_by
             statuses[before.begun] = _Status(State.RESOLVED, before.fired_on, day, reason)
         after = before
-        if entry.kind is Kind.END:
+        if entry.condition is Condition.END:
             after = Progress(rest=0 if before.begun is None else rule.cooldown_days)
-        elif entry.kind is Kind.FIRE:
+        elif entry.condition is Condition.FIRE:
             after = Progress(day, fired_on=day)
-        elif entry.kind is Kind.ON and before.fired_on is None and not before.expired:
+        elif entry.condition is Condition.ON and before.fired_on is None and not before.expired:
             true_days = before.true_days + 1
             after = Progress(before.begun or day, true_days, day if true_days >= rule.minimum_days else None)
         if after is not before and after.begun is not None:
@@ -301,7 +305,7 @@ class AlertLifecycle(Processor):
             self._set_draft(name, day, None)
             before, subject.base = subject.base, self._step(rule, subject.base, day, entry, {})
             subject.removed_to = day
-            if subject.removed_from is None and entry.kind is not Kind.ABSENT:
+            if subject.removed_from is None and entry.condition is not Condition.ABSENT:
                 subject.removed_from = day
             if subject.alert and (subject.base.begun != before.begun or subject.base.expired):
                 self._evict(subject.alert)

@@ -46,7 +46,7 @@ class Basis(StrEnum):
     MEMBERS = "members"  # the alert's securities, over the equal-weight mean of all stocks
 
 
-class Finding(StrEnum):
+class RecordFinding(StrEnum):
     """What a record says beside its base rate, at 95%."""
 
     BETTER = "better than any day"
@@ -79,7 +79,7 @@ class Member(msgspec.Struct, frozen=True):
     rule: str = ""
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class HorizonOutcome(msgspec.Struct, frozen=True):
     """The returns after earlier alerts over one horizon: how many are known, median and worst (fractions)."""
 
     cases: int
@@ -87,7 +87,7 @@ class Outcome(msgspec.Struct, frozen=True):
     worst: float
 
 
-class Claim(msgspec.Struct, frozen=True):
+class PublishedClaim(msgspec.Struct, frozen=True):
     """What a publication says about a rule, with the period of its data (``2018-01…2022-11``)."""
 
     text: Text
@@ -129,10 +129,10 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     base_hits: int = 0
     low: float | None = None
     high: float | None = None
-    finding: Finding = Finding.TOO_FEW
-    outcomes: dict[str, Outcome] = {}
+    finding: RecordFinding = RecordFinding.TOO_FEW
+    outcomes: dict[str, HorizonOutcome] = {}
     drawdown: float | None = None
-    claim: Claim | None = None
+    claim: PublishedClaim | None = None
 
     @property
     def rate(self) -> float | None:
@@ -151,7 +151,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         return None if rate is None or base is None else rate - base
 
 
-class Section(msgspec.Struct, frozen=True, kw_only=True):
+class DigestSection(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of flags in the day's digest: what one rule found, with the records of that rule.
 
     The securities are the digest's members with this rule, the strongest first.
@@ -169,7 +169,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def best(self) -> float | None:
         """The largest difference to its base rate of a record that is better than any day; None if none is."""
-        better = (r.difference for r in self.evidence if r.finding is Finding.BETTER)
+        better = (r.difference for r in self.evidence if r.finding is RecordFinding.BETTER)
         return max((d for d in better if d is not None), default=None)
 
 
@@ -231,7 +231,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     invalidation: Text
     provenance: list[Input]
     members: list[Member] = []
-    sections: list[Section] = []  # of the day's digest: those whose record beats the base rate first
+    sections: list[DigestSection] = []  # of the day's digest: those whose record beats the base rate first
     is_section: bool = False  # a fact inside the day's digest; it is stored, and never published by itself
     rule_version: int = 1
     source: str = ""

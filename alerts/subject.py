@@ -8,15 +8,15 @@ from datetime import date
 import msgspec
 
 from alerts.model import EndedBy
-from alerts.rules.base import Kind
+from alerts.rules.base import Condition
 from processors.table import ValueCodec
 
 
-class Entry(msgspec.Struct, array_like=True):
+class DayEvaluation(msgspec.Struct, array_like=True):
     """The newest evaluation of one day, and the id of the alert that it raised."""
 
     revision: int
-    kind: Kind
+    condition: Condition
     ended_by: EndedBy
     alert: str = ""
 
@@ -51,7 +51,7 @@ class Subject:
     removed_from, removed_to : days of the first of them whose figure was not absent, and of the newest.
     """
 
-    days: dict[date, Entry] = field(default_factory=dict)
+    days: dict[date, DayEvaluation] = field(default_factory=dict)
     base: Progress = Progress()
     alert: str = ""
     removed_from: date | None = None
@@ -62,14 +62,14 @@ class Subject:
         """Day of the first evaluation whose figure is not absent."""
         if self.removed_from is not None:
             return self.removed_from
-        return next((day for day, entry in self.days.items() if entry.kind is not Kind.ABSENT), None)
+        return next((day for day, entry in self.days.items() if entry.condition is not Condition.ABSENT), None)
 
     @property
     def newest(self) -> date:
         """Day of the newest evaluation."""
         return next(reversed(self.days))
 
-    def add(self, day: date, entry: Entry) -> None:
+    def add(self, day: date, entry: DayEvaluation) -> None:
         """Add the evaluation of a day, or replace it."""
         late = bool(self.days) and day < self.newest
         self.days[day] = entry
@@ -79,7 +79,7 @@ class Subject:
 
 #: How a subject is stored.
 SUBJECT_ROW = ValueCodec[Subject](
-    tuple[list[tuple[date, Entry]], Progress, str, date | None, date | None],
+    tuple[list[tuple[date, DayEvaluation]], Progress, str, date | None, date | None],
     version=2,
     to_plain=lambda s: (list(s.days.items()), s.base, s.alert, s.removed_from, s.removed_to),
     from_plain=lambda plain: Subject(dict(plain[0]), *plain[1:]),

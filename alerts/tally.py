@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from alerts.model import Alert, Evidence, Section
+from alerts.model import Alert, DigestSection, Evidence
 
 #: The severity of a section of the day's digest, which is no message.
 IN_DIGEST = "in a digest"
@@ -31,7 +31,7 @@ def records(found: Iterable[Alert]) -> dict[tuple[str, str, str], Evidence]:
     """
     out: dict[tuple[str, str, str], Evidence] = {}
     for alert in found:
-        facts: list[Alert | Section] = [alert, *alert.sections]
+        facts: list[Alert | DigestSection] = [alert, *alert.sections]
         for fact in facts:
             out |= {(fact.rule, fact.subject, record.name): record for record in fact.evidence}
     return out

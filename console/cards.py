@@ -14,7 +14,7 @@ from alerts.delivery import text
 from alerts.model import Alert, Severity, Silence, State
 from alerts.units import Units
 from console import charts, figure, labels, record
-from console.chart_element import Chart
+from console.chart_element import ChartElement
 from console.model import Part
 from console.site import Page, content, heading
 from processors.indicators.ratio_state import BASIS
@@ -292,7 +292,7 @@ def _context(page: Page, alert: Alert) -> None:
         return
     with ui.element("div").classes("card wide tall"):
         heading(title)
-        Chart(options).props(f'role=img aria-label="{title}"')
+        ChartElement(options).props(f'role=img aria-label="{title}"')
 
 
 def exact(value: Value, unit: str, language: labels.Language) -> str:

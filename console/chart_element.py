@@ -14,7 +14,7 @@ from nicegui import ui
 from nicegui.events import EChartPointClickEventArguments
 
 
-class Chart(ui.echart):
+class ChartElement(ui.echart):
     """A chart whose options are sent with the page; a later change is sent by `ChartUpdates`.
 
     Parameters
@@ -38,7 +38,7 @@ class ChartUpdates(ui.element, component="chart_element.js"):
         self._update_method = "apply"  # the browser calls it after each update of this element
         self._waiting: dict[str, dict[str, dict[str, Any]]] = {}  # chart → id of a series → what has changed of it
 
-    def send(self, chart: Chart, series: Sequence[dict[str, Any]]) -> None:
+    def send(self, chart: ChartElement, series: Sequence[dict[str, Any]]) -> None:
         """Send series of a chart, each as its id and what has changed of it: zoom and hover are kept."""
         if self.id not in self.client.outbox.updates:
             self._waiting = {}  # the browser has the earlier ones

@@ -15,7 +15,7 @@ from typing import Any
 from nicegui import ui
 from nicegui.events import EChartPointClickEventArguments
 
-from console.chart_element import Chart
+from console.chart_element import ChartElement
 from console.charts import Options
 from console.site import Page
 
@@ -51,7 +51,7 @@ def chart(
     *,
     on_point: Callable[[EChartPointClickEventArguments], None] | None = None,
     heading: ui.element | None = None,
-) -> Chart:
+) -> ChartElement:
     """Draw a chart and, in its heading, the button of its exports.
 
     Parameters
@@ -62,13 +62,13 @@ def chart(
         with ui.element("h2") as heading:
             ui.label(title)
     # aria-label and role are of the element around the canvas; ECharts describes no figures.
-    drawn = Chart(options, on_point).props(f'role=img aria-label="{title}"')
+    drawn = ChartElement(options, on_point).props(f'role=img aria-label="{title}"')
     with heading:
         _button(page, title, lambda: behind(drawn.options), drawn)
     return drawn
 
 
-def set_series(page: Page, chart: Chart, series: list[dict[str, Any]]) -> None:
+def set_series(page: Page, chart: ChartElement, series: list[dict[str, Any]]) -> None:
     """Set the data of series, also of new ones; an open page receives these alone."""
     known = {one["id"]: one for one in chart.options["series"]}
     for new in series:
@@ -94,7 +94,7 @@ def exports(page: Page, title: str, rows: Callable[[], tuple[list[str], Rows]], 
         _button(page, title, rows, None)
 
 
-def _button(page: Page, title: str, rows: Callable[[], tuple[list[str], Rows]], drawn: Chart | None) -> None:
+def _button(page: Page, title: str, rows: Callable[[], tuple[list[str], Rows]], drawn: ChartElement | None) -> None:
     """Draw the button of the exports; its menu exists from the first press on."""
     label = page.view.label
     button = ui.button(icon="more_horiz").classes("export")
@@ -108,7 +108,7 @@ def _button(page: Page, title: str, rows: Callable[[], tuple[list[str], Rows]], 
     button.on_click(open_menu)
 
 
-def _menu(page: Page, title: str, rows: Callable[[], tuple[list[str], Rows]], drawn: Chart | None) -> None:
+def _menu(page: Page, title: str, rows: Callable[[], tuple[list[str], Rows]], drawn: ChartElement | None) -> None:
     """Draw the items of the menu of exports."""
     label = page.view.label
     name = f"{title.replace('/', ' ').strip()} {page.site.model.day or ''}".strip()

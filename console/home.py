@@ -12,7 +12,7 @@ from nicegui.events import EChartPointClickEventArguments, ValueChangeEventArgum
 from alerts.model import Text
 from alerts.verdict import early_sign, verdict_text
 from console import cards, charts, data_strip, figure, flags, labels, panels, past, question, reasons, record, tiles
-from console.chart_element import Chart
+from console.chart_element import ChartElement
 from console.model import MARKET_PARTS, ConsoleModel, Part
 from console.site import Page, content
 from processors.indicators.verdict import VERDICT
@@ -99,7 +99,7 @@ def _gauge(page: Page) -> None:
     card = figure.card("gauge", page.view.label("gauge"))
     state = card.note
     with card.box:
-        chart = Chart(charts.gauge(page.view, None)).props("aria-hidden=true")  # the figure is below
+        chart = ChartElement(charts.gauge(page.view, None)).props("aria-hidden=true")  # the figure is below
         with ui.row().classes("w-full items-baseline justify-center").style("gap:8px"):
             value = ui.label("–").classes("num").style("font-size:24px;font-weight:800").mark("ratio")
             live = ui.label().classes("num").mark("ratio-live")
@@ -137,7 +137,7 @@ def _tail(model: ConsoleModel, name: str) -> list[tuple[date, Any]]:
 
 def _curve_card(
     page: Page, area: str, title: str, curves: dict[str, str], options: Callable[[], dict[str, Any]]
-) -> tuple[figure.Card, Chart]:
+) -> tuple[figure.Card, ChartElement]:
     """Draw a chart whose series ``curves`` (series → signal) follow final values and whose tail follows the session."""
     model = page.site.model
     card = figure.card(area, title)

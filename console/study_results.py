@@ -48,7 +48,7 @@ class StudyEntry(msgspec.Struct, frozen=True):
     computed_at: datetime
 
 
-class Computation(msgspec.Struct, frozen=True):
+class StudyComputation(msgspec.Struct, frozen=True):
     """A computation of studies that runs or has ended.
 
     Parameters
@@ -82,7 +82,7 @@ class StudyResults(msgspec.Struct, frozen=True):
     names: tuple[str, ...] = ()
     version: Version | None = None
     entries: dict[str, StudyEntry] = {}
-    computation: Computation | None = None
+    computation: StudyComputation | None = None
     problem: str = ""
 
     @property

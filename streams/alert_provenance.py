@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from alerts.model import Alert, Input, alert_id
-from alerts.rules.base import Kind
+from alerts.rules.base import Condition
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from streams import codecs, readers
 from streams.alert_rules import rules_of
@@ -70,7 +70,7 @@ def _input(settings: Settings, alert: Alert, origin: Input) -> dict[str, Any]:
         for rule in rules_of(settings)
         if rule.name in names
         for v in rule.evaluate(message)
-        if v.kind in (Kind.FIRE, Kind.ON)
+        if v.condition in (Condition.FIRE, Condition.ON)
     ]
     # A digest consists of the facts of its sections: each input gives some of them.
     given = {alert.id, *(section.alert for section in alert.sections)}

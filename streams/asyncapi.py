@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from alerts.commands import Acknowledge, FeedRun, FeedState, SetSilence
+from alerts.commands import Acknowledge, FeedRun, LiveFeedState, SetSilence
 from alerts.model import Alert, AlertEvent
 from processors.events import FIGURES, INPUT_ROWS, EndOfDay, Row, Sign
 from processors.outputs import DayStatus, MarketSignal
@@ -26,7 +26,7 @@ from streams.topics import Topic, Topics
 
 PATH = Path(__file__).parent / "resources" / "asyncapi.json"
 _SCHEMAS = "#/components/schemas/"
-_COMMANDS: tuple[type[msgspec.Struct], ...] = (Acknowledge, SetSilence, FeedState, FeedRun)
+_COMMANDS: tuple[type[msgspec.Struct], ...] = (Acknowledge, SetSilence, LiveFeedState, FeedRun)
 
 
 def document() -> dict[str, Any]:

@@ -23,7 +23,7 @@ _VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d,.:+TZ-]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class RefusalGroup:
     """The letters of a topic that were refused for one reason, whatever figures and words it names."""
 
     topic: Topic
@@ -48,14 +48,14 @@ def letters(settings: Settings, topics: Iterable[Topic] = DEAD_LETTERS) -> dict[
     return out
 
 
-def groups(found: dict[Topic, list[Letter]]) -> list[Group]:
+def groups(found: dict[Topic, list[Letter]]) -> list[RefusalGroup]:
     """Return the open letters by topic and reason, the most frequent first."""
-    out: dict[tuple[Topic, str], Group] = {}
+    out: dict[tuple[Topic, str], RefusalGroup] = {}
     for topic, of_topic in found.items():
         for letter in open_letters(of_topic).values():
             key = topic, _VARYING.sub("…", letter.reason)
             before = out.get(key)
-            out[key] = Group(topic, letter.reason, 1 + (before.count if before is not None else 0), letter)
+            out[key] = RefusalGroup(topic, letter.reason, 1 + (before.count if before is not None else 0), letter)
     return sorted(out.values(), key=lambda group: (-group.count, group.topic, group.reason))
 
 

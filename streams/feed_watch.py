@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import msgspec
 import structlog
 
-from alerts.commands import FeedState
+from alerts.commands import LiveFeedState
 from processors.days import TradingCalendar, moment, shanghai_day, to_date
 from processors.deadlines import overdue, silent_since
 from processors.events import EndOfDay
@@ -104,7 +104,7 @@ class FeedWatch:
         state = today, since is not None
         if state in self._reported or (since is None and live[0] < today):
             return
-        report = FeedState(
+        report = LiveFeedState(
             feed=Topic.PRICES_INTRADAY,
             trade_date=to_date(today),
             at=moment(now),

@@ -49,7 +49,7 @@ _POLL_MS = 250
 
 
 @dataclass(slots=True)
-class Comparison:
+class StateComparison:
     """How a replay differs from one partition of a table; rows by name."""
 
     table: str
@@ -84,7 +84,7 @@ def rebuild(
     reset: bool = False,
     force: bool = False,
     on_progress: Callable[[str, int, int], None] = lambda _table, _done, _total: None,
-) -> list[Comparison]:
+) -> list[StateComparison]:
     """Replay tables (all, in the order of the stages, if none is named) and compare; replace them unless ``check``.
 
     Parameters
@@ -118,7 +118,7 @@ async def _rebuild(
     check: bool,
     reset: bool,
     force: bool,
-) -> list[Comparison]:
+) -> list[StateComparison]:
     topics, calendar = Topics(settings), xshg(settings.calendar_file)
     out = []
     async with async_redis_client(settings, timeout_s=30) as redis:
@@ -159,7 +159,7 @@ async def _partition(
     *,
     check: bool,
     reset: bool,
-) -> Comparison:
+) -> StateComparison:
     table = TablePartition(redis, settings.namespace, stage.name, partition)
     schema = stage.open(partition).schema
     stored = await peek(redis, settings.namespace, stage.name, partition) if check else await table.claim(schema)
@@ -237,9 +237,9 @@ async def _replace(table: TablePartition, stored: Loaded, replay: _Replay, seque
         ) from error
 
 
-def compare(table: str, partition: int, stored: Mapping[str, bytes], replayed: Mapping[str, bytes]) -> Comparison:
+def compare(table: str, partition: int, stored: Mapping[str, bytes], replayed: Mapping[str, bytes]) -> StateComparison:
     """Compare rows byte for byte, except for the times of raising."""
-    return Comparison(
+    return StateComparison(
         table,
         partition,
         rows=len(replayed),
@@ -389,6 +389,6 @@ def _check_beginnings(stage: Stage, starts: Mapping[Any, int], wanted: Iterable[
             )
 
 
-def describe(found: Comparison) -> dict[str, Any]:
+def describe(found: StateComparison) -> dict[str, Any]:
     """Return a comparison as plain types, for JSON."""
     return msgspec.to_builtins(found) | {"equal": found.equal}  # type: ignore[no-any-return]

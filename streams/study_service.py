@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import structlog
 
 from console.labels import Language
-from console.study_results import Computation, StudyEntry, StudyResults, Version
+from console.study_results import StudyComputation, StudyEntry, StudyResults, Version
 from processors.errors import MarginwatchError
 from streams.local_service import tail
 from streams.processes import environment
@@ -22,7 +22,7 @@ from streams.settings import Settings
 from streams.studies import STYLE
 from streams.studies.names import StudyName
 from streams.studies.store import ResultStore
-from streams.studies.version import Versions
+from streams.studies.version import InputVersions
 
 log = structlog.get_logger()
 #: Seconds between two looks at the store while a computation runs and else, and between two looks at the data.
@@ -57,7 +57,7 @@ class StudyService:
         """Offer the state until the task is cancelled, which ends a computation that this console has started."""
         if self._store is None:
             return
-        versions, looked = Versions(self._store.data, self._settings), 0.0
+        versions, looked = InputVersions(self._store.data, self._settings), 0.0
         loop = asyncio.get_running_loop()
         try:
             while True:
@@ -82,7 +82,7 @@ class StudyService:
         """Whether the process that this console has started last runs; its state is shown a moment later."""
         return self._process is not None and self._process.returncode is None
 
-    def _look(self, versions: Versions) -> None:
+    def _look(self, versions: InputVersions) -> None:
         """Compute the version of now; it reads the files that have changed."""
         remedy = "set MARGINWATCH_STUDY_DATA to a folder of market files"
         try:
@@ -95,16 +95,16 @@ class StudyService:
         entries = store.entries(_NAMES, self._version)
         return StudyResults(str(store.data), _NAMES, self._version, entries, self._computation(store), self._problem)
 
-    def _computation(self, store: ResultStore) -> Computation | None:
+    def _computation(self, store: ResultStore) -> StudyComputation | None:
         """Return the computation in the store; that of this console's process until it has begun to write."""
         found = store.computation()
         if self._process is None or (found is not None and found.started_at >= self._started):
             return found
-        starting = Computation((), _STARTING, 0, 0, self._started)
+        starting = StudyComputation((), _STARTING, 0, 0, self._started)
         if self._process.returncode is None:
             return starting
         why = tail(store.log) or f"the process ended with code {self._process.returncode}"
-        return Computation((), _STARTING, 0, 0, self._started, datetime.now(UTC), (why, why))
+        return StudyComputation((), _STARTING, 0, 0, self._started, datetime.now(UTC), (why, why))
 
     async def compute(self, name: str) -> None:
         """Start the process that computes a study, or ``all``; raises `MarginwatchError` while one runs."""

@@ -15,7 +15,7 @@ from msgspec import structs
 from alerts.desk import AlertDesk
 from alerts.lifecycle import timeless
 from alerts.model import Alert, EndedBy, Evidence, Input, Severity, State, Text
-from alerts.rules.base import INDEX_HIGHER, Evaluation, Expectation, Kind, Message, Rule, ends_higher
+from alerts.rules.base import INDEX_HIGHER, Condition, Evaluation, Expectation, Message, Rule, ends_higher
 from processors.days import to_date
 from processors.outputs import MarketSignal
 from tests.test_alerts import state
@@ -24,21 +24,21 @@ from tests.test_desk import CALENDAR, DAYS, NOW, RULES, close, flags, fold, peak
 EXPECTATION = Expectation(Text("higher", "上涨"), ends_higher, horizon_days=5, figure="at")
 #: begin → (fired on, ended on, why); positions among the days.
 Lives = dict[int, tuple[int | None, int | None, EndedBy | None]]
-History = dict[int, Kind]
+History = dict[int, Condition]
 
 
 def evaluate(message: Message) -> Iterator[Evaluation]:
     """The value of a probe is the evaluation itself; the ends of odd days are voids."""
     if isinstance(message, MarketSignal) and message.signal == "probe":
         at = DAYS.index(message.trade_date)
-        yield Evaluation.of(message, "probe", Kind(str(message.value)), {"at": at}, ended_by=end_of(at))
+        yield Evaluation.of(message, "probe", Condition(str(message.value)), {"at": at}, ended_by=end_of(at))
 
 
 def end_of(at: int) -> EndedBy:
     return EndedBy.VOID if at % 2 else EndedBy.CONDITION
 
 
-def probe(at: int, kind: Kind, revision: int = 0) -> MarketSignal:
+def probe(at: int, kind: Condition, revision: int = 0) -> MarketSignal:
     return MarketSignal(signal="probe", subject="market", trade_date=DAYS[at], available_at=NOW, revision=revision,
                         value=kind.value)  # fmt: skip
 
@@ -53,19 +53,19 @@ def lives_at_once(history: History, rule: Rule, newest: int) -> Lives:
     found: dict[int, list] = {}
     begin, true_days, rest = None, 0, 0
     for at, kind in sorted(history.items()):
-        if kind is Kind.ABSENT:
+        if kind is Condition.ABSENT:
             continue
         if begin is None and rest:
             rest -= 1
             continue
-        if kind in (Kind.FIRE, Kind.END) and begin is not None:
-            found[begin][1:] = [at, EndedBy.NEXT_FACT if kind is Kind.FIRE else end_of(at)]
-            rest = rule.cooldown_days if kind is Kind.END else 0
+        if kind in (Condition.FIRE, Condition.END) and begin is not None:
+            found[begin][1:] = [at, EndedBy.NEXT_FACT if kind is Condition.FIRE else end_of(at)]
+            rest = rule.cooldown_days if kind is Condition.END else 0
             begin = None
-        if kind is Kind.FIRE:
+        if kind is Condition.FIRE:
             begin = at
             found[at] = [at, None, None]
-        if kind is Kind.ON:
+        if kind is Condition.ON:
             if begin is None:
                 begin, true_days, found[at] = at, 0, [None, None, None]
             true_days += 1
@@ -105,7 +105,9 @@ def counts(record: Evidence) -> tuple[int, int, int, int]:
     return record.cases, record.hits, record.base_cases, record.base_hits
 
 
-KINDS = st.sampled_from([Kind.FIRE, Kind.ON, Kind.ON, Kind.HOLD, Kind.HOLD, Kind.END, Kind.ABSENT])
+KINDS = st.sampled_from(
+    [Condition.FIRE, Condition.ON, Condition.ON, Condition.HOLD, Condition.HOLD, Condition.END, Condition.ABSENT]
+)
 HISTORIES = st.dictionaries(st.integers(0, 69), KINDS, min_size=1, max_size=70)
 RULES_OF_ALL_KINDS = st.builds(rule_of, st.integers(1, 3), st.integers(0, 3), st.integers(3, 25))
 
@@ -118,7 +120,7 @@ def test_every_sequence_order_and_correction_ends_like_the_whole_history_at_once
     closes = [100 + 10 * np.sin(at * 1.7) for at in range(76)]
     # Each day has its final evaluation and perhaps a wrong earlier one; none comes more than 5 days late.
     given = [(at + 5 * random.random(), probe(at, kind, 1)) for at, kind in history.items()]
-    given += [(at + 5 * random.random(), probe(at, random.choice(list(Kind)))) for at in random.sample(
+    given += [(at + 5 * random.random(), probe(at, random.choice(list(Condition)))) for at in random.sample(
         sorted(history), len(history) // 2)]  # fmt: skip
     prices = [(at + 80 * random.random(), close(at, value, opened=value)) for at, value in enumerate(closes)]
     desk, seen = AlertDesk([rule], CALENDAR, keep_days), {}
@@ -127,7 +129,7 @@ def test_every_sequence_order_and_correction_ends_like_the_whole_history_at_once
     lives = lives_at_once(history, rule, newest=75)
     assert lives_of(seen) == lives
     assert desk.lifecycle.refused == 0
-    first = min((at for at, kind in history.items() if kind is not Kind.ABSENT), default=None)
+    first = min((at for at, kind in history.items() if kind is not Condition.ABSENT), default=None)
     if first is not None:
         record = desk.evidence.record("probe", "probe", EXPECTATION, DAYS[first], DAYS[75])
         assert counts(record) == record_at_once(lives, first, closes, 75)
@@ -145,7 +147,7 @@ def test_an_evaluation_that_is_too_old_is_refused_and_counted_and_changes_nothin
     history: History, rule: Rule, keep_days: int, random: Random
 ) -> None:
     messages = [probe(at, kind, 1) for at, kind in history.items()]
-    messages += [probe(at, Kind.FIRE) for at in random.sample(sorted(history), len(history) // 3)]
+    messages += [probe(at, Condition.FIRE) for at in random.sample(sorted(history), len(history) // 3)]
     random.shuffle(messages)
     desk, seen, applied = AlertDesk([rule], CALENDAR, keep_days), {}, {}
     for message in messages:
@@ -153,12 +155,12 @@ def test_an_evaluation_that_is_too_old_is_refused_and_counted_and_changes_nothin
         seen |= {change.alert.id: change.alert for change in fold(desk, message)}
         at = DAYS.index(message.trade_date)
         if desk.lifecycle.refused == before and message.revision >= applied.get(at, (0, None))[0]:
-            applied[at] = message.revision, Kind(message.value)
+            applied[at] = message.revision, Condition(message.value)
     newest = max(history)
     assert lives_of(seen) == lives_at_once({at: kind for at, (_, kind) in applied.items()}, rule, newest)
     loaded = AlertDesk([rule], CALENDAR, keep_days)
     loaded.load_rows({k: v for k, v in desk.changed_rows().items() if v is not None})
-    following = probe(newest + 1, Kind.END)
+    following = probe(newest + 1, Condition.END)
     assert lives_of({c.alert.id: c.alert for c in fold(loaded, following)}) == lives_of(
         {c.alert.id: c.alert for c in fold(desk, following)}
     )
@@ -170,8 +172,10 @@ def test_a_case_counts_however_long_its_alert_fired(normal_days: int) -> None:
     rule = rule_of(horizon=390)
     desk, days = AlertDesk([rule], CALENDAR), range(2 + normal_days)
     fold(desk, *(close(i, 100.0, opened=100.0) for i in range(400)))
-    fold(desk, probe(0, Kind.END), probe(1, Kind.FIRE), *(probe(i, Kind.HOLD) for i in days[2:]))
-    changes = fold(desk, *(probe(i + len(days), Kind.END) for i in range(26)), probe(len(days) + 26, Kind.FIRE))
+    fold(desk, probe(0, Condition.END), probe(1, Condition.FIRE), *(probe(i, Condition.HOLD) for i in days[2:]))
+    changes = fold(
+        desk, *(probe(i + len(days), Condition.END) for i in range(26)), probe(len(days) + 26, Condition.FIRE)
+    )
     assert [(c.alert.trade_date, c.alert.state) for c in changes] == [
         (DAYS[1], State.RESOLVED), (DAYS[len(days) + 26], State.FIRING)
     ]  # fmt: skip
@@ -182,15 +186,15 @@ def test_a_case_counts_however_long_its_alert_fired(normal_days: int) -> None:
 @pytest.mark.parametrize(("before", "after"), [(10, 30), (30, 10)])
 def test_a_horizon_that_the_settings_change_is_that_of_the_alerts_in_force_too(before: int, after: int) -> None:
     desk, loaded = (AlertDesk([rule_of(horizon=days)], CALENDAR) for days in (before, after))
-    fold(desk, probe(0, Kind.FIRE), *(probe(i, Kind.HOLD) for i in range(1, 5)))
+    fold(desk, probe(0, Condition.FIRE), *(probe(i, Condition.HOLD) for i in range(1, 5)))
     loaded.load_rows({k: v for k, v in desk.changed_rows().items() if v is not None})
-    (changed,) = fold(loaded, probe(5, Kind.HOLD))
+    (changed,) = fold(loaded, probe(5, Condition.HOLD))
     assert (changed.alert.state, changed.alert.expires_on) == (State.FIRING, DAYS[after])
-    made = fold(loaded, *(probe(i, Kind.HOLD) for i in range(6, 40)))
+    made = fold(loaded, *(probe(i, Condition.HOLD) for i in range(6, 40)))
     assert [(c.alert.resolved_on, c.alert.ended_by) for c in made] == [(DAYS[after], EndedBy.HORIZON)]
 
 
-def known(at: int, kind: Kind, revision: int = 0, late: int = 0) -> MarketSignal:
+def known(at: int, kind: Condition, revision: int = 0, late: int = 0) -> MarketSignal:
     """A probe that is public at 08:30 of the session after its day, or ``late`` days later."""
     public = datetime.combine(DAYS[at + 1], time(0, 30), tzinfo=UTC) + timedelta(late)
     return structs.replace(probe(at, kind, revision), available_at=public)
@@ -203,15 +207,15 @@ def opening(at: int) -> datetime:
 @pytest.mark.parametrize(
     ("messages", "state", "ended_at"),
     [
-        ([known(1, Kind.HOLD)], State.FIRING, None),
-        ([known(2, Kind.END)], State.RESOLVED, opening(3)),
-        ([known(2, Kind.END), known(2, Kind.END, 1, late=9)], State.RESOLVED, opening(3)),
-        ([known(2, Kind.END), known(1, Kind.END, 1, late=9)], State.RESOLVED, opening(2)),
-        ([known(2, Kind.END), known(2, Kind.HOLD, 1)], State.FIRING, None),
-        ([known(0, Kind.HOLD, 1, late=2)], State.SUPERSEDED, known(0, Kind.HOLD, late=2).available_at),
-        ([known(2, Kind.END), known(0, Kind.HOLD, 1, late=9)], State.SUPERSEDED, opening(3)),
-        ([known(6, Kind.HOLD)], State.RESOLVED, opening(5)),
-        ([known(4, Kind.END, late=30)], State.RESOLVED, opening(5)),
+        ([known(1, Condition.HOLD)], State.FIRING, None),
+        ([known(2, Condition.END)], State.RESOLVED, opening(3)),
+        ([known(2, Condition.END), known(2, Condition.END, 1, late=9)], State.RESOLVED, opening(3)),
+        ([known(2, Condition.END), known(1, Condition.END, 1, late=9)], State.RESOLVED, opening(2)),
+        ([known(2, Condition.END), known(2, Condition.HOLD, 1)], State.FIRING, None),
+        ([known(0, Condition.HOLD, 1, late=2)], State.SUPERSEDED, known(0, Condition.HOLD, late=2).available_at),
+        ([known(2, Condition.END), known(0, Condition.HOLD, 1, late=9)], State.SUPERSEDED, opening(3)),
+        ([known(6, Condition.HOLD)], State.RESOLVED, opening(5)),
+        ([known(4, Condition.END, late=30)], State.RESOLVED, opening(5)),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("ahead", [False, True])
@@ -219,7 +223,7 @@ def test_an_alert_names_the_moment_from_which_its_end_was_public(
     messages: list[MarketSignal], state: State, ended_at: datetime | None, *, ahead: bool
 ) -> None:
     desk = AlertDesk([rule_of(horizon=5)], CALENDAR)
-    (fired,) = fold(desk, known(0, Kind.FIRE))
+    (fired,) = fold(desk, known(0, Condition.FIRE))
     if ahead and state is not State.FIRING:  # another topic is read beyond the horizon: nothing else may depend on it
         fold(desk, close(9, 100.0))
     changes = [fired, *fold(desk, *messages), *([] if state is State.FIRING else fold(desk, close(9, 100.0)))]
@@ -233,7 +237,17 @@ def rows_of(desk: AlertDesk, table: str) -> dict[str, bytes]:
 
 def test_only_an_evaluation_that_may_raise_an_alert_later_keeps_a_draft() -> None:
     desk = AlertDesk([rule_of(minimum=2, cooldown=1)], CALENDAR)
-    kinds = [Kind.END, Kind.HOLD, Kind.ABSENT, Kind.ON, Kind.ON, Kind.ON, Kind.END, Kind.FIRE, Kind.HOLD]
+    kinds = [
+        Condition.END,
+        Condition.HOLD,
+        Condition.ABSENT,
+        Condition.ON,
+        Condition.ON,
+        Condition.ON,
+        Condition.END,
+        Condition.FIRE,
+        Condition.HOLD,
+    ]
     fold(desk, *(probe(at, kind) for at, kind in enumerate(kinds)))
     # Day 3 raised one; a correction could let it begin on day 4 or 5; day 7 lies within the cooldown.
     assert list(rows_of(desk, "draft")) == [f"draft/probe/probe/{DAYS[at].isoformat()}" for at in (4, 5, 7)]
@@ -245,7 +259,7 @@ def test_the_rows_of_two_runs_are_equal_without_their_times_and_input_offsets(ta
     runs = []
     for hour, offset in ((1, 5), (2, 7)):
         desk, now = AlertDesk([rule_of(cooldown=1)], CALENDAR), NOW.replace(hour=hour)
-        for at, kind in enumerate([Kind.FIRE, Kind.END, Kind.FIRE]):
+        for at, kind in enumerate([Condition.FIRE, Condition.END, Condition.FIRE]):
             desk.fold(probe(at, kind), Input("signals", 0, offset + at, 0), now)
         runs.append(rows_of(desk, table))
     first, second = runs
@@ -282,11 +296,11 @@ def test_an_alert_that_ends_and_is_removed_in_one_step_keeps_its_case() -> None:
     desk = AlertDesk([rule_of(horizon=60)], CALENDAR, keep_days=8)
     for at in range(20):
         fold(desk, close(at, 100 + at, opened=100 + at))
-    fold(desk, probe(0, Kind.FIRE), *(probe(at, Kind.HOLD) for at in range(2, 10)))
-    (over,) = fold(desk, probe(1, Kind.END))
+    fold(desk, probe(0, Condition.FIRE), *(probe(at, Condition.HOLD) for at in range(2, 10)))
+    (over,) = fold(desk, probe(1, Condition.END))
     assert (over.alert.state, over.alert.resolved_on) == (State.RESOLVED, DAYS[1])
     assert desk.lifecycle.refused == 0
-    fold(desk, probe(15, Kind.FIRE))
+    fold(desk, probe(15, Condition.FIRE))
     (record,) = next(a for a in desk.lifecycle.alerts.values() if a.trade_date == DAYS[15]).evidence
     assert record.cases == 1
 

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from alerts.commands import FeedRun, FeedState
+from alerts.commands import FeedRun, LiveFeedState
 from alerts.lifecycle import AlertLifecycle
 from alerts.model import Alert, Input, Severity, State, alert_id
 from alerts.rules import rules
@@ -358,7 +358,7 @@ def test_a_rule_evaluates_no_message_that_it_does_not_read() -> None:
     ]
     refused = DeadLetters(topic="prices.daily", hour=NOW, count=9, threshold=1, trade_date=DAYS[0], reason="bad",
                           quarantined="prices.daily[0]@7")  # fmt: skip
-    silent = FeedState(feed="prices.intraday", trade_date=DAYS[0], at=NOW, silent_since=NOW)
+    silent = LiveFeedState(feed="prices.intraday", trade_date=DAYS[0], at=NOW, silent_since=NOW)
     run = FeedRun(source="exchange", trade_date=DAYS[0], at=NOW, errors=3, reason="too few rows")
     industries = IndustrySignals(DayStatus(trade_date=DAYS[0], available_at=NOW, revision=0), {}, {})
     for message in (*plain, securities(DAYS[0]), priced(DAYS[0]), industries, refused, silent, run):

@@ -363,11 +363,11 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
 
 def train_on(samples: Any, model: Path) -> Path:
     from streams.charts import train as module
-    from streams.charts.training import Plan
+    from streams.charts.training import TrainingPlan
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "read_samples", lambda *_: samples)
-        module.train(Path("made"), model, [2019], Plan(seeds=(1, 2), epochs=4), CALENDAR, Parameters(),
+        module.train(Path("made"), model, [2019], TrainingPlan(seeds=(1, 2), epochs=4), CALENDAR, Parameters(),
                      lambda *_: None, lambda _: None)  # fmt: skip
     return model
 
@@ -413,20 +413,20 @@ def test_onnx_gives_what_pytorch_gives(planted: tuple[Any, Path]) -> None:
 
 
 def test_an_interrupted_training_ends_with_the_same_network(planted: tuple[Any, Path], tmp_path: Path) -> None:
-    from streams.charts.training import Plan, Progress, train_year
+    from streams.charts.training import TrainingPlan, TrainingProgress, train_year
 
     samples, model = planted
 
     class Stop(Exception):  # noqa: N818 - what a person does
         pass
 
-    def stop(at: Progress) -> None:
+    def stop(at: TrainingProgress) -> None:
         if (at.seed, at.epoch) == (1, 2):
             raise Stop
 
     with pytest.raises(Stop):
-        train_year(samples, 2019, Plan(seeds=(1,), epochs=4), CALENDAR, tmp_path, stop)
-    entry, _ = train_year(samples, 2019, Plan(seeds=(1,), epochs=4), CALENDAR, tmp_path, lambda _: None)
+        train_year(samples, 2019, TrainingPlan(seeds=(1,), epochs=4), CALENDAR, tmp_path, stop)
+    entry, _ = train_year(samples, 2019, TrainingPlan(seeds=(1,), epochs=4), CALENDAR, tmp_path, lambda _: None)
     from streams.charts.card import read_card
 
     (whole,) = read_card(model).years
@@ -437,14 +437,14 @@ def test_an_interrupted_training_ends_with_the_same_network(planted: tuple[Any, 
 
 def test_a_network_whose_process_is_killed_ends_the_training(planted: tuple[Any, Path], tmp_path: Path) -> None:
     from streams.charts.errors import ChartModelError
-    from streams.charts.training import Plan, train_year
+    from streams.charts.training import TrainingPlan, train_year
 
     def kill(_: object) -> None:
         for process in active_children():
             process.kill()
 
     with pytest.raises(ChartModelError, match="network 1 for 2019 ended with exit code -9"):
-        train_year(planted[0], 2019, Plan(seeds=(1,), epochs=4), CALENDAR, tmp_path, kill)
+        train_year(planted[0], 2019, TrainingPlan(seeds=(1,), epochs=4), CALENDAR, tmp_path, kill)
     assert not active_children()
 
 
@@ -459,13 +459,13 @@ def test_the_card_names_files_and_weaknesses(planted: tuple[Any, Path]) -> None:
 
 
 def test_another_training_in_the_folder_is_the_next_revision(planted: tuple[Any, Path], tmp_path: Path) -> None:
-    from streams.charts.card import Card, write_card
+    from streams.charts.card import ModelCard, write_card
     from streams.charts.train import _begin
-    from streams.charts.training import Plan
+    from streams.charts.training import TrainingPlan
 
-    write_card(Card(revision=4, data="x", data_digest="other", universe="", plan=""), tmp_path)
-    assert _begin(tmp_path, Path("made"), planted[0], Plan()).revision == 5
-    assert _begin(planted[1], Path("made"), planted[0], Plan(seeds=(1, 2), epochs=4)).revision == 0
+    write_card(ModelCard(revision=4, data="x", data_digest="other", universe="", plan=""), tmp_path)
+    assert _begin(tmp_path, Path("made"), planted[0], TrainingPlan()).revision == 5
+    assert _begin(planted[1], Path("made"), planted[0], TrainingPlan(seeds=(1, 2), epochs=4)).revision == 0
 
 
 def test_a_damaged_model_is_refused(planted: tuple[Any, Path], tmp_path: Path) -> None:

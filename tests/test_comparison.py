@@ -7,7 +7,7 @@ import pytest
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from alerts.comparison import LEAST_EPISODES, compare_blocks, compare_shares
-from alerts.model import Finding
+from alerts.model import RecordFinding
 from processors.shares import episodes, wilson
 
 
@@ -45,19 +45,23 @@ def test_cases_within_one_horizon_and_days_of_the_base_count_once() -> None:
 
 @pytest.mark.parametrize(
     ("hits", "cases", "finding"),
-    [(LEAST_EPISODES - 1, LEAST_EPISODES - 1, Finding.TOO_FEW), (20, 20, Finding.BETTER), (10, 20, Finding.NO_BETTER),
-     (0, 20, Finding.NO_BETTER)],
-)  # fmt: skip
-def test_the_plain_reading_of_a_record(hits: int, cases: int, finding: Finding) -> None:
+    [
+        (LEAST_EPISODES - 1, LEAST_EPISODES - 1, RecordFinding.TOO_FEW),
+        (20, 20, RecordFinding.BETTER),
+        (10, 20, RecordFinding.NO_BETTER),
+        (0, 20, RecordFinding.NO_BETTER),
+    ],
+)
+def test_the_plain_reading_of_a_record(hits: int, cases: int, finding: RecordFinding) -> None:
     assert compare_shares(hits, np.arange(cases) * 60, 5000, 10_000, 60).finding is finding
 
 
 def test_a_record_without_cases_or_base_says_nothing() -> None:
     nothing = np.array([], dtype=int)
     for found in (compare_shares(0, nothing, 5, 10, 20), compare_shares(1, np.array([3]), 0, 0, 20)):
-        assert (found.low, found.high, found.finding) == (None, None, Finding.TOO_FEW)
+        assert (found.low, found.high, found.finding) == (None, None, RecordFinding.TOO_FEW)
     zeros = np.zeros(100)
-    assert compare_blocks(zeros, zeros, zeros, zeros, 20).finding is Finding.TOO_FEW
+    assert compare_blocks(zeros, zeros, zeros, zeros, 20).finding is RecordFinding.TOO_FEW
 
 
 def test_the_interval_of_digests_covers_the_truth_at_about_95_percent() -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from alerts.rules import data_quality
-from alerts.rules.base import Kind, read_as
+from alerts.rules.base import Condition, read_as
 from feeds.folder import read
 from processors.completeness import CheckedStore, Completeness
 from processors.days import to_day
@@ -216,7 +216,7 @@ def test_a_feed_that_lacks_an_exchange_is_one_alert_of_the_day(topic: str, excha
     day, following = sorted(days)[SESSION : SESSION + 2]
     messages = [*found.market.values(), *found.industries.values(), *found.securities.values()]
     fired = [one for message in messages if read_as(message) in rule.reads for one in rule.evaluate(message)
-             if one.kind is Kind.FIRE and "identity" not in one.subject]  # fmt: skip
+             if one.condition is Condition.FIRE and "identity" not in one.subject]  # fmt: skip
     expected = [(xshg_date(day), topic)] + [(xshg_date(following), topic)] * (topic == "margin.daily")
     assert [(one.trade_date, one.subject) for one in fired] == expected
     name = f"{topic} {('SSE', 'SZSE')[exchange]}"

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from alerts.commands import Acknowledge, FeedState, SetSilence
+from alerts.commands import Acknowledge, LiveFeedState, SetSilence
 from alerts.lifecycle import AlertLifecycle
 from alerts.model import Input as Origin
 from alerts.model import Severity, Silence, State
@@ -75,8 +75,8 @@ def test_the_times_of_a_command_have_a_zone_and_lie_in_this_age(at: datetime) ->
         Acknowledge(alert="a", by="li", at=at),
         SetSilence(silence=silence, at=at),
         SetSilence(silence=msgspec.structs.replace(silence, until=at), at=NOW),
-        FeedState(feed="prices.intraday", trade_date=date(2020, 1, 2), at=at),
-        FeedState(feed="prices.intraday", trade_date=date(2020, 1, 2), at=NOW, silent_since=at),
+        LiveFeedState(feed="prices.intraday", trade_date=date(2020, 1, 2), at=at),
+        LiveFeedState(feed="prices.intraday", trade_date=date(2020, 1, 2), at=NOW, silent_since=at),
     ):
         with pytest.raises(RowError):
             CODECS.decode(Topic.ALERT_COMMANDS, Input("", msgspec.json.encode(command)))

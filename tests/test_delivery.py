@@ -23,13 +23,13 @@ from alerts.errors import DeliveryError
 from alerts.model import (
     Alert,
     Basis,
-    Claim,
+    DigestSection,
     EndedBy,
     Evidence,
-    Finding,
+    HorizonOutcome,
     Member,
-    Outcome,
-    Section,
+    PublishedClaim,
+    RecordFinding,
     Severity,
     Silence,
     State,
@@ -45,7 +45,7 @@ NOW = datetime(2024, 6, 28, 2, 0, tzinfo=UTC)  # 10:00 in Shanghai
 
 def alert(severity: Severity = Severity.WARNING, state: State = State.FIRING, **changes: object) -> Alert:
     record = Evidence(definition=Text("index lower", "指数下跌"), cases=4, hits=3, base_cases=200, base_hits=90,
-                      outcomes={"20": Outcome(4, -0.021, -0.108)}, drawdown=-0.14)  # fmt: skip
+                      outcomes={"20": HorizonOutcome(4, -0.021, -0.108)}, drawdown=-0.14)  # fmt: skip
     fields: dict[str, object] = {
         "id": "a1", "rule": "peak_warning", "severity": severity, "subject": "fin_buy_ratio_5d",
         "trade_date": date(2024, 6, 27), "revision": 0, "state": state, "available_at": NOW, "raised_at": NOW,
@@ -185,10 +185,10 @@ def test_the_text_of_an_alert_that_is_over_says_why(ended_by: EndedBy, english: 
 
 
 def test_a_published_claim_is_shown_with_its_source_and_period_beside_the_record() -> None:
-    claim = Claim(Text("about 80% were tops", "约八成为顶部"), "[DG22]", "2018-01…2022-11")
+    claim = PublishedClaim(Text("about 80% were tops", "约八成为顶部"), "[DG22]", "2018-01…2022-11")
     fields = {"definition": Text("a top", "顶部"), "horizon_days": 60, "claim": claim, "basis": Basis.INDEX}
-    record = Evidence(**fields, cases=26, hits=14, base_cases=1000, base_hits=520, finding=Finding.NO_BETTER,
-                      outcomes={"60": Outcome(26, 0.01, -0.226)}, drawdown=-0.25)  # fmt: skip
+    record = Evidence(**fields, cases=26, hits=14, base_cases=1000, base_hits=520, finding=RecordFinding.NO_BETTER,
+                      outcomes={"60": HorizonOutcome(26, 0.01, -0.226)}, drawdown=-0.25)  # fmt: skip
     assert text.evidence(record) == (
         "Record: a top: 14/26 (54%); any day 52%: no better than any day; worst of 60 days -22.6%; worst fall in 60 "
         "days -25.0%. Published: about 80% were tops [DG22], 2018-01…2022-11."
@@ -204,7 +204,7 @@ def test_a_published_claim_is_shown_with_its_source_and_period_beside_the_record
 
 def test_a_record_of_securities_names_its_base_and_its_side() -> None:
     record = Evidence(definition=Text("lag", "跑输"), basis=Basis.MEMBERS, name="rally", cases=200, hits=120,
-                      base_cases=9000, base_hits=4500, finding=Finding.BETTER)  # fmt: skip
+                      base_cases=9000, base_hits=4500, finding=RecordFinding.BETTER)  # fmt: skip
     assert text.evidence(record) == "Record (rally): lag: 120/200 (60%); any stock on any day 50%: better than any day."
     assert (
         text.evidence(record, chinese=True)
@@ -296,7 +296,7 @@ def test_a_channel_refuses(kind: str, status: int, answer: str, shown: str) -> N
 
 
 def test_alertmanager_gets_the_sections_of_a_digest() -> None:
-    section = Section(rule="fin_streak", subject="securities", alert="s1", figures={}, thresholds={},
+    section = DigestSection(rule="fin_streak", subject="securities", alert="s1", figures={}, thresholds={},
                       text=Text("Streaks: 3", "连续增减：3"))  # fmt: skip
     (request,) = asyncio.run(_send("alertmanager", 200, "", alert(sections=[section])))
     annotations = request.body[0]["annotations"]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.commands import Acknowledge, FeedRun, FeedState, SetSilence, decode
+from alerts.commands import Acknowledge, FeedRun, LiveFeedState, SetSilence, decode
 from alerts.desk import AlertDesk, Change
 from alerts.errors import RuleError
 from alerts.lifecycle import timeless
@@ -254,12 +254,12 @@ def test_a_feed_that_refuses_rows_is_an_alert_until_a_run_refuses_nothing() -> N
 def test_a_silent_feed_is_an_alert_until_it_runs_on_a_later_day() -> None:
     desk, origin = AlertDesk(RULES, CALENDAR), Input("commands", 0, 0, 0)
     since = datetime(2018, 1, 2, 2, 12, tzinfo=UTC)
-    silent = FeedState(feed="prices.intraday", trade_date=DAYS[0], at=NOW, silent_since=since)
+    silent = LiveFeedState(feed="prices.intraday", trade_date=DAYS[0], at=NOW, silent_since=since)
     (fired,) = desk.command(decode(msgspec.json.encode(silent)), origin, NOW)
     assert fired.alert.rule == "data_quality"
     assert "since 10:12 (Shanghai)" in fired.alert.text.en
     assert desk.command(silent, origin, NOW) == []  # once a day
-    (over_,) = desk.command(FeedState(feed="prices.intraday", trade_date=DAYS[1], at=NOW), origin, NOW)
+    (over_,) = desk.command(LiveFeedState(feed="prices.intraday", trade_date=DAYS[1], at=NOW), origin, NOW)
     assert (over_.alert.id, over_.alert.state) == (fired.alert.id, State.RESOLVED)
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from alerts.commands import Acknowledge, SetSilence
 from alerts.delivery import text
 from alerts.desk import AlertDesk, Change
-from alerts.model import Alert, Basis, Evidence, Finding, Input, Section, Severity, Silence, State, Text
+from alerts.model import Alert, Basis, DigestSection, Evidence, Input, RecordFinding, Severity, Silence, State, Text
 from alerts.rules import rules
 from alerts.rules.base import Message
 from alerts.rules.digest import FLAGS, TITLES
@@ -230,13 +230,13 @@ def test_a_kind_with_a_higher_severity_is_an_alert_of_its_own() -> None:
 # -- records and texts -----------------------------------------------------------------------------------------------
 
 
-def record(finding: Finding, hits: int, name: str = "") -> Evidence:
+def record(finding: RecordFinding, hits: int, name: str = "") -> Evidence:
     return Evidence(name=name, definition=Text("lags", "跑输"), basis=Basis.MEMBERS, cases=1000, hits=hits,
                     base_cases=10_000, base_hits=5000, finding=finding)  # fmt: skip
 
 
-def section(rule: str, *records: Evidence) -> Section:
-    return Section(rule=rule, subject="stocks", alert=rule, figures={}, thresholds={},
+def section(rule: str, *records: Evidence) -> DigestSection:
+    return DigestSection(rule=rule, subject="stocks", alert=rule, figures={}, thresholds={},
                    text=Text(f"{rule}: 3.", f"{rule}：3。"), evidence=list(records))  # fmt: skip
 
 
@@ -247,7 +247,7 @@ def test_the_kinds_with_a_record_that_beats_the_base_rate_come_first() -> None:
     for alert in list(desk.lifecycle.alerts.values()):
         if alert.is_section:
             hits = better.get(alert.rule, 590)  # a high rate that is no better is no reason to come first
-            finding = Finding.BETTER if alert.rule in better else Finding.NO_BETTER
+            finding = RecordFinding.BETTER if alert.rule in better else RecordFinding.NO_BETTER
             desk.lifecycle.put(msgspec.structs.replace(alert, evidence=[record(finding, hits)]))
     fold(desk, totals(0, 1))
     assert [s.rule for s in digests(desk)[DAYS[0]].sections] == [
@@ -261,9 +261,9 @@ def test_the_message_of_a_digest_is_a_line_per_section_and_shows_figures_where_a
     digest = msgspec.structs.replace(
         digests(desk)[DAYS[0]],
         sections=[
-            section("one", record(Finding.BETTER, 560, "range"), record(Finding.NO_BETTER, 510, "rally")),
-            section("two", record(Finding.TOO_FEW, 0), record(Finding.NO_BETTER, 510)),
-            section("three", record(Finding.TOO_FEW, 0)),
+            section("one", record(RecordFinding.BETTER, 560, "range"), record(RecordFinding.NO_BETTER, 510, "rally")),
+            section("two", record(RecordFinding.TOO_FEW, 0), record(RecordFinding.NO_BETTER, 510)),
+            section("three", record(RecordFinding.TOO_FEW, 0)),
             section("four"),
         ],
     )

@@ -45,12 +45,12 @@ class FakeServer:
         """Nothing runs."""
 
 
-def plan(**changes: Any) -> local_run.Plan:
+def plan(**changes: Any) -> local_run.LocalRunPlan:
     options: dict[str, Any] = {
         "data": None, "start": None, "end": None, "form": Form.FRAMES, "broker": LocalBroker.EMBEDDED, "workers": 1,
         "until_done": True, "export_to": None, "state_dir": None, "notify": False,
     }  # fmt: skip
-    return local_run.Plan(**options | changes)
+    return local_run.LocalRunPlan(**options | changes)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from alerts.delivery.channel import Channel
 from alerts.delivery.dispatcher import ChannelQueue, Dispatcher
-from alerts.delivery.history import LATE_SETTLES, SETTLES, History, Notification, Status, advance
+from alerts.delivery.history import LATE_SETTLES, SETTLES, Notification, NotificationHistory, Status, advance
 from alerts.delivery.log import NotificationLog
 from alerts.delivery.senders import Sender
 from alerts.errors import DeliveryError
@@ -47,7 +47,7 @@ class Told:
 
     def __init__(self, channel: Channel = HOOK) -> None:
         self.channel = channel
-        self.history: History | None = None
+        self.history: NotificationHistory | None = None
         self.now = NOW
         self.sent: list[State] = []
 
@@ -55,7 +55,7 @@ class Told:
         if self.history is not None and self.history.is_older(sequence):
             return
         known = () if self.history is None else self.history.notifications
-        new = History(alert=alert(state, **changes), sequence=sequence, notifications=known)
+        new = NotificationHistory(alert=alert(state, **changes), sequence=sequence, notifications=known)
         self.history = advance(new, self.channel, self.now)
 
     def later(self, by: timedelta = timedelta()) -> list[State]:

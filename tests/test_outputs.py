@@ -19,7 +19,7 @@ from processors.studies.result import Mode
 from streams.cli.main import app
 from streams.errors import OutputError
 from streams.studies import run
-from streams.studies.run import Plan, StudyError
+from streams.studies.run import StudyError, StudyPlan
 
 
 @pytest.mark.parametrize(
@@ -89,9 +89,9 @@ def test_a_study_that_fails_does_not_lose_the_others(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(STUDIES, "ratio", Failing("ratio"))
     monkeypatch.setitem(STUDIES, "peak", Working("peak"))
     monkeypatch.setattr(run, "claims_of", lambda _results: [])
-    found: Any = run.run(Plan(Path(), ("ratio", "peak"), (Mode.AS_SOURCE,)), None, lambda *_: None)  # type: ignore[arg-type]
+    found: Any = run.run(StudyPlan(Path(), ("ratio", "peak"), (Mode.AS_SOURCE,)), None, lambda *_: None)  # type: ignore[arg-type]
     assert next(found).results == [Mode.AS_SOURCE]
     with pytest.raises(StudyError, match=r"failed: ratio \(IndexError: too many indices\)"):
         next(found)
     with pytest.raises(IndexError):  # alone it shows where
-        next(run.run(Plan(Path(), ("ratio",), (Mode.AS_SOURCE,)), None, lambda *_: None))  # type: ignore[arg-type]
+        next(run.run(StudyPlan(Path(), ("ratio",), (Mode.AS_SOURCE,)), None, lambda *_: None))  # type: ignore[arg-type]

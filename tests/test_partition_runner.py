@@ -25,7 +25,7 @@ from redis.exceptions import BusyLoadingError, ReadOnlyError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from alerts.commands import FeedState
+from alerts.commands import LiveFeedState
 from processors.daily_store import DailyStore
 from processors.days import to_day
 from processors.errors import RowError, StateError
@@ -1414,7 +1414,7 @@ def test_a_partition_without_state_has_no_deadline(world: World) -> None:
 
 
 def said(outputs: list[Output]) -> list[tuple[date, bool]]:
-    states = [msgspec.json.decode(o.value, type=FeedState) for o in outputs]
+    states = [msgspec.json.decode(o.value, type=LiveFeedState) for o in outputs]
     assert {(output.topic, state.feed) for output, state in zip(outputs, states, strict=True)} == {
         (f"t.{Topic.ALERT_COMMANDS}.v1", "prices.intraday")
     }
@@ -1434,7 +1434,9 @@ def test_the_state_of_the_live_feed_is_reported_once_a_day_and_once_when_it_fall
         with pytest.raises(KafkaError):
             await world.reports(at(DAYS[0], 10, 4))
         (silent,) = await world.reports(at(DAYS[0], 10, 4))  # nobody has it yet
-        assert msgspec.json.decode(silent.value, type=FeedState).silent_since == datetime(2020, 1, 2, 2, 0, tzinfo=UTC)
+        assert msgspec.json.decode(silent.value, type=LiveFeedState).silent_since == datetime(
+            2020, 1, 2, 2, 0, tzinfo=UTC
+        )
         assert await world.reports(at(DAYS[0], 10, 5)) == []
         # On the next day before its first row: nothing to report until it is late.
         assert await world.reports(at(DAYS[1], 9, 31)) == []

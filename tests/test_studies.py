@@ -783,7 +783,7 @@ def test_rows_that_contradict_each_other_are_refused(command: tuple[str, ...], t
 def test_a_row_that_is_refused_is_noted(tmp_path: Path) -> None:
     rows = [f"2020-01-02,{600000 + i},x,{'1.2.3' if i == 7 else 100},1,1,1,1,1" for i in range(40)]
     (tmp_path / "margin_detail_sse_2020.csv").write_text("\n".join([HEADERS, *rows]))
-    plan = run.Plan(tmp_path, ("ratio",), (Mode.AS_SOURCE,))
+    plan = run.StudyPlan(tmp_path, ("ratio",), (Mode.AS_SOURCE,))
     noted = run.panel(plan, Settings(exchanges=("SSE",)), lambda _what, _done, _total: None).notes
     assert any("row 9, fin_balance" in note and "'1.2.3'" in note for note in noted)
     code, text = marginwatch("rules", "test", "--data", str(tmp_path))

@@ -16,7 +16,7 @@ from processors.studies.samples import share_in_sample
 from streams.studies import labels
 from streams.studies.chinese import CHINESE
 from streams.studies.report import report
-from streams.studies.run import Plan, Study
+from streams.studies.run import Study, StudyPlan
 
 
 def result(mode: Mode, *findings: Finding, source: str = "[SW14]") -> Result:
@@ -114,7 +114,7 @@ def test_a_report_is_self_contained_and_each_cell_names_its_column(tmp_path: Pat
     )
     results = [result(mode, *findings) for mode in Mode]
     study = Study(results, claims_of(results))
-    plan = Plan(tmp_path, ("streaks",), tuple(Mode))
+    plan = StudyPlan(tmp_path, ("streaks",), tuple(Mode))
     for language in ("en", "zh"):
         page = report([study], plan, ["a note"], language)
         assert not re.search(r'(src|href)="(?!#)', page.replace("xlink:href", ""))

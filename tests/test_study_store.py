@@ -32,9 +32,9 @@ from streams.calendars import xshg
 from streams.cli.study import study as command
 from streams.settings import Settings
 from streams.studies import run
-from streams.studies.run import Plan, Study
+from streams.studies.run import Study, StudyPlan
 from streams.studies.store import ResultStore, StoreError
-from streams.studies.version import Versions
+from streams.studies.version import InputVersions
 from streams.study_service import StudyService
 from tests.test_study_claims import result
 
@@ -86,8 +86,8 @@ def store(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Resu
     return ResultStore(tmp_path / "store", folder)
 
 
-def plan(folder: Path) -> Plan:
-    return Plan(folder, ("streaks",), tuple(Mode))
+def plan(folder: Path) -> StudyPlan:
+    return StudyPlan(folder, ("streaks",), tuple(Mode))
 
 
 def compute(store: ResultStore, settings: Settings | None = None) -> StudyEntry:
@@ -107,18 +107,18 @@ def compute(store: ResultStore, settings: Settings | None = None) -> StudyEntry:
 def test_the_version_of_data_is_that_of_names_and_contents(
     folder: Path, change: Callable[[Path], object], differs: bool
 ) -> None:
-    versions = Versions(folder, Settings())
+    versions = InputVersions(folder, Settings())
     before = versions.now()
     change(folder / "a.csv")
     assert (versions.now().data != before.data) is differs
-    assert versions.now() == Versions(folder, Settings()).now()
+    assert versions.now() == InputVersions(folder, Settings()).now()
 
 
 def test_a_file_is_read_again_only_after_it_has_changed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
-    digest = Versions._digest
-    monkeypatch.setattr(Versions, "_digest", staticmethod(lambda path: read.append(path) or digest(path)))
-    versions = Versions(folder, Settings())
+    digest = InputVersions._digest
+    monkeypatch.setattr(InputVersions, "_digest", staticmethod(lambda path: read.append(path) or digest(path)))
+    versions = InputVersions(folder, Settings())
     versions.now()
     versions.now()
     (folder / "b.csv").write_text("")
@@ -135,7 +135,7 @@ def test_parameters_and_the_calendar_are_part_of_the_version_of_code(folder: Pat
         {"exchanges": ("SSE",)},
         {"calendar_file": calendar},
     ]
-    found = {Versions(folder, plain.model_copy(update=change)).now() for change in ({}, *changes)}
+    found = {InputVersions(folder, plain.model_copy(update=change)).now() for change in ({}, *changes)}
     assert len({version.code for version in found}) == 4
     assert len({version.data for version in found}) == 1
 
@@ -146,7 +146,7 @@ def test_a_result_is_stored_with_its_texts_charts_and_claims(
     monkeypatch.setattr(run, "run", lambda *_: iter([made(charts=4)]))
     studies, notes = store.compute(plan(store.data), Settings(), lambda *_: None)
     assert ([one.last.study for one in studies], notes) == (["streaks"], ["a note"])
-    version = Versions(store.data, Settings()).now()
+    version = InputVersions(store.data, Settings()).now()
     entry = store.entries(("ratio", "streaks"), version)["streaks"]
     assert (entry.version, entry.first, entry.last) == (version, "2016-01-04", "2021-03-31")
     assert entry.title[1] != entry.title[0]
@@ -221,9 +221,10 @@ def test_files_that_change_while_they_are_read_give_no_result(store: ResultStore
 def test_a_computation_that_was_killed_is_reported_with_the_remedy(store: ResultStore) -> None:
     program = (
         "import os, sys, signal\nfrom pathlib import Path\nfrom datetime import UTC, datetime\n"
-        "from console.study_results import Computation\nfrom streams.studies.store import ResultStore, _Record\n"
+        "from console.study_results import StudyComputation\nfrom streams.studies.store import ResultStore, _Record\n"
         "store = ResultStore(Path(sys.argv[1]), Path(sys.argv[2]))\n"
-        "with store._lock(), _Record(store._state, Computation(('streaks',), ('a', 'b'), 1, 2, datetime.now(UTC))):\n"
+        "begun = StudyComputation(('streaks',), ('a', 'b'), 1, 2, datetime.now(UTC))\n"
+        "with store._lock(), _Record(store._state, begun):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     arguments = [str(store.folder.parent), str(store.data)]
@@ -265,7 +266,7 @@ def test_a_folder_that_can_t_be_used_is_named_with_the_remedy(
 
     if empty:
         (folder / "a.csv").unlink()
-    monkeypatch.setattr(Versions, "_digest", staticmethod(refuse))
+    monkeypatch.setattr(InputVersions, "_digest", staticmethod(refuse))
     settings = Settings(study_data=folder, study_store=tmp_path / "store")
     (*_, last) = states(settings, lambda state: bool(state.problem))
     problem = f"{folder} has no file" if empty else f"{folder / 'a.csv'} can't be read (Permission denied)"

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from alerts.model import Alert, Evidence, Finding, Severity, State, Text
+from alerts.model import Alert, Evidence, RecordFinding, Severity, State, Text
 from alerts.rules import rules
 from alerts.tally import IN_DIGEST, counts, records
 from processors.parameters import Parameters
@@ -19,7 +19,7 @@ from tests.test_digest import section
 
 def record(hits: int, name: str = "") -> Evidence:
     return Evidence(name=name, definition=Text("index lower", "指数下跌"), cases=100, hits=hits, base_cases=1000,
-                    base_hits=480, finding=Finding.NO_BETTER)  # fmt: skip
+                    base_hits=480, finding=RecordFinding.NO_BETTER)  # fmt: skip
 
 
 def of(rule: str, year: int, severity: Severity, **changes: Any) -> Alert:

@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 
 from alerts.delivery import metrics
 from alerts.delivery.channel import Channel
-from alerts.delivery.history import History, Notification, Status, advance
+from alerts.delivery.history import Notification, NotificationHistory, Status, advance
 from alerts.delivery.log import KEPT, NotificationLog
 from alerts.delivery.senders import RESEND_S, SENDERS, AlertmanagerSender, Sender
 from alerts.errors import DeliveryError
@@ -71,16 +71,18 @@ class ChannelQueue:
         sequence : of the message; one that is not above that of an earlier version changes nothing.
         """
 
-        def change(history: History | None) -> History | None:
+        def change(history: NotificationHistory | None) -> NotificationHistory | None:
             if history is not None and history.is_older(sequence):
                 return history
             known = () if history is None else history.notifications
-            new = advance(History(alert=alert, sequence=sequence, notifications=known), self.channel, now)
+            new = advance(NotificationHistory(alert=alert, sequence=sequence, notifications=known), self.channel, now)
             return new if new.notifications else history
 
         await self._change(alert.id, change)
 
-    async def _change(self, alert: str, change: Callable[[History | None], History | None]) -> None:
+    async def _change(
+        self, alert: str, change: Callable[[NotificationHistory | None], NotificationHistory | None]
+    ) -> None:
         history = await self.notifications.change(alert, change)
         if history is not None:
             self._take(history)
@@ -90,7 +92,7 @@ class ChannelQueue:
         """Look again at what is due."""
         self._wakeup.set()
 
-    def _take(self, history: History) -> None:
+    def _take(self, history: NotificationHistory) -> None:
         """Remember what waits and what Alertmanager is reminded of."""
         waiting = [one for one in history.notifications if one.status is Status.WAITING]
         self._waiting.pop(history.alert.id, None)
@@ -172,7 +174,7 @@ class ChannelQueue:
         """Write that an attempt is made, and return what is to be sent; no other worker makes one meanwhile."""
         now, begun = self._clock.now(), None
 
-        def change(history: History | None) -> History | None:
+        def change(history: NotificationHistory | None) -> NotificationHistory | None:
             nonlocal begun
             begun = None
             waiting = [] if history is None else [n for n in history.notifications if n.status is Status.WAITING]
@@ -188,7 +190,7 @@ class ChannelQueue:
     async def _end(self, name: str, alert: str, **outcome: object) -> None:
         """Write the outcome of an attempt, and what the alert's newest version requires after it."""
 
-        def change(history: History | None) -> History | None:
+        def change(history: NotificationHistory | None) -> NotificationHistory | None:
             for one in () if history is None else history.notifications:
                 # What another worker has sent meanwhile stays sent.
                 if history is not None and one.name == name and (one.status is Status.WAITING or "sent" in outcome):

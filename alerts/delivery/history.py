@@ -61,7 +61,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         return f"{self.alert.id}/{self.alert.state}" + (f"/{self.sequence}" if self.sequence else "")
 
 
-class History(msgspec.Struct, frozen=True, kw_only=True):
+class NotificationHistory(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a channel knows of an alert.
 
     Attributes
@@ -85,7 +85,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
         last = self.valid[-1:]
         return bool(last) and last[0].status is Status.SENT and last[0].alert.state is self.alert.state is State.FIRING
 
-    def replaced(self, notification: Notification) -> History:
+    def replaced(self, notification: Notification) -> NotificationHistory:
         """Return the history with another version of the notification of the same name."""
         changed = tuple(notification if one.name == notification.name else one for one in self.notifications)
         return msgspec.structs.replace(self, notifications=changed)
@@ -95,7 +95,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.sequence) and sequence <= self.sequence
 
 
-def advance(history: History, channel: Channel, now: datetime) -> History:
+def advance(history: NotificationHistory, channel: Channel, now: datetime) -> NotificationHistory:
     """Return the history with what the newest version of the alert requires of the channel; the same where nothing."""
     alert, valid = history.alert, history.valid
     if alert.state is State.PENDING:
@@ -122,7 +122,7 @@ def advance(history: History, channel: Channel, now: datetime) -> History:
     return history if channel.omits(alert) else _appended(history, channel, now)
 
 
-def _appended(history: History, channel: Channel, now: datetime) -> History:
+def _appended(history: NotificationHistory, channel: Channel, now: datetime) -> NotificationHistory:
     alert = history.alert
     beginning = alert.state is State.FIRING
     again = any((one.alert.state is State.FIRING) is beginning for one in history.notifications)

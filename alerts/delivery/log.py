@@ -16,7 +16,7 @@ from typing import Any, cast
 import msgspec
 from redis.asyncio import Redis
 
-from alerts.delivery.history import History, Notification, Status
+from alerts.delivery.history import Notification, NotificationHistory, Status
 from alerts.model import Alert, State
 
 #: How long a notification is kept after it was sent or dropped.
@@ -50,7 +50,7 @@ class _Record(msgspec.Struct, frozen=True):
 class _Stored:
     """A history as it was read, with the bytes of its record; None and empty where there is none."""
 
-    history: History | None
+    history: NotificationHistory | None
     record: bytes
     steps: int
 
@@ -64,7 +64,9 @@ class NotificationLog:
         self._alerts = f"{self._key}:alerts"
         self._script = redis.register_script(_WRITE)
 
-    async def change(self, alert: str, change: Callable[[History | None], History | None]) -> History | None:
+    async def change(
+        self, alert: str, change: Callable[[NotificationHistory | None], NotificationHistory | None]
+    ) -> NotificationHistory | None:
         """Change the history of an alert as a function does, once more if another worker was faster; return it.
 
         Parameters
@@ -83,7 +85,7 @@ class NotificationLog:
         notifications = [msgspec.json.decode(data, type=Notification) for data in rows.values()]
         return sorted(notifications, key=lambda n: (n.written, n.name))
 
-    async def histories(self) -> list[History]:
+    async def histories(self) -> list[NotificationHistory]:
         """Return the history of every alert that the channel was or will be told of."""
         alerts = {notification.alert.id for notification in await self.all()}
         found = [(await self._read(alert)).history for alert in sorted(alerts)]
@@ -110,10 +112,10 @@ class NotificationLog:
             if not notifications:
                 return _Stored(None, b"", 0)
             known = _Record(notifications[-1].alert, 0, 0, [])
-        history = History(alert=known.alert, sequence=known.sequence, notifications=tuple(notifications))
+        history = NotificationHistory(alert=known.alert, sequence=known.sequence, notifications=tuple(notifications))
         return _Stored(history, record or b"", known.steps)
 
-    async def _write(self, alert: str, stored: _Stored, new: History) -> bool:
+    async def _write(self, alert: str, stored: _Stored, new: NotificationHistory) -> bool:
         """Write a history; return false if it was changed since it was read."""
         old = () if stored.history is None else stored.history.notifications
         changed = [one for one in new.notifications if one not in old]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from alerts.model import Alert, Basis, Claim, EndedBy, Evidence, Finding, Severity, State
+from alerts.model import Alert, Basis, EndedBy, Evidence, PublishedClaim, RecordFinding, Severity, State
 from processors.days import shanghai_date
 
 _MARKS = {Severity.CRITICAL: "🔴", Severity.WARNING: "🟠", Severity.INFO: "🔵"}
@@ -103,12 +103,16 @@ def _english_record(record: Evidence) -> str:
     return "; ".join(parts) + "." + _claimed(record.claim)
 
 
-def _claimed(claim: Claim | None) -> str:
+def _claimed(claim: PublishedClaim | None) -> str:
     return "" if claim is None else f" Published: {claim.text.en} {claim.source}, {claim.period}."
 
 
 #: The plain reading of a record in Chinese.
-FINDINGS_ZH = {Finding.BETTER: "优于任意日", Finding.NO_BETTER: "不优于任意日", Finding.TOO_FEW: "案例太少，无法判断"}
+FINDINGS_ZH = {
+    RecordFinding.BETTER: "优于任意日",
+    RecordFinding.NO_BETTER: "不优于任意日",
+    RecordFinding.TOO_FEW: "案例太少，无法判断",
+}
 
 
 def _chinese_record(record: Evidence) -> str:
@@ -129,10 +133,12 @@ def _chinese_record(record: Evidence) -> str:
 
 def _brief(records: list[Evidence], *, chinese: bool = False) -> str:
     """Return the records of a section in a few words: the better ones with their figures, else that none is better."""
-    better = [r for r in records if r.finding is Finding.BETTER and r.rate is not None and r.base_rate is not None]
+    better = [
+        r for r in records if r.finding is RecordFinding.BETTER and r.rate is not None and r.base_rate is not None
+    ]
     if not better:
         found = {r.finding for r in records}
-        worst = next((one for one in (Finding.NO_BETTER, Finding.TOO_FEW) if one in found), None)
+        worst = next((one for one in (RecordFinding.NO_BETTER, RecordFinding.TOO_FEW) if one in found), None)
         return "" if worst is None else f"［{FINDINGS_ZH[worst]}］" if chinese else f" [{worst}]"
     if chinese:
         return "".join(

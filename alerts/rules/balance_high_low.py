@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from alerts.model import Severity, Text
-from alerts.rules.base import INDEX_HIGHER, Evaluation, Kind, Message, Rule, final_signal
+from alerts.rules.base import INDEX_HIGHER, Condition, Evaluation, Message, Rule, final_signal
 from processors.parameters import Parameters
 from processors.signal import Value
 
@@ -19,14 +19,14 @@ def evaluate(parameters: Parameters, side: int, message: Message) -> Iterator[Ev
     if signal is None:
         return
     if signal.value != side:
-        yield Evaluation.of(signal, signal.subject, Kind.ABSENT if signal.value is None else Kind.END)
+        yield Evaluation.of(signal, signal.subject, Condition.ABSENT if signal.value is None else Condition.END)
         return
     days, (word, word_zh) = parameters.high_low_days, ("high", "高") if side > 0 else ("low", "低")
     balance, before = signal.details.get("balance"), signal.details.get(f"previous_{word}")
     yield Evaluation.of(
         signal,
         signal.subject,
-        Kind.ON,
+        Condition.ON,
         {name: value for name, value in (("balance", balance), (f"previous_{word}", before)) if value is not None},
         {"days": days},
         Text(

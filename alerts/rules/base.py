@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from alerts.commands import FeedRun, FeedState
-from alerts.model import Alert, Basis, Claim, EndedBy, Input, Member, Section, Severity, Text
+from alerts.commands import FeedRun, LiveFeedState
+from alerts.model import Alert, Basis, DigestSection, EndedBy, Input, Member, PublishedClaim, Severity, Text
 from processors.events import Floats
 from processors.needs import CHARTS
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
@@ -42,10 +42,10 @@ class DeadLetters(msgspec.Struct, frozen=True, kw_only=True):
     resolved: bool = False
 
 
-Message = MarketSignal | SecuritySignals | IndustrySignals | DeadLetters | FeedState | FeedRun
+Message = MarketSignal | SecuritySignals | IndustrySignals | DeadLetters | LiveFeedState | FeedRun
 
 
-class Kind(StrEnum):
+class Condition(StrEnum):
     """The state of a rule's condition on the day of a message."""
 
     FIRE = "fire"  # a fact of its own: it begins an alert and ends the one before
@@ -76,14 +76,14 @@ class Evaluation:
     trade_date: date
     available_at: datetime
     revision: int
-    kind: Kind
+    condition: Condition
     figures: dict[str, Value] = field(default_factory=dict)
     thresholds: dict[str, Value] = field(default_factory=dict)
     text: Text = _NO_TEXT
     invalidation: Text = _NO_TEXT
     members: list[Member] = field(default_factory=list)
-    ended_by: EndedBy = EndedBy.CONDITION  # why, where the kind is END
-    sections: list[Section] = field(default_factory=list)
+    ended_by: EndedBy = EndedBy.CONDITION  # why, where the condition is END
+    sections: list[DigestSection] = field(default_factory=list)
     provenance: list[Input] = field(default_factory=list)  # of a digest: that of its sections
 
     @classmethod
@@ -91,7 +91,7 @@ class Evaluation:
         cls,
         about: MarketSignal | DayStatus,
         subject: str,
-        kind: Kind,
+        condition: Condition,
         figures: Mapping[str, Value] | None = None,
         thresholds: Mapping[str, Value] | None = None,
         text: Text = _NO_TEXT,
@@ -110,7 +110,7 @@ class Evaluation:
         """
         read = about if charted or isinstance(about, MarketSignal) else about.without(CHARTS)
         return cls(
-            subject, about.trade_date, about.available_at, read.revision, kind,
+            subject, about.trade_date, about.available_at, read.revision, condition,
             dict(figures or {}), dict(thresholds or {}), text, invalidation, members or [], ended_by,
         )  # fmt: skip
 
@@ -142,7 +142,7 @@ class Expectation:
     applies: Callable[[Alert], bool] = lambda alert: True  # noqa: ARG005
     members: Callable[[Alert], list[str]] = lambda alert: [m.code for m in alert.members]
     figure: str = ""
-    claim: Claim | None = None
+    claim: PublishedClaim | None = None
     regime: str = ""
 
     def covers(self, alert: Alert) -> bool:
@@ -161,7 +161,7 @@ class Rule:
         by their types.
     version : raised whenever the rule's meaning changes.
     source : where it comes from, e.g. "[DG22]".
-    minimum_days : trading days on which a condition (`Kind.ON`) must be true before it fires; until then it is pending.
+    minimum_days : trading days on which a condition (`Condition.ON`) must be true before it fires; until then it is pending.
     cooldown_days : trading days after an alert's end on which its subject raises no new alert (against flapping). Both
         are at most `MOST_DAYS`.
     horizon_days : sessions after its trade date on which an alert ends, if nothing else has ended it. A condition that is

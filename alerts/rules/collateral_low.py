@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from alerts.model import Severity, Text
-from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, ends_lower, final_signal, percent
+from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, ends_lower, final_signal, percent
 from processors.parameters import Parameters
 
 #: The multiple of the level above which the alert ends (ours).
@@ -21,17 +21,17 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         return
     rank, level = signal.details.get("percentile"), parameters.collateral_low
     if not isinstance(signal.value, (int, float)) or not isinstance(rank, (int, float)):
-        yield Evaluation.of(signal, signal.subject, Kind.ABSENT)
+        yield Evaluation.of(signal, signal.subject, Condition.ABSENT)
         return
     if rank > level:
-        yield Evaluation.of(signal, signal.subject, Kind.HOLD if rank <= level * _CLEAR else Kind.END)
+        yield Evaluation.of(signal, signal.subject, Condition.HOLD if rank <= level * _CLEAR else Condition.END)
         return
     ratio, line = float(signal.value), parameters.collateral_line
     fall = 1 - line / ratio
     yield Evaluation.of(
         signal,
         signal.subject,
-        Kind.ON,
+        Condition.ON,
         {"percentile": rank, "collateral_ratio": ratio},
         {"level": level, "line": line},
         Text(

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 from alerts.model import Member, Severity, Text
-from alerts.rules.base import Evaluation, Kind, Message, Rule, Scope, short_percent
+from alerts.rules.base import Condition, Evaluation, Message, Rule, Scope, short_percent
 from alerts.rules.digest import OF_ITS_DAY
 from processors.codes import EXCHANGES
 from processors.needs import DETAIL, VALUATIONS
@@ -60,14 +60,14 @@ def _of_day(feed: str, s: MarketSignal | DayStatus) -> dict[str, int]:
 
 def _completeness(subject: str, s: MarketSignal | DayStatus, missing: Mapping[str, int]) -> Iterator[Evaluation]:
     if not missing:
-        yield Evaluation.of(s, subject, Kind.END)
+        yield Evaluation.of(s, subject, Condition.END)
         return
     lacks = ", ".join(f"{feed}: {'everything' if n < 0 else f'{n} rows'}" for feed, n in sorted(missing.items()))
     lacks_zh = "，".join(f"{feed}：{'全部' if n < 0 else f'{n}行'}" for feed, n in sorted(missing.items()))
     yield Evaluation.of(
         s,
         subject,
-        Kind.FIRE,
+        Condition.FIRE,
         dict(missing),
         {"expected_missing": 0},
         Text(
@@ -82,13 +82,13 @@ def _detail_identity(parameters: Parameters, material: bool, s: DayStatus) -> It
     check, limit = s.identity, parameters.identity_broken_share
     noted = check.broken_balance > 0 or check.broken > parameters.identity_noted_share * check.checked
     if not noted or (check.broken_share > limit) != material:
-        yield Evaluation.of(s, _DETAIL, Kind.END)
+        yield Evaluation.of(s, _DETAIL, Condition.END)
         return
     gap = short_percent(parameters.identity_security_gap)
     yield Evaluation.of(
         s,
         _DETAIL,
-        Kind.FIRE,
+        Condition.FIRE,
         {"broken": check.broken, "checked": check.checked, "broken_share": check.broken_share},
         {"broken_share": limit, "gap": parameters.identity_security_gap},
         _text(
@@ -110,7 +110,7 @@ def _totals_identity(parameters: Parameters, material: bool, s: MarketSignal) ->
     whole = s.value if isinstance(s.value, float) else 0.0
     shares = {e: s.identity_shares.get(e, gap / whole if whole else 1.0) for e, gap in gaps.items()}
     if not gaps or any(abs(share) > limit for share in shares.values()) != material:
-        yield Evaluation.of(s, _TOTALS, Kind.END)
+        yield Evaluation.of(s, _TOTALS, Condition.END)
         return
     listed = ", ".join(
         f"{exchange} {gap:+,.0f} CNY ({shares[exchange]:+.4%})" for exchange, gap in sorted(gaps.items())
@@ -118,7 +118,7 @@ def _totals_identity(parameters: Parameters, material: bool, s: MarketSignal) ->
     yield Evaluation.of(
         s,
         _TOTALS,
-        Kind.FIRE,
+        Condition.FIRE,
         dict(gaps),
         {"share": limit},
         _text(

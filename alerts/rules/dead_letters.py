@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alerts.model import Severity, Text
-from alerts.rules.base import DeadLetters, Evaluation, Kind, Message, Rule, Scope
+from alerts.rules.base import Condition, DeadLetters, Evaluation, Message, Rule, Scope
 from processors.parameters import Parameters
 
 
@@ -17,7 +17,7 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
             message.trade_date,
             message.hour,
             0,
-            Kind.FIRE,
+            Condition.FIRE,
             {"refused": message.count},
             {"per_hour": message.threshold},
             Text(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from alerts.model import Alert, Claim, Severity, Text
+from alerts.model import Alert, PublishedClaim, Severity, Text
 from alerts.rules.base import (
+    Condition,
     Evaluation,
     Expectation,
-    Kind,
     Message,
     Rule,
     ends_higher,
@@ -19,7 +19,7 @@ from alerts.rules.base import (
 )
 from processors.parameters import Parameters
 
-_CLAIM = Claim(
+_CLAIM = PublishedClaim(
     Text(
         "the return of the next 5 days rises with the excess (β = 0.098, t = 3.352)",
         "未来5日收益随超额融资上升（β＝0.098，t＝3.352）",
@@ -35,7 +35,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     if signal is None:
         return
     if signal.value is None:
-        yield Evaluation.of(signal, "market", Kind.ABSENT)
+        yield Evaluation.of(signal, "market", Condition.ABSENT)
         return
     level, before = float(signal.value), number(signal.details, "before")
     if level and level != before:
@@ -45,7 +45,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         yield Evaluation.of(
             signal,
             "market",
-            Kind.FIRE,
+            Condition.FIRE,
             {"excess_financing": excess},
             {"level": level},
             Text(
@@ -61,7 +61,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
             ),
         )
     else:
-        yield Evaluation.of(signal, "market", Kind.HOLD if level else Kind.END)
+        yield Evaluation.of(signal, "market", Condition.HOLD if level else Condition.END)
 
 
 def rule(parameters: Parameters) -> Rule:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from alerts.model import Basis, Severity, Text
-from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, Scope, ends_higher, short_percent
+from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, Scope, ends_higher, short_percent
 from alerts.rules.digest import LEADS, OF_ITS_DAY, either, members, noted
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
@@ -21,7 +21,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         return
     status, top = message.status, message.columns["excess_top"] == 1
     if not top.any():
-        yield Evaluation.of(status, "stocks", Kind.END)
+        yield Evaluation.of(status, "stocks", Condition.END)
         return
     notes = [_NOTES[int(k)] for k in message.columns["excess_kind"][top].tolist()]
     # On either side of the median the score orders like the log distance that flags; the sides have groups of their own.
@@ -37,7 +37,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     yield Evaluation.of(
         status,
         "stocks",
-        Kind.FIRE,
+        Condition.FIRE,
         {"early_positioning": len(early), "chasing": len(chasing)},
         {"share": parameters.score_top},
         Text(

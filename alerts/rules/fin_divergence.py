@@ -7,8 +7,8 @@ from functools import partial
 
 import numpy as np
 
-from alerts.model import Basis, Claim, Severity, Text
-from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, Scope, ends_lower
+from alerts.model import Basis, PublishedClaim, Severity, Text
+from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, Scope, ends_lower
 from alerts.rules.digest import LAGS, OF_ITS_DAY, members, named, noted
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
@@ -23,7 +23,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     status, case = message.status, message.columns["divergence"]
     flagged = (case == 1) | (case == 2)
     if not flagged.any():
-        yield Evaluation.of(status, "stocks", Kind.END)
+        yield Evaluation.of(status, "stocks", Condition.END)
         return
     notes = [_NOTES[int(c)] for c in case[flagged].tolist()]
     found = members(message, flagged, "streak_excess", notes, np.abs(message.columns["streak_excess"][flagged]))
@@ -31,7 +31,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     yield Evaluation.of(
         status,
         "stocks",
-        Kind.FIRE,
+        Condition.FIRE,
         {note: sum(m.note == note for m in found) for note in _NOTES.values()},
         {"streak_days": days, "excess": excess},
         Text(
@@ -59,7 +59,7 @@ def rule(parameters: Parameters) -> Rule:
                 basis=Basis.MEMBERS,
                 name=note,
                 members=partial(noted, note),
-                claim=Claim(
+                claim=PublishedClaim(
                     Text(f"mean excess return of {mean} over 20 days", f"20日平均超额收益{mean}"), "[SW14]", "2013–2014"
                 ),
             )

@@ -7,8 +7,8 @@ from functools import partial
 
 import numpy as np
 
-from alerts.model import Alert, Basis, Claim, Severity, Text
-from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, Scope, ends_lower, short_percent
+from alerts.model import Alert, Basis, PublishedClaim, Severity, Text
+from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, Scope, ends_lower, short_percent
 from alerts.rules.digest import LAGS, OF_ITS_DAY, either, members
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
@@ -23,7 +23,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     status, side = message.status, message.columns["extreme"]
     flagged = (side == 1) | (side == -1)
     if not flagged.any():
-        yield Evaluation.of(status, "stocks", Kind.END)
+        yield Evaluation.of(status, "stocks", Condition.END)
         return
     twice = message.columns["consecutive_extreme"][flagged] != 0
     notes = ["consecutive" if t else "" for t in twice.tolist()]
@@ -42,7 +42,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     yield Evaluation.of(
         status,
         "stocks",
-        Kind.FIRE,
+        Condition.FIRE,
         figures,
         {"share": parameters.extreme_share},
         Text(
@@ -75,7 +75,7 @@ def rule(parameters: Parameters) -> Rule:
                 basis=Basis.MEMBERS,
                 name="consecutive rises",
                 members=_repeated_rises,
-                claim=Claim(
+                claim=PublishedClaim(
                     Text("fewer than 35% win over 20 days where the excess return before was below −5%",
                          "此前超额收益低于−5%者，20日胜率低于35%"), "[SW14]", "2013–2014",
                 ),

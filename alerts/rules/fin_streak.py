@@ -7,8 +7,8 @@ from functools import partial
 
 import numpy as np
 
-from alerts.model import Alert, Basis, Claim, Severity, Text
-from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, Scope, ends_higher, ends_lower
+from alerts.model import Alert, Basis, PublishedClaim, Severity, Text
+from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, Scope, ends_higher, ends_lower
 from alerts.rules.digest import LAGS, LEADS, OF_ITS_DAY, either, members
 from processors.indicators.regime import RALLY, RANGE
 from processors.outputs import SecuritySignals
@@ -23,7 +23,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     status, streak = message.status, message.columns["fin_streak"]
     flagged = np.isin(np.abs(streak), flags) & ~np.isnan(message.columns["fin_change"])
     if not flagged.any():
-        yield Evaluation.of(status, "securities", Kind.END)
+        yield Evaluation.of(status, "securities", Condition.END)
         return
     lengths = np.abs(streak[flagged]).astype(float)
     found = members(message, flagged, "fin_streak", [""] * int(flagged.sum()), lengths)
@@ -39,7 +39,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     yield Evaluation.of(
         status,
         "securities",
-        Kind.FIRE,
+        Condition.FIRE,
         figures,
         {"flags_days": ", ".join(map(str, flags))},
         Text(
@@ -74,7 +74,7 @@ def rule(parameters: Parameters) -> Rule:
                 name="up in a range",
                 members=partial(_long_streaks, longest, 1),
                 regime=RANGE,
-                claim=Claim(
+                claim=PublishedClaim(
                     Text("long up-streaks lead in ranges and in phase A (2013-01 to 2013-09)",
                          "震荡市及阶段A（2013年1月至9月）融资长期连增个股跑赢"), "[SW14]", "2013–2014",
                 ),
@@ -86,7 +86,7 @@ def rule(parameters: Parameters) -> Rule:
                 name="down in a rally",
                 members=partial(_long_streaks, longest, -1),
                 regime=RALLY,
-                claim=Claim(
+                claim=PublishedClaim(
                     Text("down-streaks of 8 days and more lag in rallies", "上涨市融资连减8日以上个股跑输"), "[SW14]",
                     "2013–2014",
                 ),

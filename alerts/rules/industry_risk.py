@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from alerts.model import Severity, Text
-from alerts.rules.base import Evaluation, Kind, Message, Rule, Scope
+from alerts.rules.base import Condition, Evaluation, Message, Rule, Scope
 from processors.indicators.industry_heat import in_own_sigma
 from processors.industries import ENGLISH, INDUSTRIES
 from processors.outputs import IndustrySignals
@@ -32,12 +32,12 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
         if np.isnan(score):
             continue
         if score < LEVEL:
-            yield Evaluation.of(status, name, Kind.HOLD if score >= CLEAR else Kind.END)
+            yield Evaluation.of(status, name, Condition.HOLD if score >= CLEAR else Condition.END)
             continue
         yield Evaluation.of(
             status,
             name,
-            Kind.ON,
+            Condition.ON,
             {"risk_sigma": score, "rank": rank},
             {"level": LEVEL, "clear": CLEAR},
             Text(

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from alerts.model import Claim, Severity, Text
-from alerts.rules.base import INDEX_HIGHER, Evaluation, Kind, Message, Rule, percent
+from alerts.model import PublishedClaim, Severity, Text
+from alerts.rules.base import INDEX_HIGHER, Condition, Evaluation, Message, Rule, percent
 from alerts.rules.ratio import MEAN_BASIS, UNITS, basis_text, state_change
 from processors.indicators.ratio_state import BASIS, COLD_STATES
 from processors.parameters import Parameters
@@ -17,7 +17,7 @@ HORIZON_DAYS = 120
 EXPECTATION = replace(
     INDEX_HIGHER,
     figure="ratio",
-    claim=Claim(
+    claim=PublishedClaim(
         Text(
             "6 of 11 weeks with a ratio at or below 6.25% were followed by a stop or rebound",
             "周占比不高于6.25%的11次中6次随后止跌或反弹",
@@ -35,13 +35,13 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         return
     s = change.signal
     if change.state is None:
-        yield Evaluation.of(s, change.basis, Kind.ABSENT)
+        yield Evaluation.of(s, change.basis, Condition.ABSENT)
     elif change.state in COLD_STATES and change.before not in COLD_STATES:
         cold, name = change.threshold("cold"), basis_text(change.basis, parameters)
         yield Evaluation.of(
             s,
             change.basis,
-            Kind.FIRE,
+            Condition.FIRE,
             {"ratio": change.ratio},
             {"cold": cold, "extreme_cold": change.threshold("extreme_cold")},
             Text(
@@ -52,7 +52,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
             Text(f"Over when the ratio is above {percent(cold)}.", f"占比回到{percent(cold)}以上时结束。"),
         )
     else:
-        yield Evaluation.of(s, change.basis, Kind.HOLD if change.state in COLD_STATES else Kind.END)
+        yield Evaluation.of(s, change.basis, Condition.HOLD if change.state in COLD_STATES else Condition.END)
 
 
 def rule(parameters: Parameters) -> Rule:

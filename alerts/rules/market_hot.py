@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from alerts.model import Severity, Text
-from alerts.rules.base import INDEX_HIGHER, Evaluation, Kind, Message, Rule, percent
+from alerts.rules.base import INDEX_HIGHER, Condition, Evaluation, Message, Rule, percent
 from alerts.rules.ratio import MEAN_BASIS, UNITS, basis_text, state_change
 from processors.indicators.ratio_state import BASIS, RatioState
 from processors.parameters import Parameters
@@ -24,13 +24,13 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         return
     s = change.signal
     if change.state is None:
-        yield Evaluation.of(s, change.basis, Kind.ABSENT)
+        yield Evaluation.of(s, change.basis, Condition.ABSENT)
     elif change.state is RatioState.HOT and change.before != RatioState.HOT:
         hot, line, name = change.threshold("hot"), change.threshold("breakdown"), basis_text(change.basis, parameters)
         yield Evaluation.of(
             s,
             change.basis,
-            Kind.FIRE,
+            Condition.FIRE,
             {"ratio": change.ratio},
             {"hot": hot},
             Text(
@@ -41,7 +41,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
             Text(f"Over when the ratio falls below {percent(line)}.", f"占比跌破{percent(line)}时结束。"),
         )
     else:
-        yield Evaluation.of(s, change.basis, Kind.HOLD if change.state is RatioState.HOT else Kind.END)
+        yield Evaluation.of(s, change.basis, Condition.HOLD if change.state is RatioState.HOT else Condition.END)
 
 
 def rule(parameters: Parameters) -> Rule:

@@ -12,8 +12,8 @@ from functools import partial
 
 import numpy as np
 
-from alerts.model import Claim, EndedBy, Severity, Text
-from alerts.rules.base import Bools, Evaluation, Expectation, Kind, Message, Rule, percent, short_percent
+from alerts.model import EndedBy, PublishedClaim, Severity, Text
+from alerts.rules.base import Bools, Condition, Evaluation, Expectation, Message, Rule, percent, short_percent
 from alerts.rules.ratio import MEAN_BASIS, UNITS, StateChange, basis_text, state_change
 from alerts.verdict import warning_end
 from processors.events import Floats
@@ -25,7 +25,7 @@ TOP = 0.05
 #: The sessions of that condition (ours).
 HORIZON_DAYS = 60
 _EARLY_HORIZON_DAYS = 20
-_CLAIM = Claim(
+_CLAIM = PublishedClaim(
     Text("about 80% of such breaks were tops or high-level ranges", "此类跌破约八成对应顶部或高位震荡"),
     "[DG22]",
     "2018-01…2022-11",
@@ -45,12 +45,12 @@ def evaluate(parameters: Parameters, message: Message, *, early: bool = False) -
     if change.state is RatioState.BREAKDOWN:
         yield _breakdown(parameters, change, early=early)
     elif change.state is RatioState.HOT:
-        yield Evaluation.of(change.signal, change.basis, Kind.END, ended_by=EndedBy.VOID)
+        yield Evaluation.of(change.signal, change.basis, Condition.END, ended_by=EndedBy.VOID)
     elif change.state in COLD_STATES:
-        yield Evaluation.of(change.signal, change.basis, Kind.END, ended_by=EndedBy.PLAYED_OUT)
+        yield Evaluation.of(change.signal, change.basis, Condition.END, ended_by=EndedBy.PLAYED_OUT)
     else:
-        kind = Kind.ABSENT if change.state is None else Kind.HOLD
-        yield Evaluation.of(change.signal, change.basis, kind)
+        condition = Condition.ABSENT if change.state is None else Condition.HOLD
+        yield Evaluation.of(change.signal, change.basis, condition)
 
 
 def _breakdown(parameters: Parameters, change: StateChange, *, early: bool) -> Evaluation:
@@ -73,7 +73,7 @@ def _breakdown(parameters: Parameters, change: StateChange, *, early: bool) -> E
     return Evaluation.of(
         change.signal,
         change.basis,
-        Kind.FIRE,
+        Condition.FIRE,
         {"ratio": change.ratio},
         {"hot": hot, "breakdown": line},
         text,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alerts.model import Severity, Text
-from alerts.rules.base import DeadLetters, Evaluation, Kind, Message, Rule, Scope
+from alerts.rules.base import Condition, DeadLetters, Evaluation, Message, Rule, Scope
 from processors.parameters import Parameters
 
 
@@ -15,14 +15,14 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
         return
     day, place = message.trade_date, message.quarantined
     if message.resolved:
-        yield Evaluation(place, day, message.hour, 1, Kind.END)
+        yield Evaluation(place, day, message.hour, 1, Condition.END)
         return
     yield Evaluation(
         place,
         day,
         message.hour,
         0,
-        Kind.FIRE,
+        Condition.FIRE,
         {"quarantined": 1},
         {"quarantined": 0},
         Text(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from alerts.commands import FeedRun
 from alerts.model import Severity, Text
-from alerts.rules.base import Evaluation, Kind, Message, Rule, Scope
+from alerts.rules.base import Condition, Evaluation, Message, Rule, Scope
 from processors.parameters import Parameters
 
 _LONGEST = 300
@@ -18,7 +18,7 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
         return
     subject, revision = f"feed {message.source}", int(message.at.timestamp() * 1000)  # the newest run of a day counts
     if not message.refused and not message.errors:
-        yield Evaluation(subject, message.trade_date, message.at, revision, Kind.END)
+        yield Evaluation(subject, message.trade_date, message.at, revision, Condition.END)
         return
     reason = message.reason[:_LONGEST]
     done, done_zh = (
@@ -29,7 +29,7 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
         message.trade_date,
         message.at,
         revision,
-        Kind.FIRE,
+        Condition.FIRE,
         {"refused": message.refused, "errors": message.errors},
         {"expected_refused": 0, "expected_errors": 0},
         Text(

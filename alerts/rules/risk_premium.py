@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from alerts.model import Severity, Text
-from alerts.rules.base import INDEX_HIGHER, Evaluation, Kind, Message, Rule
+from alerts.rules.base import INDEX_HIGHER, Condition, Evaluation, Message, Rule
 from alerts.rules.threshold import Threshold
 from processors.outputs import MarketSignal
 from processors.parameters import Parameters
@@ -34,7 +34,7 @@ class HighPremium:
         """Yield the evaluation of the threshold, with the number of episodes where it is true."""
         for one in self.threshold.evaluate(message):
             number = message.details.get("episodes") if isinstance(message, MarketSignal) else None
-            if one.kind is not Kind.ON or number is None:
+            if one.condition is not Condition.ON or number is None:
                 yield one
                 continue
             text = Text(

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from alerts.commands import FeedState
+from alerts.commands import LiveFeedState
 from alerts.model import Severity, Text
-from alerts.rules.base import Evaluation, Kind, Message, Rule, Scope
+from alerts.rules.base import Condition, Evaluation, Message, Rule, Scope
 from processors.days import SHANGHAI
 from processors.parameters import Parameters
 
 
 def evaluate(message: Message) -> Iterator[Evaluation]:
     """Fire for a day on which the feed stopped; end on the next day on which it runs."""
-    if not isinstance(message, FeedState):
+    if not isinstance(message, LiveFeedState):
         return
     if message.silent_since is None:
-        yield Evaluation(message.feed, message.trade_date, message.at, 0, Kind.END)
+        yield Evaluation(message.feed, message.trade_date, message.at, 0, Condition.END)
         return
     clock = f"{message.silent_since.astimezone(SHANGHAI):%H:%M}"
     yield Evaluation(
@@ -24,7 +24,7 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
         message.trade_date,
         message.at,
         1,
-        Kind.FIRE,
+        Condition.FIRE,
         {"silent_since": clock},
         {},
         Text(
@@ -41,7 +41,7 @@ def rule(_: Parameters) -> Rule:
         "data_quality",
         Severity.WARNING,
         evaluate,
-        reads=(FeedState,),
+        reads=(LiveFeedState,),
         source="ours",
         about="live feeds",
         scope=Scope.DATA,

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from alerts.model import Basis, Severity, Text
-from alerts.rules.base import Evaluation, Expectation, Kind, Message, Rule, Scope, ends_higher, short_percent
+from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, Scope, ends_higher, short_percent
 from alerts.rules.digest import members, named
 from processors.indicators.themes import TOP
 from processors.industries import ENGLISH, INDUSTRIES
@@ -38,7 +38,7 @@ def industries(message: Message) -> Iterator[Evaluation]:
     yield Evaluation.of(
         status,
         INDUSTRY,
-        Kind.FIRE,
+        Condition.FIRE,
         {ENGLISH[name]: float(scores[i]) for name, i in zip(names, best, strict=True)},
         {"themes": TOP},
         Text(
@@ -60,14 +60,14 @@ def stocks(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         return
     top = top == 1
     if not top.any():
-        yield Evaluation.of(status, STOCKS, Kind.END, charted=True)
+        yield Evaluation.of(status, STOCKS, Condition.END, charted=True)
         return
     found = members(message, top, "chart_score", [""] * int(top.sum()), scores[top])
     share = short_percent(parameters.chart_top)
     yield Evaluation.of(
         status,
         STOCKS,
-        Kind.FIRE,
+        Condition.FIRE,
         {"stocks": len(found), "lowest_score": float(scores[top].min())},
         {"share": parameters.chart_top},
         Text(

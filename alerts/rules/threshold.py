@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from alerts.model import Text
-from alerts.rules.base import Evaluation, Kind, Message, percent
+from alerts.rules.base import Condition, Evaluation, Message, percent
 from processors.outputs import MarketSignal
 from processors.registry import SIGNALS
 
@@ -38,7 +38,7 @@ class Threshold:
             return
         signal = message
         if not isinstance(signal.value, (int, float)):
-            yield Evaluation.of(signal, signal.subject, Kind.ABSENT)
+            yield Evaluation.of(signal, signal.subject, Condition.ABSENT)
             return
         value, sign = float(signal.value), 1 if self.above else -1
         if sign * (value - self.level) >= 0:
@@ -48,7 +48,7 @@ class Threshold:
             yield Evaluation.of(
                 signal,
                 signal.subject,
-                Kind.ON,
+                Condition.ON,
                 {self.signal: value},
                 {"level": self.level, "clear": self.clear},
                 Text(
@@ -61,7 +61,9 @@ class Threshold:
                 ),
             )
         else:
-            yield Evaluation.of(signal, signal.subject, Kind.HOLD if sign * (value - self.clear) >= 0 else Kind.END)
+            yield Evaluation.of(
+                signal, signal.subject, Condition.HOLD if sign * (value - self.clear) >= 0 else Condition.END
+            )
 
 
 def _formatted(signal: str, value: float) -> str:

@@ -48,7 +48,7 @@ class Year(msgspec.Struct, kw_only=True):
     digest: str = ""
 
 
-class Card(msgspec.Struct, kw_only=True):
+class ModelCard(msgspec.Struct, kw_only=True):
     """A model card.
 
     Parameters
@@ -78,7 +78,7 @@ class Card(msgspec.Struct, kw_only=True):
         return max((one for one in self.years if one.year <= wanted), key=lambda one: one.year, default=None)
 
 
-def read_card(model: Path) -> Card:
+def read_card(model: Path) -> ModelCard:
     """Read the card of a model folder.
 
     Raises
@@ -87,7 +87,7 @@ def read_card(model: Path) -> Card:
     """
     path = model / CARD
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Card)
+        return msgspec.json.decode(path.read_bytes(), type=ModelCard)
     except OSError as error:
         raise ChartModelError(
             f"{path} can't be read ({error.strerror}): train a model with `marginwatch charts train`"
@@ -96,7 +96,7 @@ def read_card(model: Path) -> Card:
         raise ChartModelError(f"{path} is no model card: {error}") from error
 
 
-def write_card(card: Card, model: Path) -> None:
+def write_card(card: ModelCard, model: Path) -> None:
     """Write the card as JSON and as a page."""
     for name, content in (
         (PAGE, page(card).encode()),
@@ -107,7 +107,7 @@ def write_card(card: Card, model: Path) -> None:
         part.replace(model / name)
 
 
-def page(card: Card) -> str:
+def page(card: ModelCard) -> str:
     """Return the card as one self-contained HTML page."""
     facts = {
         "Model": f"{card.digest}, revision {card.revision}",

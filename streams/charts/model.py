@@ -13,7 +13,7 @@ from processors.chart_scores import NO_MODEL, Scorer
 from processors.charts import Heights, draw, numbers
 from processors.events import Floats
 from processors.logistic import probability
-from streams.charts.card import Card, Year, read_card
+from streams.charts.card import ModelCard, Year, read_card
 from streams.charts.errors import ChartModelError
 
 _BATCH = 512  # images at once: 2 MB, which stay in the processor's cache
@@ -28,7 +28,7 @@ class ChartModel:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.card: Card = read_card(folder)
+        self.card: ModelCard = read_card(folder)
         self._folder = folder
         self._sessions: dict[int, Any] = {}
         for one in self.card.years:

@@ -10,10 +10,10 @@ import numpy as np
 
 from processors.days import TradingCalendar, to_date
 from processors.parameters import Parameters
-from streams.charts.card import CARD, Card, read_card, write_card
+from streams.charts.card import CARD, ModelCard, read_card, write_card
 from streams.charts.errors import ChartModelError
 from streams.charts.samples import Samples, read_samples
-from streams.charts.training import Advance, Plan, train_year
+from streams.charts.training import Advance, TrainingPlan, train_year
 
 _STATE = "training"
 
@@ -22,12 +22,12 @@ def train(
     folder: Path,
     model: Path,
     years: Sequence[int],
-    plan: Plan,
+    plan: TrainingPlan,
     calendar: TradingCalendar,
     parameters: Parameters,
     on_day: Callable[[int, int], None],
     on_batch: Advance,
-) -> Card:
+) -> ModelCard:
     """Train the ensembles of some years on a folder of market files; return the card that was written.
 
     The card names a year as soon as its file is complete. An interrupted training goes on where it was: finished years
@@ -55,13 +55,13 @@ def train(
     return card
 
 
-def _begin(model: Path, folder: Path, samples: Samples, plan: Plan) -> Card:
+def _begin(model: Path, folder: Path, samples: Samples, plan: TrainingPlan) -> ModelCard:
     """Return the card to go on with: the stored one of the same charts and plan, or one of the next revision."""
     found = read_card(model) if (model / CARD).is_file() else None
     wanted = str(plan)
     if found is not None and (found.data_digest, found.plan) == (samples.digest, wanted):
         return found
-    return Card(
+    return ModelCard(
         revision=0 if found is None else found.revision + 1,
         data=folder.name,
         data_digest=samples.digest,

@@ -39,7 +39,7 @@ Rows = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrainingPlan:
     """How a network is trained.
 
     Parameters
@@ -59,7 +59,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class TrainingProgress:
     """Where a training is: batches of all epochs that are possible, and the mean loss and accuracy of this epoch."""
 
     year: int
@@ -71,7 +71,7 @@ class Progress:
     accuracy: float
 
 
-Advance = Callable[[Progress], None]
+Advance = Callable[[TrainingProgress], None]
 
 
 def split(days: npt.NDArray[np.int32], year: int, validation: float, calendar: TradingCalendar) -> tuple[Rows, Rows]:
@@ -105,7 +105,7 @@ def _before(days: npt.NDArray[np.int32], day: int, calendar: TradingCalendar) ->
 
 
 def train_year(
-    samples: Samples, year: int, plan: Plan, calendar: TradingCalendar, state: Path, advance: Advance
+    samples: Samples, year: int, plan: TrainingPlan, calendar: TradingCalendar, state: Path, advance: Advance
 ) -> tuple[Year, bytes]:
     """Train the ensemble of a year; return its entry of the model card and its ONNX file.
 
@@ -143,7 +143,7 @@ def train_year(
 class _Training:
     """The training of one network, as it is saved behind every epoch."""
 
-    def __init__(self, seed: int, plan: Plan) -> None:
+    def __init__(self, seed: int, plan: TrainingPlan) -> None:
         torch.manual_seed(seed)
         self.network = Network()
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=plan.learning_rate, weight_decay=1e-2)
@@ -199,7 +199,7 @@ class _Task:
     rows: Rows
     check: Rows
     year: int
-    plan: Plan
+    plan: TrainingPlan
     state: Path
 
     def training(self, seed: int) -> _Training:
@@ -247,7 +247,7 @@ def _train_in_processes(task: _Task, seeds: Sequence[int], advance: Advance) -> 
 
 
 def _work(task: _Task, seed: int, sender: Connection) -> None:
-    """Train a network in this process, and send every batch's `Progress`."""
+    """Train a network in this process, and send every batch's `TrainingProgress`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     _compute_in_one_thread()
     _train(task, seed, sender.send)
@@ -276,7 +276,7 @@ def _train(task: _Task, seed: int, advance: Advance) -> None:
             cases += float(known[:, 0].sum())
             done = training.epoch * batches + number
             advance(
-                Progress(
+                TrainingProgress(
                     task.year,
                     seed,
                     training.epoch + 1,

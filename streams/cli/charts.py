@@ -34,7 +34,7 @@ def train(
         marginwatch charts train --data ./history --out ./model --years 2020,2021
     """
     try:
-        from streams.charts.training import Plan, Progress
+        from streams.charts.training import TrainingPlan, TrainingProgress
     except ImportError as error:
         raise ChartModelError(
             f"{error.name} is not installed: install marginwatch[charts-train] (the CPU build of PyTorch suffices)"
@@ -52,7 +52,7 @@ def train(
         reading = bars.add_task("reading prices", total=None)
         task: dict[tuple[int, int], TaskID] = {}
 
-        def on_batch(at: Progress) -> None:
+        def on_batch(at: TrainingProgress) -> None:
             key = at.year, at.seed
             if key not in task:
                 task[key] = bars.add_task("", total=at.total)
@@ -63,7 +63,7 @@ def train(
             data,
             model,
             wanted,
-            Plan(seeds=tuple(range(1, seeds + 1))),
+            TrainingPlan(seeds=tuple(range(1, seeds + 1))),
             xshg(settings.calendar_file),
             settings.parameters,
             lambda done, total: bars.update(reading, completed=done, total=total),

@@ -44,7 +44,7 @@ from streams.topics import Topic, Topics
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LocalRunPlan:
     """The options of `marginwatch up`.
 
     Parameters
@@ -71,7 +71,7 @@ class Plan:
     notify: bool
 
 
-def run(plan: Plan, base: Settings) -> None:
+def run(plan: LocalRunPlan, base: Settings) -> None:
     """Start the local stack, feed it and print alerts and values; return when done, or at Ctrl-C once all is processed.
 
     SIGTERM, SIGHUP and an earlier Ctrl-C end everything in order, too, with exit code 143, 129 and 130.
@@ -109,7 +109,7 @@ def run(plan: Plan, base: Settings) -> None:
     exit_if_refused(reports)
 
 
-def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitStack) -> Settings:
+def _services(plan: LocalRunPlan, base: Settings, scratch: Path, stack: contextlib.ExitStack) -> Settings:
     keep = plan.broker is LocalBroker.KAFKA and plan.state_dir is not None
     err.print("Starting the local stack")
     broker: Any
@@ -148,7 +148,9 @@ def _services(plan: Plan, base: Settings, scratch: Path, stack: contextlib.ExitS
     )
 
 
-def _start_workers(plan: Plan, settings: Settings, folder: Path, stack: contextlib.ExitStack) -> list[WorkerProcess]:
+def _start_workers(
+    plan: LocalRunPlan, settings: Settings, folder: Path, stack: contextlib.ExitStack
+) -> list[WorkerProcess]:
     workers: list[WorkerProcess] = []
     for number in range(plan.workers):
         own = settings if not number else settings.model_copy(update={"http_port": free_port()})
@@ -169,7 +171,7 @@ def _start_console(settings: Settings, folder: Path, stack: contextlib.ExitStack
 
 
 def _feed_and_wait(
-    plan: Plan, settings: Settings, workers: list[WorkerProcess], watcher: _AlertWatcher
+    plan: LocalRunPlan, settings: Settings, workers: list[WorkerProcess], watcher: _AlertWatcher
 ) -> list[FeedReport]:
     """Feed, wait until everything is processed, and return the reports of the feed."""
     reports: list[FeedReport] = []
@@ -197,7 +199,7 @@ def _feed_and_wait(
     return reports
 
 
-def _simulate(plan: Plan, settings: Settings, workers: list[WorkerProcess]) -> str:
+def _simulate(plan: LocalRunPlan, settings: Settings, workers: list[WorkerProcess]) -> str:
     """Feed a simulated market and its running session; return the barrier behind it."""
     err.print("Feeding a SIMULATED market (no real figures); --data DIR feeds real files")
     TopicRows(settings).require_only(simulate.SOURCE)

@@ -77,7 +77,9 @@ def study(
     study_run = load()
     modes = study_run.modes(as_source=as_source, point_in_time=point_in_time)
     settings = Settings()
-    plan = study_run.Plan(data, study_run.names(name), modes, first, last, factors, cost, model or settings.chart_model)
+    plan = study_run.StudyPlan(
+        data, study_run.names(name), modes, first, last, factors, cost, model or settings.chart_model
+    )
     failure: MarginwatchError | None = None
     with progress() as bars:
         task = bars.add_task("reading the files", total=None)

@@ -52,7 +52,7 @@ def up(
 
         marginwatch up --data ./history --from 2020-01-02 --until-done --export ./values
     """
-    from streams.cli.local_run import Plan, run
+    from streams.cli.local_run import LocalRunPlan, run
 
     if export is not None and not until_done:
         raise typer.BadParameter("--export needs --until-done", param_hint="--export")
@@ -61,4 +61,4 @@ def up(
     first, last = span(start, end)
     require_folder(export)
     require_folder(state)
-    run(Plan(data, first, last, as_, broker, workers, until_done, export, state, notify), Settings())
+    run(LocalRunPlan(data, first, last, as_, broker, workers, until_done, export, state, notify), Settings())

@@ -15,7 +15,7 @@ from processors.studies.result import Chart, Table
 from streams.studies import STYLE, labels
 from streams.studies.charts import svg
 from streams.studies.labels import Language
-from streams.studies.run import Plan, Study
+from streams.studies.run import Study, StudyPlan
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -59,7 +59,7 @@ _VERDICTS = {
 }
 
 
-def report(studies: Sequence[Study], plan: Plan, notes: Sequence[str], language: Language = "en") -> str:
+def report(studies: Sequence[Study], plan: StudyPlan, notes: Sequence[str], language: Language = "en") -> str:
     """Return the page in a language; its charts and tables are those of the last mode."""
     place = 0 if language == "en" else 1
     claims = [claim for study in studies for claim in study.claims]

@@ -38,7 +38,7 @@ class StudyError(MarginwatchError):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StudyPlan:
     """What to run.
 
     Parameters
@@ -87,7 +87,7 @@ def modes(*, as_source: bool, point_in_time: bool) -> tuple[Mode, ...]:
 
 
 @returning_freed_memory()
-def panel(plan: Plan, settings: Settings, advance: Advance) -> Panel:
+def panel(plan: StudyPlan, settings: Settings, advance: Advance) -> Panel:
     """Read and fold the folder once, for all studies and modes."""
     calendar = xshg(settings.calendar_file)
     advance("reading the files", 0, 0)
@@ -116,7 +116,7 @@ def panel(plan: Plan, settings: Settings, advance: Advance) -> Panel:
     return out
 
 
-def run(plan: Plan, panel: Panel, advance: Advance) -> Iterator[Study]:
+def run(plan: StudyPlan, panel: Panel, advance: Advance) -> Iterator[Study]:
     """Run every study in every mode, and yield each as soon as it has its results.
 
     Raises
@@ -140,7 +140,7 @@ def run(plan: Plan, panel: Panel, advance: Advance) -> Iterator[Study]:
         raise StudyError(f"failed: {what}. Each of them alone shows where") from failed[0][1]
 
 
-def _factors(plan: Plan) -> pd.DataFrame | None:
+def _factors(plan: StudyPlan) -> pd.DataFrame | None:
     found = [plan.factors] if plan.factors is not None else sorted(plan.folder.glob(_FACTOR_FILES))
     return read_factors(found[0]) if found else None
 

@@ -28,15 +28,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from console.study_results import Computation, StudyEntry, Version
+from console.study_results import StudyComputation, StudyEntry, Version
 from processors.errors import MarginwatchError
 from streams.settings import Settings
-from streams.studies.version import Versions
+from streams.studies.version import InputVersions
 
 if TYPE_CHECKING:
     from processors.studies.result import Chart
     from streams.studies.labels import Language
-    from streams.studies.run import Advance, Plan, Study
+    from streams.studies.run import Advance, Study, StudyPlan
 
 _VERSIONS_KEPT = 2
 #: Seconds between two writes of the progress of one step.
@@ -73,7 +73,7 @@ class ResultStore:
 
     # -- computing ------------------------------------------------------------------------------------------------
 
-    def compute(self, plan: Plan, settings: Settings, advance: Advance) -> tuple[list[Study], list[str]]:
+    def compute(self, plan: StudyPlan, settings: Settings, advance: Advance) -> tuple[list[Study], list[str]]:
         """Run studies and store each as soon as it has its results; return them, and the notes on the files.
 
         Raises
@@ -83,14 +83,14 @@ class ResultStore:
         from streams.studies import labels, run
 
         with self._lock():
-            record = _Record(self._state, Computation(plan.names, ("", ""), 0, 0, datetime.now(UTC)))
+            record = _Record(self._state, StudyComputation(plan.names, ("", ""), 0, 0, datetime.now(UTC)))
 
             def both(what: str, done: int, total: int) -> None:
                 advance(what, done, total)
                 record.advance((what, labels.translate(what)), done, total)
 
             with record:
-                versions = Versions(self.data, settings)
+                versions = InputVersions(self.data, settings)
                 version = versions.now()
                 panel = run.panel(plan, settings, both)
                 if versions.now() != version:
@@ -181,7 +181,7 @@ class ResultStore:
         except OSError:
             return None
 
-    def computation(self) -> Computation | None:
+    def computation(self) -> StudyComputation | None:
         """Return the computation that runs or ran last; one that ended without a result is marked so."""
         found = self._computation()
         if found is None or found.ended_at is not None:
@@ -193,9 +193,9 @@ class ResultStore:
                 _replace(self._state, msgspec.json.encode(found))
         return found
 
-    def _computation(self) -> Computation | None:
+    def _computation(self) -> StudyComputation | None:
         try:
-            return msgspec.json.decode(self._state.read_bytes(), type=Computation)
+            return msgspec.json.decode(self._state.read_bytes(), type=StudyComputation)
         except (OSError, msgspec.MsgspecError):
             return None
 
@@ -211,7 +211,7 @@ def _image(folder: str, language: Language, chart: Chart) -> str:
 class _Record:
     """Writes the state of a computation for other processes; a block of ``with`` is the computation."""
 
-    def __init__(self, path: Path, state: Computation) -> None:
+    def __init__(self, path: Path, state: StudyComputation) -> None:
         self._path, self._now, self._written = path, state, 0.0
 
     def __enter__(self) -> None:

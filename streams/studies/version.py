@@ -20,7 +20,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _CODE = ("processors/**/*.py", "feeds/**/*.py", "feeds/**/*.toml", "streams/studies/*", "streams/resources/*.json")
 
 
-class Versions:
+class InputVersions:
     """Computes versions; it reads a file again only after its size or time has changed.
 
     Parameters

@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from alerts.commands import Acknowledge, Command, FeedState, SetSilence
+from alerts.commands import Acknowledge, Command, LiveFeedState, SetSilence
 from alerts.model import Silence
 from processors.charts import WORDS
 from processors.events import FIGURES, INPUT_ROWS, KEYS, Barrier, EndOfDay
@@ -149,7 +149,7 @@ def _signals() -> Iterator[Input]:
 def _commands() -> Iterator[Command]:
     yield Acknowledge(alert="a", by="li", at=NOW)
     yield SetSilence(silence=Silence(id="s", until=NOW, by="li"), at=NOW)
-    yield FeedState(feed="prices.intraday", trade_date=DAY, at=NOW, silent_since=NOW)
+    yield LiveFeedState(feed="prices.intraday", trade_date=DAY, at=NOW, silent_since=NOW)
 
 
 def _command(command: Command) -> Input:

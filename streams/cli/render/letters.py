@@ -8,12 +8,12 @@ from rich.text import Text
 
 from streams.cli.terminal import err, out, table_of
 from streams.dead_letters import Letter
-from streams.dlq import Group, set_aside_at
+from streams.dlq import RefusalGroup, set_aside_at
 
 _SHOWN_BYTES, _SHOWN_REASON = 2048, 160
 
 
-def print_groups(found: Sequence[Group]) -> None:
+def print_groups(found: Sequence[RefusalGroup]) -> None:
     """Print how many open letters there are by topic and reason."""
     if not found:
         err.print("no dead letters that are neither retried nor skipped")

@@ -10,7 +10,7 @@ from rich.text import Text
 from streams.cli.terminal import out, right, table_of
 
 if TYPE_CHECKING:
-    from streams.rebuild import Comparison
+    from streams.rebuild import StateComparison
 
 
 def print_status(found: dict[str, Any]) -> None:
@@ -39,7 +39,7 @@ def print_status(found: dict[str, Any]) -> None:
     out.print(f"\nTrading calendar: {left} announced days left{warning}")
 
 
-def print_comparisons(found: Sequence[Comparison], *, check: bool) -> None:
+def print_comparisons(found: Sequence[StateComparison], *, check: bool) -> None:
     """Print how a replay compares with the tables in Redis."""
     table = table_of("table", *map(right, ("messages", "rows", "different", "missing", "surplus")), "")
     for one in found:
