@@ -13,7 +13,7 @@ from alerts.commands import Acknowledge, SetSilence
 from alerts.delivery import text
 from alerts.model import Alert, Severity, Silence, State
 from alerts.units import Units
-from console import charts, figure, labels, record
+from console import charts, figure, formats, labels, record
 from console.chart_element import ChartElement
 from console.model import Part
 from console.site import Page, content, heading
@@ -119,11 +119,11 @@ def card(page: Page, alert: Alert, *, whole: bool = False) -> ui.element:
             ui.label(invalidation).classes("record")
         if acked is not None:
             note = f": {acked.note}" if acked.note else ""
-            ui.label(f"✓ {label('ack_done')} · {acked.by}{note} · {labels.moment(acked.at, language)}").mark(
+            ui.label(f"✓ {label('ack_done')} · {acked.by}{note} · {formats.moment(acked.at, language)}").mark(
                 "acknowledged"
             )
         if (silence := _silence_in_force(page, alert)) is not None:
-            until = labels.moment(silence.until, language)
+            until = formats.moment(silence.until, language)
             ui.label(f"🔕 {label('silenced')} {until} · {silence.by}").classes("muted")
         if alert.state in (State.FIRING, State.PENDING) and page.site.model.as_of is None:
             _actions(page, alert)
@@ -295,20 +295,20 @@ def _context(page: Page, alert: Alert) -> None:
         ChartElement(options).props(f'role=img aria-label="{title}"')
 
 
-def exact(value: Value, unit: str, language: labels.Language) -> str:
+def exact(value: Value, unit: str, language: formats.Language) -> str:
     """Format a figure as it is, with percent or money behind it where that is its unit."""
     if not isinstance(value, float):
         return str(value)
     if unit == "ratio":
-        return f"{value:.6g} ({labels.percent(value)})"
-    return f"{value:,.0f} ({labels.money(value, language)})" if unit == "CNY" else f"{value:,.6g}"
+        return f"{value:.6g} ({formats.percent(value)})"
+    return f"{value:,.0f} ({formats.money(value, language)})" if unit == "CNY" else f"{value:,.6g}"
 
 
 def short(value: float, unit: str) -> str:
     """Format the figure of a security, with an arrow for its sign."""
     size = abs(value)
     plain = f"{size:,.0f}" if size >= _AMOUNT else f"{size:.4g}"
-    return f"{labels.signed(value)} {labels.percent(size) if unit == 'ratio' else plain}"
+    return f"{formats.signed(value)} {formats.percent(size) if unit == 'ratio' else plain}"
 
 
 def _members(page: Page, alert: Alert, units: Units) -> None:

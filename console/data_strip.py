@@ -7,7 +7,7 @@ from html import escape
 
 from nicegui import ui
 
-from console import labels, reasons
+from console import formats, labels, reasons
 from console.model import ConsoleModel, Feed, Part
 from console.site import Page
 from processors.outputs import MarketSignal
@@ -81,7 +81,7 @@ def _missing(model: ConsoleModel) -> dict[str, str]:
 
 def _feed_text(page: Page, feed: Feed, lacks: str) -> str:
     label = page.view.label
-    text = f"{feed.newest} · {feed.rows:,} {label('rows')} · {label('due')} {labels.day(feed.due)}"
+    text = f"{feed.newest} · {feed.rows:,} {label('rows')} · {label('due')} {formats.day(feed.due)}"
     return text + (f" · {label('missing')} {lacks}" if lacks else "")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from nicegui import ui
 
-from console import figure, labels
+from console import figure, formats, labels
 from console.model import Part
 from console.security_days import Flag
 from console.site import Page
@@ -58,7 +58,7 @@ def draw(page: Page) -> None:
         securities = page.site.model.securities
         shown, newest = securities.newest_known(), securities.newest()
         late = "" if newest is shown or newest is None else f" · ⚠ {newest.status.trade_date:%m-%d} {label('degraded')}"
-        card.note.set_text(f"{labels.day(shown.status.trade_date if shown else None)} · {len(found)}{late}")
+        card.note.set_text(f"{formats.day(shown.status.trade_date if shown else None)} · {len(found)}{late}")
         none.set_visibility(not found)
         table.set_visibility(bool(found))
         table.rows = found

@@ -11,7 +11,21 @@ from nicegui.events import EChartPointClickEventArguments, ValueChangeEventArgum
 
 from alerts.model import Text
 from alerts.verdict import early_sign, verdict_text
-from console import cards, charts, data_strip, figure, flags, labels, panels, past, question, reasons, record, tiles
+from console import (
+    cards,
+    charts,
+    data_strip,
+    figure,
+    flags,
+    formats,
+    labels,
+    panels,
+    past,
+    question,
+    reasons,
+    record,
+    tiles,
+)
 from console.chart_element import ChartElement
 from console.model import MARKET_PARTS, ConsoleModel, Part
 from console.site import Page, content
@@ -109,9 +123,9 @@ def _gauge(page: Page) -> None:
         final, now = page.site.model.latest.get("fin_buy_ratio_5d"), page.site.model.live.get("fin_buy_ratio_5d")
         settled = final.value if final is not None and isinstance(final.value, float) else None
         running = now.value if now is not None and isinstance(now.value, float) else None
-        value.set_text(labels.percent(settled))
+        value.set_text(formats.percent(settled))
         live.set_visibility(running is not None)
-        live.set_text(f"◔ {labels.percent(running)} {page.view.label('provisional')}")
+        live.set_text(f"◔ {formats.percent(running)} {page.view.label('provisional')}")
         live.style(f"color:{page.view.colours.warm}")
         found = page.site.model.now("ratio_state")
         name = str(found.value) if found is not None and found.value is not None else ""
@@ -215,8 +229,8 @@ def _excess(page: Page) -> None:
     def update() -> None:
         level = model.latest.get("excess_level")
         side = level.value if level is not None and isinstance(level.value, (int, float)) else 0
-        band = labels.percent(page.site.parameters.excess_level, 0)
-        card.note.set_text(f"{labels.signed(side)} ±{band}".strip())
+        band = formats.percent(page.site.parameters.excess_level, 0)
+        card.note.set_text(f"{formats.signed(side)} ±{band}".strip())
         card.note.classes(replace=f"num pill mark {'critical' if side else ''}")
 
     page.follow((Part.FINAL,), update)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nicegui import ui
 
-from console import charts, labels, subject
+from console import charts, formats, labels, subject
 from console.model import Part
 from console.site import Page, heading
 from processors.industries import INDUSTRIES
@@ -19,26 +19,30 @@ def draw(page: Page, name: str) -> None:
             subject.title(page, name, label("not_found"))
             return
         rows = page.site.model.industry(name)
-        subject.title(page, labels.industry(name, view.language), labels.day(rows[-1][0]) if rows else label("waiting"))
+        subject.title(
+            page, labels.industry(name, view.language), formats.day(rows[-1][0]) if rows else label("waiting")
+        )
         if not rows:
             return
         _, last = rows[-1]
-        unit, suffix = labels.MONEY_UNIT[view.language]
+        unit, suffix = formats.MONEY_UNIT[view.language]
 
         def title(signal: str) -> str:
             return labels.signal_title(signal, view.language)
 
         subject.tile(label("heat"), subject.z(last.get("heat")), subject.tone(last.get("heat")))
         subject.tile(label("risk"), subject.z(last.get("risk")), subject.tone(last.get("risk")))
-        subject.tile(title("fin_balance"), labels.money(last.get("fin_balance"), view.language))
+        subject.tile(title("fin_balance"), formats.money(last.get("fin_balance"), view.language))
         net = last.get("net_buy")
         subject.tile(
-            title("net_buy"), f"{labels.signed(net)} {labels.money(net, view.language, signed=True)}", subject.tone(net)
+            title("net_buy"),
+            f"{formats.signed(net)} {formats.money(net, view.language, signed=True)}",
+            subject.tone(net),
         )
-        subject.tile(title("buy_to_turnover"), labels.percent(last.get("buy_to_turnover")))
+        subject.tile(title("buy_to_turnover"), formats.percent(last.get("buy_to_turnover")))
         week = last.get("week_change")
         subject.tile(
-            title("week_change"), f"{labels.signed(week)} {labels.percent(week, signed=True)}", subject.tone(week)
+            title("week_change"), f"{formats.signed(week)} {formats.percent(week, signed=True)}", subject.tone(week)
         )
         subject.chart(
             page,

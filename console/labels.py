@@ -1,24 +1,17 @@
-"""The console's labels in English and Chinese, and the format of figures.
+"""The console's labels in English and Chinese.
 
 A label may name thresholds and windows in braces; `parameter_fields` gives their values.
 """
 
 from __future__ import annotations
 
-from datetime import date, datetime
-from typing import Any, Literal
-
-from processors.days import SHANGHAI
+from console.formats import ZONE, Language, percent
 from processors.industries import ENGLISH
 from processors.parameters import Parameters
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 
-Language = Literal["en", "zh"]
 _DAYS_A_YEAR = 250
 _CHINESE = {str(n): word for n, word in enumerate("一二三四五六七八九十", 1)}
-
-#: The factor of CNY in a chart, and the end of its title.
-MONEY_UNIT: dict[Language, tuple[float, str]] = {"zh": (1e-8, " 亿"), "en": (1e-9, " ¥bn")}
 
 LABELS: dict[str, tuple[str, str]] = {
     "title": ("Margin watch", "融资监测"),
@@ -158,7 +151,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "simulated": ("SIMULATED", "模拟数据"),
     "replay": ("REPLAY", "历史回放"),
     "reads_history": ("reading history", "正在读取历史数据"),
-    "zone": ("Shanghai", "北京时间"),
+    "zone": ZONE,
     "updated": ("updated", "更新于"),
     "skip": ("Skip to the content", "跳到正文"),
     "trouble": ("No new data", "没有新数据"),
@@ -357,43 +350,3 @@ def subject_name(subject: str, language: Language) -> str:
 def factor(name: str, language: Language) -> str:
     """Return the name of a factor of heat or risk."""
     return pick(FACTORS[name], language) if name in FACTORS else name.replace("_", " ")
-
-
-def percent(value: Any, decimals: int = 2, *, signed: bool = False) -> str:
-    """Format a fraction as percent; an en dash where there is none."""
-    if not isinstance(value, (int, float)):
-        return "–"
-    return f"{value * 100:{'+' if signed else ''},.{decimals}f}%".replace("-", "−")
-
-
-def money(value: Any, language: Language, *, signed: bool = False) -> str:
-    """Format CNY in 亿 or billions; an en dash where there is none."""
-    if not isinstance(value, (int, float)):
-        return "–"
-    sign = "+" if signed else ""
-    if language == "zh":
-        return f"{value / 1e8:{sign},.1f} 亿".replace("-", "−")
-    mark = "−" if value < 0 else sign
-    return f"{mark}¥{abs(value) / 1e9:,.2f} bn"
-
-
-def day(found: date | None) -> str:
-    """Format a date; an en dash where there is none."""
-    return found.isoformat() if found is not None else "–"
-
-
-def short_day(found: date, other: date | None) -> str:
-    """Format a date beside another one: without the year where both have the same."""
-    return f"{found:%m-%d}" if other is not None and found.year == other.year else found.isoformat()
-
-
-def moment(found: datetime, language: Language) -> str:
-    """Format a time in Shanghai's zone, which it names."""
-    return f"{found.astimezone(SHANGHAI):%m-%d %H:%M} {pick(LABELS['zone'], language)}"
-
-
-def signed(value: float | None) -> str:
-    """Return an arrow for the sign, so that the direction is readable without colour."""
-    if value is None or value == 0:
-        return ""
-    return "▲" if value > 0 else "▼"

@@ -9,7 +9,7 @@ from nicegui import ui
 
 from alerts.model import Alert
 from alerts.rules import digest
-from console import charts, figure, labels, panel_charts, reasons
+from console import charts, figure, formats, labels, panel_charts, reasons
 from console.industry_rows import SPARK, industry_row
 from console.model import Part
 from console.site import Page
@@ -47,7 +47,7 @@ def _multiple(page: Page, name: str, title: str, *, percent: bool) -> None:
     """Draw one figure over time with the quantiles of its known days."""
     model, view = page.site.model, page.view
     card = figure.card("multiple", title)
-    factor, unit = (1.0, "") if percent else labels.MONEY_UNIT[view.language]
+    factor, unit = (1.0, "") if percent else formats.MONEY_UNIT[view.language]
 
     def found() -> list[tuple[Any, Any]]:
         return [(day, value * factor if isinstance(value, float) else None) for day, value in model.curve(name)]
@@ -63,7 +63,7 @@ def _multiple(page: Page, name: str, title: str, *, percent: bool) -> None:
         signal, rank = model.latest.get(name), charts.rank(days)
         known = [value for _, value in days if value is not None]
         newest = known[-1] if known else None
-        last = labels.percent(newest, 1) if percent else labels.money(newest and newest / factor, view.language)
+        last = formats.percent(newest, 1) if percent else formats.money(newest and newest / factor, view.language)
         card.note.set_text(last if rank is None else f"{last} · {view.label('rank_now')} {rank:.0%}")
         absent = signal is None or signal.value is None
         why.set_text(
@@ -81,7 +81,7 @@ def _columns(page: Page, *named: tuple[str, str, str]) -> list[dict[str, Any]]:
     money = {_money(page), _money(page, signed=True)}
     out = []
     for name, label, shown in named:
-        unit = labels.MONEY_UNIT[page.view.language][1] if shown in money else ""
+        unit = formats.MONEY_UNIT[page.view.language][1] if shown in money else ""
         column = {"name": name, "label": page.view.label(label) + unit, "unit": unit, "field": name, "sortable": True}
         out.append(column | ({"align": "right", ":format": shown} if shown else {"align": "left"}))
     return out
@@ -89,7 +89,7 @@ def _columns(page: Page, *named: tuple[str, str, str]) -> list[dict[str, Any]]:
 
 def _money(page: Page, *, signed: bool = False) -> str:
     """Return the format of CNY in a table, in the unit of the language."""
-    factor, decimals = labels.MONEY_UNIT[page.view.language][0], 1 if page.view.language == "zh" else 2
+    factor, decimals = formats.MONEY_UNIT[page.view.language][0], 1 if page.view.language == "zh" else 2
     sign = "(v > 0 ? '+' : '') + " if signed else ""
     return f"v => v == null ? '–' : {sign}(v * {factor}).toFixed({decimals})"
 
@@ -127,7 +127,7 @@ def _groups(page: Page) -> None:
                 "net": None if net is None else net.value,
                 "net5": details.get("five_days"), "net20": details.get("twenty_days"),
             })  # fmt: skip
-            card.note.set_text(labels.day(balance.trade_date))
+            card.note.set_text(formats.day(balance.trade_date))
         table.rows = rows
         table.set_visibility(bool(rows))
         why.set_text(" · ".join(absent))
@@ -141,7 +141,7 @@ def _flows(page: Page) -> None:
     model, view = page.site.model, page.view
     title = view.label("etf_flow")
     card = figure.card("flows", title)
-    factor, unit = labels.MONEY_UNIT[view.language]
+    factor, unit = formats.MONEY_UNIT[view.language]
 
     def curve(name: str) -> list[tuple[Any, Any]]:
         return [(day, value * factor if isinstance(value, float) else None) for day, value in model.curve(name)]
@@ -165,7 +165,7 @@ def _flows(page: Page) -> None:
             "" if not absent else reasons.shown(total.reason, view.language) if total else view.label("nothing")
         )
         why.set_visibility(absent)
-        card.note.set_text("" if total is None else labels.money(total.value, view.language, signed=True))
+        card.note.set_text("" if total is None else formats.money(total.value, view.language, signed=True))
 
     page.follow((Part.FINAL,), update, every_s=_EVERY_S)
 
@@ -180,7 +180,7 @@ def _digest(page: Page) -> None:
     def update() -> None:
         found = [a for a in model.alerts.values() if a.rule == digest.NAME]
         newest = max(found, key=lambda a: a.trade_date, default=None)
-        card.note.set_text("" if newest is None else labels.day(newest.trade_date))
+        card.note.set_text("" if newest is None else formats.day(newest.trade_date))
         area.clear()
         with area:
             if newest is None:
@@ -256,7 +256,7 @@ def _industries(page: Page) -> None:
 def industry_note(page: Page, shown: IndustrySignals) -> str:
     """Return the day of the industries shown, and a newer day that has none."""
     status, newest = shown.status, page.site.model.newest_industries
-    note = f"{labels.day(status.trade_date)}{' ⚠' if status.degraded else ''}"
+    note = f"{formats.day(status.trade_date)}{' ⚠' if status.degraded else ''}"
     if newest is None or newest == status.trade_date:
         return note
     return f"{note} · ⚠ {newest:%m-%d} {page.view.label('degraded')}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from nicegui import ui
 
-from console import figure, labels
+from console import figure, formats, labels
 from console.model import ConsoleModel, Part
 from console.site import Page
 
@@ -48,7 +48,7 @@ def corrections(page: Page) -> None:
     card.note.set_text(str(len(found)))
     rows = [
         {"key": n, "day": one.day.isoformat(), "signal": labels.signal_title(one.name, view.language),
-         "then": _shown(one.then), "now": _shown(one.now), "from": labels.moment(one.available_at, view.language)}
+         "then": _shown(one.then), "now": _shown(one.now), "from": formats.moment(one.available_at, view.language)}
         for n, one in enumerate(found[:_SHOWN])
     ]  # fmt: skip
     heads = {"day": "date", "signal": "signal", "then": "then", "now": "now", "from": "known_from"}

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from console.labels import Language, subject_name
+from console.formats import Language
+from console.labels import subject_name
 
 _DAY = r"\d{4}-\d{2}-\d{2}"
 _ID = r"[\w./+-]+(?: (?:\d{6}\.[A-Z]{2}|[A-Z0-9]+))?(?: [a-z_]+)?"

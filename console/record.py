@@ -12,7 +12,7 @@ from alerts.member_scores import HORIZONS
 from alerts.model import Text, alert_id
 from alerts.record import CaseRow, RecordCard
 from alerts.rules import digest as digest_rule
-from console import labels, studies
+from console import formats, labels, studies
 from console.charts import Break
 from console.model import Part
 from console.site import Page, content, heading
@@ -55,9 +55,9 @@ def breaks(page: Page) -> list[Break]:
     for card in page.site.model.records_of(*PEAK):
         for row in card.rows:
             if row.figure is not None:
-                returns = " / ".join(labels.percent(row.returns.get(h), 1, signed=True) for h in _HORIZONS)
+                returns = " / ".join(formats.percent(row.returns.get(h), 1, signed=True) for h in _HORIZONS)
                 verdict = label("open_case") if row.hit is None else f"{label('hit')} {_HIT[row.hit]}"
-                text = f"{labels.percent(row.figure)} · {label('outcome')} {returns} · {verdict}"
+                text = f"{formats.percent(row.figure)} · {label('outcome')} {returns} · {verdict}"
                 found.append(Break(row.trade_date, row.figure, text, row.hit))
     return found
 
@@ -129,8 +129,8 @@ def _published(page: Page, row: CaseRow) -> str:
 def _row(row: CaseRow, alert: str) -> str:
     cells = [
         f'<td><a href="/alerts/{quote(alert)}">{row.trade_date}</a></td>',
-        _cell("–" if row.figure is None else labels.percent(row.figure)),
-        _cell("–" if row.entry is None else f"{row.entry:,.0f}", labels.day(row.entry_date)),
+        _cell("–" if row.figure is None else formats.percent(row.figure)),
+        _cell("–" if row.entry is None else f"{row.entry:,.0f}", formats.day(row.entry_date)),
         *(_change(row.returns.get(horizon)) for horizon in _HORIZONS),
         _change(row.drawdown),
         _cell(f"{row.member_hits}/{row.members}" if row.members else _HIT[row.hit]),
@@ -140,7 +140,7 @@ def _row(row: CaseRow, alert: str) -> str:
 
 def _change(value: float | None) -> str:
     """Return the cell of a return: its sign is readable without colour."""
-    return _cell(labels.percent(value, 1, signed=True), tone="" if not value else "rise" if value > 0 else "fall")
+    return _cell(formats.percent(value, 1, signed=True), tone="" if not value else "rise" if value > 0 else "fall")
 
 
 def _cell(shown: str, tip: str = "", tone: str = "") -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from nicegui import ui
 
-from console import charts, figure, labels, panel_charts, subject
+from console import charts, figure, formats, labels, panel_charts, subject
 from console.daily_inputs import adjusted
 from console.model import Part
 from console.panel_charts import Mark
@@ -36,15 +36,15 @@ def draw(page: Page, code: str) -> None:
         note = labels.industry(industry, view.language) if industry else ""
         subject.title(page, shown, f"{day.isoformat()}{' · ' + note if note else ''}")
         streak, change = last.get("fin_streak"), last.get("fin_change")
-        subject.tile(label("fin_balance"), labels.money(last.get("fin_balance"), view.language))
+        subject.tile(label("fin_balance"), formats.money(last.get("fin_balance"), view.language))
         subject.tile(
-            label("change"), f"{labels.signed(change)} {labels.percent(change, signed=True)}", subject.tone(change)
+            label("change"), f"{formats.signed(change)} {formats.percent(change, signed=True)}", subject.tone(change)
         )
-        subject.tile(label("streak"), f"{labels.signed(streak)} {abs(int(streak or 0))}", subject.tone(streak))
+        subject.tile(label("streak"), f"{formats.signed(streak)} {abs(int(streak or 0))}", subject.tone(streak))
         score = last.get("excess_score")
         subject.tile(label("score"), "–" if score is None else f"{score:.2f}")
         excess = last.get("streak_excess")
-        subject.tile(label("excess_return"), labels.percent(excess, signed=True), subject.tone(excess))
+        subject.tile(label("excess_return"), formats.percent(excess, signed=True), subject.tone(excess))
         flags = [(day, row) for day, row in rows if flag_texts(page, row)]
         subject.tile(label("flags"), " · ".join(flag_texts(page, last)) or "–")
         _prices(page, code, rows, flags)
@@ -67,10 +67,10 @@ def flag_texts(page: Page, row: Row) -> list[str]:
     side, streak = row.get("extreme") or 0, int(row.get("fin_streak") or 0)
     if side:
         key = "flag_extreme_strong" if row.get("consecutive_extreme") else "flag_extreme"
-        found.append(f"{labels.signed(side)} {label(key)}")
+        found.append(f"{formats.signed(side)} {label(key)}")
     if abs(streak) in p.streak_flags and row.get("fin_change") is not None:
         key = "flag_streak_strong" if abs(streak) >= max(p.streak_flags) else "flag_streak"
-        found.append(f"{labels.signed(streak)} {label(key)} {abs(streak)}")
+        found.append(f"{formats.signed(streak)} {label(key)} {abs(streak)}")
     if row.get("divergence"):
         found.append(label("flag_divergence"))
     if row.get("excess_top"):
@@ -81,7 +81,7 @@ def flag_texts(page: Page, row: Row) -> list[str]:
 def _prices(page: Page, code: str, rows: subject.Rows, flags: Sequence[tuple[date, Row]]) -> None:
     """Draw candles, volume, balance and buys; without prices the adjusted level over the balance."""
     view, label = page.view, page.view.label
-    unit, suffix = labels.MONEY_UNIT[view.language]
+    unit, suffix = formats.MONEY_UNIT[view.language]
     balance = subject.points(rows, "fin_balance", unit)
     prices = adjusted(page.site.model.inputs.of(code))
     if not any(row.get("close") for _, row in prices):

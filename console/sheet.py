@@ -19,7 +19,7 @@ from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 
 from alerts.verdict import verdict_text
-from console import labels, question, reasons
+from console import formats, labels, question, reasons
 from console.charts import Points, rank
 from console.industry_rows import industry_row
 from console.model import ConsoleModel
@@ -56,7 +56,7 @@ _FIGURES = (
 def title(model: ConsoleModel, view: View) -> str:
     """Return the title of the sheet: the day of its answer, and on an earlier day the day of its knowledge."""
     known = "" if model.as_of is None else f" · {view.label('as_of_day')} {model.as_of}"
-    return f"{view.label('title')} · {view.label('sheet')} · {labels.day(day(model))}{known}"
+    return f"{view.label('title')} · {view.label('sheet')} · {formats.day(day(model))}{known}"
 
 
 def day(model: ConsoleModel) -> date | None:
@@ -109,12 +109,12 @@ class _Sheet:
         self.y = min(left, self.y) - 4
         flags, lacks = self._flags(), self._lacks()
         self._alerts(bottom=_MARGIN + 2 * _HEADING + len(flags) * _LEADING + 8 + len(lacks) * (_SMALL + _APART))
-        self.heading(f"{self.view.label('flags')} {labels.day(self.model.securities.flags()[0])}", _MARGIN, _INNER)
+        self.heading(f"{self.view.label('flags')} {formats.day(self.model.securities.flags()[0])}", _MARGIN, _INNER)
         self.lines(_MARGIN, flags)
         self.y -= 4
         self.heading(self.view.label("data"), _MARGIN, _INNER)
         self.lines(_MARGIN, lacks, size=_SMALL)
-        now = labels.moment(self.model.clock.now(), view.language)
+        now = formats.moment(self.model.clock.now(), view.language)
         self.text(_MARGIN, _MARGIN - 12, f"marginwatch · {now}", _SMALL, colour=view.colours.muted)
 
     # -- parts ----------------------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ class _Sheet:
         if closes:
             self._curve(behind, bottom, height, (min(closes), max(closes)), view.colours.index, 0.6)
         self._curve(found, bottom, height, (low, high), view.colours.accent, 1.2)
-        span = f"{labels.day(found[0][0])} … {labels.day(found[-1][0])}"
+        span = f"{formats.day(found[0][0])} … {formats.day(found[-1][0])}"
         self.text(_MARGIN, bottom - 9, span, _SMALL, colour=view.colours.muted)
         behind_name = f"— {labels.subject_name(_INDEX, view.language)}"
         self.text(_MARGIN + 110, bottom - 9, behind_name, _SMALL, colour=view.colours.index)
@@ -188,7 +188,7 @@ class _Sheet:
         view, language = self.view, self.view.language
         newest = self.model.last_known("fin_balance")
         usual = None if newest is None else newest[0]
-        self.heading(f"{view.label('key_figures')} · {labels.day(usual)}", x, width)
+        self.heading(f"{view.label('key_figures')} · {formats.day(usual)}", x, width)
         for name, label, kind in _FIGURES:
             known, signal = self.model.last_known(name), self.model.latest.get(name)
             if known is None:
@@ -198,14 +198,16 @@ class _Sheet:
             day, value = known
             before = self.model.before(name, day)
             change = value - before if isinstance(before, float) else None
-            shown = labels.money(value, language) if kind == "money" else labels.percent(value, signed=kind == "signed")
-            points = labels.percent(change, signed=True).replace("%", " pp")
-            moved = labels.money(change, language, signed=True) if kind == "money" else points
+            shown = (
+                formats.money(value, language) if kind == "money" else formats.percent(value, signed=kind == "signed")
+            )
+            points = formats.percent(change, signed=True).replace("%", " pp")
+            moved = formats.money(change, language, signed=True) if kind == "money" else points
             place = rank([pair for pair in self.model.curve(name) if pair[0] <= day])
-            late = "" if usual in (None, day) else f" ({labels.short_day(day, usual)})"
+            late = "" if usual in (None, day) else f" ({formats.short_day(day, usual)})"
             self.row(
                 x, width, view.label(label) + late,
-                [shown, f"{labels.signed(change)} {moved}", "" if place is None else f"P{place * 100:.0f}"],
+                [shown, f"{formats.signed(change)} {moved}", "" if place is None else f"P{place * 100:.0f}"],
             )  # fmt: skip
 
     def _industries(self, x: float, width: float) -> None:
@@ -219,7 +221,7 @@ class _Sheet:
             heat, risk = (
                 f"{view.label(name)} {'–' if row[name] is None else f'{row[name]:+.2f}'}" for name in ("heat", "risk")
             )
-            money = labels.money(row["net5"], view.language, signed=True)
+            money = formats.money(row["net5"], view.language, signed=True)
             self.row(x, width, labels.industry(row["key"], view.language), [money, heat, risk])
         if not shown:
             self.line(x, view.label("nothing"), _BODY)
@@ -250,7 +252,7 @@ class _Sheet:
             of_kind = [flag for flag in found if flag.kind == kind]
             if of_kind:
                 names = ", ".join(
-                    f"{labels.signed(flag.side)}{self.model.directory.shown(flag.code)}" for flag in of_kind[:_NAMED]
+                    f"{formats.signed(flag.side)}{self.model.directory.shown(flag.code)}" for flag in of_kind[:_NAMED]
                 )
                 more = " …" if len(of_kind) > _NAMED else ""
                 text = f"{view.label(f'flag_{kind}')} ({len(of_kind)}): {names}{more}"

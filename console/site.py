@@ -12,7 +12,7 @@ from nicegui.events import GenericEventArguments
 
 from alerts.commands import Command
 from alerts.rules.base import Rule
-from console import labels
+from console import formats
 from console.access import Access, Identity
 from console.chart_element import ChartUpdates
 from console.errors import AccessError, UnconfirmedError
@@ -284,7 +284,7 @@ def frame(page: Page, search: Callable[[Page], None], first: tuple[str, str] = (
         live.set_visibility(session is not None)
         if session is not None:
             at = max(s.available_at for s in model.live.values())
-            live.set_text(f"◔ {label('provisional')} {labels.moment(at, view.language)}")
+            live.set_text(f"◔ {label('provisional')} {formats.moment(at, view.language)}")
         simulated.set_visibility(model.simulated)
         replay.set_visibility(model.clock.replays)
         now = model.clock.now().astimezone(SHANGHAI)

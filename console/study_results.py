@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from console.labels import Language
+from console.formats import Language
 
 #: A text in English and Chinese.
 Both = tuple[str, str]

@@ -8,7 +8,7 @@ from typing import Any
 
 from nicegui import ui
 
-from console import figure, labels
+from console import figure, formats
 from console.charts import Options
 from console.model import Part
 from console.site import Page, content
@@ -51,7 +51,7 @@ def tone(value: float | None) -> str:
 
 def z(value: float | None) -> str:
     """Format a z-score; its sign is readable without colour."""
-    return "–" if value is None else f"{labels.signed(value)} {abs(value):.2f}"
+    return "–" if value is None else f"{formats.signed(value)} {abs(value):.2f}"
 
 
 def redrawn(page: Page, parts: tuple[Part, ...], draw_content: Callable[[], None]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from console import labels
-from console.labels import Language
+from console.formats import Language
 from processors.parameters import Parameters
 
 Palette = Literal["cn", "west", "cvd"]

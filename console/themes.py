@@ -10,7 +10,7 @@ from urllib.parse import quote
 import numpy as np
 from nicegui import ui
 
-from console import figure, labels, reasons
+from console import figure, formats, labels, reasons
 from console.model import Part
 from console.site import Page, heading
 from console.theme import View
@@ -100,7 +100,7 @@ def _ranking(page: Page, frame: IndustrySignals, code: str) -> None:
             name = labels.industry(INDUSTRIES[i], page.view.language)
             link = ui.link(f"{place}. {name}", page.path(f"{_address(INDUSTRIES[i])}{code}"))
             link.style("font-weight:700" if place <= TOP else "")
-            ui.label(f"{labels.signed(value)} {abs(value):.4f}").classes(f"num {tone}")
+            ui.label(f"{formats.signed(value)} {abs(value):.4f}").classes(f"num {tone}")
 
 
 def _address(industry: str) -> str:
@@ -161,7 +161,7 @@ def _chart(page: Page, code: str) -> None:
     ui.link(code, page.path(f"/security/{code}"))
 
 
-def _no_map(scorer: object, language: labels.Language) -> str:
+def _no_map(scorer: object, language: formats.Language) -> str:
     return reasons.shown(scorer if isinstance(scorer, str) else NO_MODEL, language)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 from nicegui import ui
 
-from console import labels, reasons
+from console import formats, labels, reasons
 from console.model import MARKET_PARTS
 from console.site import Page
 from processors.outputs import MarketSignal
@@ -19,20 +19,20 @@ def draw(page: Page) -> None:
     view, p, language = page.view, page.site.parameters, page.view.language
 
     def percent(signal: MarketSignal) -> str:
-        return labels.percent(signal.value)
+        return formats.percent(signal.value)
 
     def of_day_before(signal: MarketSignal) -> str:
         before = page.site.model.before(signal.name, signal.trade_date)
         if not isinstance(before, float) or not isinstance(signal.value, float):
             return ""
         change = signal.value - before
-        return f"{labels.signed(change)} {labels.percent(change, signed=True)}".replace("%", " pp")
+        return f"{formats.signed(change)} {formats.percent(change, signed=True)}".replace("%", " pp")
 
     def balance_change(_: MarketSignal) -> str:
         found = page.site.model.latest.get("fin_balance_change")
         if found is None or not isinstance(found.value, float):
             return ""
-        return f"{labels.signed(found.value)} {labels.money(found.value, language, signed=True)}"
+        return f"{formats.signed(found.value)} {formats.money(found.value, language, signed=True)}"
 
     def rank(_: MarketSignal) -> str:
         found = page.site.model.latest.get("fin_balance_to_float_cap_percentile")
@@ -41,9 +41,9 @@ def draw(page: Page) -> None:
         rank, span = f"{found.value * 100:.0f}", view.label("percentile")
         return f"P{rank} · {span}" if language == "en" else f"{span} {rank}%"
 
-    _tile(page, view.label("excess_short"), "excess_financing", lambda s: labels.percent(s.value, signed=True),
-          lambda _: f"±{labels.percent(p.excess_level, 0)}", coloured=True)  # fmt: skip
-    _tile(page, view.label("balance"), "fin_balance", lambda s: labels.money(s.value, language), balance_change)
+    _tile(page, view.label("excess_short"), "excess_financing", lambda s: formats.percent(s.value, signed=True),
+          lambda _: f"±{formats.percent(p.excess_level, 0)}", coloured=True)  # fmt: skip
+    _tile(page, view.label("balance"), "fin_balance", lambda s: formats.money(s.value, language), balance_change)
     _tile(
         page,
         view.label("streak"),
@@ -57,12 +57,12 @@ def draw(page: Page) -> None:
     _tile(page, view.label("share_trade"), "margin_trade_share", percent, of_day_before)
 
 
-def streak(value: Value | None, language: labels.Language) -> str:
+def streak(value: Value | None, language: formats.Language) -> str:
     """Format a streak as an arrow and its length."""
     if not isinstance(value, int):
         return "–"
     days = abs(value)
-    return f"{labels.signed(value)} {days} {'日' if language == 'zh' else 'day' if days == 1 else 'days'}"
+    return f"{formats.signed(value)} {days} {'日' if language == 'zh' else 'day' if days == 1 else 'days'}"
 
 
 def _high(page: Page, _: MarketSignal) -> str:
@@ -100,7 +100,7 @@ def _tile(
                 last = (
                     ""
                     if known is None
-                    else f"{labels.short_day(known[0], signal.trade_date)}: {shown(replace(signal, value=known[1]))}"
+                    else f"{formats.short_day(known[0], signal.trade_date)}: {shown(replace(signal, value=known[1]))}"
                 )
                 under.set_text(last or page.view.label("absent"))
                 tip.set_text(reasons.shown(signal.reason, page.view.language))

@@ -9,7 +9,7 @@ from pathlib import Path
 from alerts.delivery.senders import AppriseSender
 from alerts.errors import DeliveryError
 from console.directory import Directory
-from console.labels import Language
+from console.formats import Language
 from console.model import ConsoleModel
 from console.theme import View
 from processors.days import shanghai_date

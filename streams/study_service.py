@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from console.labels import Language
+from console.formats import Language
 from console.study_results import StudyComputation, StudyEntry, StudyResults, Version
 from processors.errors import MarginwatchError
 from streams.local_service import tail

@@ -24,8 +24,9 @@ from console import access as access_module
 from console import charts
 from console.access import Access, Identity, Session, hash_password, verify
 from console.errors import AccessError
+from console.formats import Language, money
 from console.gate import Gate, add_routes
-from console.labels import LABELS, RULES, Language, money
+from console.labels import LABELS, RULES
 from console.model import ConsoleModel, Feed, Part
 from console.theme import View
 from processors.outputs import MarketSignal

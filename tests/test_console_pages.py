@@ -30,6 +30,7 @@ from console import (
     cards,
     charts,
     figure,
+    formats,
     industry_rows,
     labels,
     panel_charts,
@@ -369,7 +370,7 @@ def test_what_followed_a_flag_begins_at_the_next_open() -> None:
     ("language", "shown"),
     [("zh", ["0亿", "0.05亿", "0.1亿", "0.15亿", "12.5亿"]), ("en", ["0m", "5m", "10m", "15m", "1250m"])],
 )
-def test_ticks_of_small_volumes_differ(language: labels.Language, shown: list[str]) -> None:
+def test_ticks_of_small_volumes_differ(language: formats.Language, shown: list[str]) -> None:
     code = f"JSON.stringify([0, 5e6, 1e7, 1.5e7, 1.25e9].map({panel_charts.SHARES_AXIS[language]}))"
     found = subprocess.run(["node", "-p", code], check=True, capture_output=True, text=True).stdout
     assert json.loads(found) == shown
@@ -384,8 +385,8 @@ def test_a_streak_of_one_day_is_no_plural(days: int | None, en: str, zh: str) ->
 
 
 @pytest.mark.parametrize(("language", "shown"), [("en", "07-01 09:00 Shanghai"), ("zh", "07-01 09:00 北京时间")])
-def test_a_moment_names_its_zone(language: labels.Language, shown: str) -> None:
-    assert labels.moment(moment(1), language) == shown
+def test_a_moment_names_its_zone(language: formats.Language, shown: str) -> None:
+    assert formats.moment(moment(1), language) == shown
 
 
 def test_candles_have_gaps_marks_and_columns() -> None:
@@ -500,7 +501,7 @@ def test_models_of_earlier_days_are_kept_until_a_figure_changes() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_morning_sheet_is_one_page_whatever_there_is_to_say(
-    language: labels.Language, monkeypatch: pytest.MonkeyPatch
+    language: formats.Language, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = known_model()
     model.offer_directory(Directory(NAMES))
@@ -582,7 +583,7 @@ def test_a_line_of_the_sheet_breaks_between_words_and_between_characters() -> No
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_chart_of_the_console_imports_no_page(language: labels.Language) -> None:
+def test_a_chart_of_the_console_imports_no_page(language: formats.Language) -> None:
     """Options are JSON: what is sent to a browser holds no other object."""
     view = View(P, language)
     model = known_model()

@@ -1,0 +1,54 @@
+"""The format of figures, dates and times in English and Chinese."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any, Literal
+
+from processors.days import SHANGHAI
+
+Language = Literal["en", "zh"]
+#: The factor of CNY in a chart, and the end of its title.
+MONEY_UNIT: dict[Language, tuple[float, str]] = {"zh": (1e-8, " 亿"), "en": (1e-9, " ¥bn")}
+#: The zone of every time.
+ZONE = ("Shanghai", "北京时间")
+
+
+def percent(value: Any, decimals: int = 2, *, signed: bool = False) -> str:
+    """Format a fraction as percent; an en dash where there is none."""
+    if not isinstance(value, (int, float)):
+        return "–"
+    return f"{value * 100:{'+' if signed else ''},.{decimals}f}%".replace("-", "−")
+
+
+def money(value: Any, language: Language, *, signed: bool = False) -> str:
+    """Format CNY in 亿 or billions; an en dash where there is none."""
+    if not isinstance(value, (int, float)):
+        return "–"
+    sign = "+" if signed else ""
+    if language == "zh":
+        return f"{value / 1e8:{sign},.1f} 亿".replace("-", "−")
+    mark = "−" if value < 0 else sign
+    return f"{mark}¥{abs(value) / 1e9:,.2f} bn"
+
+
+def day(found: date | None) -> str:
+    """Format a date; an en dash where there is none."""
+    return found.isoformat() if found is not None else "–"
+
+
+def short_day(found: date, other: date | None) -> str:
+    """Format a date beside another one: without the year where both have the same."""
+    return f"{found:%m-%d}" if other is not None and found.year == other.year else found.isoformat()
+
+
+def moment(found: datetime, language: Language) -> str:
+    """Format a time in Shanghai's zone, which it names."""
+    return f"{found.astimezone(SHANGHAI):%m-%d %H:%M} {ZONE[language == 'zh']}"
+
+
+def signed(value: float | None) -> str:
+    """Return an arrow for the sign, so that the direction is readable without colour."""
+    if value is None or value == 0:
+        return ""
+    return "▲" if value > 0 else "▼"
