@@ -43,9 +43,12 @@ def title(page: Page, alert: Alert) -> str:
 
 
 def lines(page: Page, alert: Alert, *, whole: bool) -> list[str]:
-    """Return the text of an alert with names before codes; with ``whole`` its sections, too."""
+    """Return the text of an alert with names before codes; with ``whole`` its sections and, first, its status, too."""
     chinese = page.view.language == "zh"
-    found = [alert.text.zh if chinese else alert.text.en, *(text.sections(alert, chinese=chinese) if whole else ())]
+    found = [alert.text.zh if chinese else alert.text.en]
+    if whole:
+        status = text.status(alert, chinese=chinese)
+        found = [*filter(None, [status]), *found, *text.sections(alert, chinese=chinese)]
     return [page.site.model.directory.annotated(line) for line in found]
 
 

@@ -292,7 +292,7 @@ SEVERITIES: dict[str, tuple[str, str]] = {
     "info": ("info", "提示"),
 }
 ALERT_STATES: dict[str, tuple[str, str]] = {
-    "pending": ("pending", "待确认"),
+    "pending": ("pending", "观察中"),
     "firing": ("active", "触发中"),
     "resolved": ("over", "已结束"),
     "superseded": ("corrected", "已更正"),

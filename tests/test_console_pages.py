@@ -23,7 +23,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 
-from alerts.model import Acknowledgement, Silence, State, Text
+from alerts.model import Acknowledgement, EndedBy, Silence, State, Text
 from alerts.rules import rules
 from alerts.units import Units
 from console import (
@@ -109,7 +109,13 @@ def test_an_alert_names_its_subject_and_the_codes_of_its_text(subject: str, show
     page: Any = SimpleNamespace(view=ZH, site=SimpleNamespace(model=model))
     found = msgspec.structs.replace(alert("a", "market_hot"), subject=subject, text=Text("", "涨601398.SH。"))
     assert cards.title(page, found) == " · ".join(filter(None, (ZH.rule("market_hot"), shown)))
-    assert cards.lines(page, found, whole=True)[0] == "涨工商银行 601398.SH。"
+    assert cards.lines(page, found, whole=True)[-1] == "涨工商银行 601398.SH。"
+    over = {"state": State.RESOLVED, "resolved_on": date(2024, 7, 4), "ended_by": EndedBy.VOID}
+    assert (
+        cards.lines(page, msgspec.structs.replace(found, **over), whole=True)[0] == "自2024-07-04起结束：预警已失效。"
+    )
+    withdrawn = msgspec.structs.replace(found, state=State.SUPERSEDED)
+    assert cards.lines(page, withdrawn, whole=True)[0] == "已撤回：更正后的数据取代或消除了该信号。"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from alerts.model import Acknowledgement, Alert, DigestSection, EndedBy, Severity, State
+from alerts.model import Text as Both
 from console import question
 from console.theme import View
 from processors.industry_periods import IndustryPeriod, Period
@@ -20,6 +22,7 @@ from processors.registry import SIGNALS
 from streams import morning_sheet, readers, system_status
 from streams.cli.main import app
 from streams.cli.render import signals
+from streams.cli.render.alerts import print_alert
 from streams.cli.render.signals import print_market, print_periods, print_values
 from streams.cli.render.tables import print_status
 from streams.errors import NothingYetError
@@ -114,6 +117,32 @@ def test_a_sheet_is_of_a_day_that_was_known(day: date, reason: str, monkeypatch:
     with pytest.raises(NothingYetError, match=reason):
         morning_sheet.model_of(Settings(), day)
     assert morning_sheet.model_of(Settings(), date(2024, 6, 4)).latest
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({}, "  • Streaks: 3 ✓ acknowledged by li: known"),
+        ({"state": State.RESOLVED, "resolved_on": date(2024, 7, 4), "ended_by": EndedBy.NEXT_FACT},
+         "○ securities_digest [market] of 2024-06-28. Over since 2024-07-04: a newer one replaces it."),
+        ({"state": State.SUPERSEDED},
+         "○ securities_digest [market] of 2024-06-28. Withdrawn: corrected data replaced or removed it."),
+        ({"state": State.PENDING}, "○ securities_digest [market] of 2024-06-28. Pending."),
+    ],
+)  # fmt: skip
+def test_an_alert_in_the_terminal_has_its_sections_who_has_it_in_hand_and_why_it_ended(
+    changes: dict[str, Any], shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = datetime(2024, 7, 1, 2, tzinfo=UTC)
+    section = DigestSection(rule="fin_streak", subject="securities", alert="s1", figures={}, thresholds={},
+                            text=Both("Streaks: 3", "连续增减：3"))  # fmt: skip
+    print_alert(Alert(**{
+        "id": "a1", "rule": "securities_digest", "severity": Severity.INFO, "subject": "market", "revision": 0,
+        "trade_date": date(2024, 6, 28), "state": State.FIRING, "available_at": now, "raised_at": now,
+        "changed_at": now, "figures": {}, "thresholds": {}, "text": Both("flags", "提示"), "sections": [section],
+        "invalidation": Both("", ""), "provenance": [], "acknowledged": Acknowledgement("li", now, "known"), **changes,
+    }))  # fmt: skip
+    assert " ".join(shown.split()) in " ".join(capsys.readouterr().out.split())
 
 
 def _replay(to: datetime, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ _ENDS = {
     EndedBy.NEXT_FACT: ("a newer one replaces it", "由新信号取代"),
 }
 
+_OVER = (State.RESOLVED, State.SUPERSEDED)
 #: How long after its figures were due an alert is raised that is late.
 _LATE = timedelta(days=1)
 
@@ -64,6 +65,27 @@ def _cut_to_bytes(content: str, most: int) -> str:
 def end_reason(alert: Alert, *, chinese: bool = False) -> str:
     """Return why an alert ended; empty for one that has not."""
     return "" if alert.ended_by is None else _ENDS[alert.ended_by][chinese]
+
+
+def status(alert: Alert, *, chinese: bool = False) -> str:
+    """Return in one sentence that an alert is over, withdrawn or late, and why; empty for one that fires in time."""
+    reason = end_reason(alert, chinese=chinese)
+    if alert.state is State.RESOLVED:
+        if chinese:
+            return f"自{alert.resolved_on}起结束{f'：{reason}' if reason else ''}。"
+        return f"Over since {alert.resolved_on}{f': {reason}' if reason else ''}."
+    if alert.state is State.SUPERSEDED:
+        return (
+            "已撤回：更正后的数据取代或消除了该信号。"
+            if chinese
+            else "Withdrawn: corrected data replaced or removed it."
+        )
+    if alert.sections or alert.raised_at - alert.available_at <= _LATE:
+        return ""
+    due, raised = shanghai_date(alert.available_at), shanghai_date(alert.raised_at)
+    if chinese:
+        return f"迟到：数据应于{due}公布，{raised}才完成计算。"
+    return f"Late: its figures were due on {due} and evaluated on {raised}."
 
 
 def sections(alert: Alert, *, chinese: bool = False) -> list[str]:
@@ -156,33 +178,17 @@ def _worst(record: Evidence) -> list[float]:
     return [] if outcome is None else [outcome.worst]
 
 
-def _is_late(alert: Alert) -> bool:
-    return not alert.sections and alert.raised_at - alert.available_at > _LATE
-
-
 def _english(alert: Alert) -> list[str]:
-    if alert.state is State.RESOLVED:
-        return [f"Over since {alert.resolved_on}: {end_reason(alert)}. It said:", alert.text.en]
-    if alert.state is State.SUPERSEDED:
-        return ["Withdrawn: corrected data replaced or removed it. It said:", alert.text.en]
-    lines = [alert.text.en, *sections(alert)]
-    if _is_late(alert):
-        lines.append(
-            f"Late: its figures were due on {shanghai_date(alert.available_at)} and evaluated on {shanghai_date(alert.raised_at)}."
-        )
+    if alert.state in _OVER:
+        return [f"{status(alert)} It said:", alert.text.en]
+    lines = [alert.text.en, *sections(alert), *filter(None, [status(alert)])]
     lines += [evidence(record) for record in alert.evidence]
     return [*lines, alert.invalidation.en, *([f"Source: {alert.source}"] if alert.source else [])]
 
 
 def _chinese(alert: Alert) -> list[str]:
-    if alert.state is State.RESOLVED:
-        return [f"自{alert.resolved_on}起结束：{end_reason(alert, chinese=True)}。原文：", alert.text.zh]
-    if alert.state is State.SUPERSEDED:
-        return ["已撤回：更正后的数据取代或消除了该信号。原文：", alert.text.zh]
-    lines = [alert.text.zh, *sections(alert, chinese=True)]
-    if _is_late(alert):
-        lines.append(
-            f"迟到：数据应于{shanghai_date(alert.available_at)}公布，{shanghai_date(alert.raised_at)}才完成计算。"
-        )
+    if alert.state in _OVER:
+        return [f"{status(alert, chinese=True)}原文：", alert.text.zh]
+    lines = [alert.text.zh, *sections(alert, chinese=True), *filter(None, [status(alert, chinese=True)])]
     lines += [evidence(record, chinese=True) for record in alert.evidence]
     return [*lines, alert.invalidation.zh, *([f"来源：{alert.source}"] if alert.source else [])]

@@ -13,6 +13,7 @@ import typer
 
 from alerts.commands import Acknowledge, Command, SetSilence
 from alerts.model import Alert, Severity, Silence, State
+from processors.days import SHANGHAI
 from streams.cli.options import From, Json, To, span
 from streams.cli.render.alerts import print_alert, print_reason, print_record
 from streams.cli.terminal import err, print_result
@@ -171,8 +172,9 @@ def alerts_silence(
     silence = Silence(id=identity, until=now + timedelta(hours=hours), by=by, note=note, rule=rule, subject=subject,
                       severity=severity, alert=alert)  # fmt: skip
     _send(SetSilence(silence=silence, at=now))
-    zone = "UTC by the clock of the replay" if clock.replays else "UTC"
-    err.print(f"silence {identity} until {silence.until:%Y-%m-%d %H:%M} {zone}" if hours else f"{identity} is ended")
+    zone = "Shanghai by the clock of the replay" if clock.replays else "Shanghai"
+    until = f"{silence.until.astimezone(SHANGHAI):%Y-%m-%d %H:%M} {zone}"
+    err.print(f"silence {identity} until {until}" if hours else f"{identity} is ended")
 
 
 @alerts_app.command("why")

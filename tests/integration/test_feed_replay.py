@@ -82,7 +82,7 @@ def test_a_replay_waits_for_the_stream_and_sets_its_clock_only_while_it_lasts(
         silenced = CliRunner().invoke(app, ["alerts", "silence", "--severity", "info", "--hours", "2"])
         shown = CliRunner().invoke(app, ["status"])
         stack.settle_latest(publisher)
-    assert re.search(r"until 2025-04-07 04:0\d UTC by the clock of the replay", " ".join(silenced.output.split()))
+    assert re.search(r"until 2025-04-07 12:0\d Shanghai by the clock of the replay", " ".join(silenced.output.split()))
     assert f"the market's clock is at {at.isoformat()}" in " ".join(shown.output.split())
     again = CliRunner().invoke(app, command)
     assert (again.exit_code, "the stream has figures of 2025-04-07" in str(again.exception)) == (1, True)

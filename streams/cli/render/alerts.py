@@ -26,12 +26,17 @@ def print_alert(found: Alert) -> None:
     if found.state is State.FIRING:
         out.print(Text(f"● {found.severity.upper():8} {found.rule} [{found.subject}]", style=_STYLE[found.severity]))
         out.print(f"  {found.text.en}\n  {found.text.zh}")
+        for line in labels.sections(found):
+            out.print(f"  {line}")
+        if found.acknowledged is not None:
+            note = f": {found.acknowledged.note}" if found.acknowledged.note else ""
+            out.print(Text(f"  ✓ acknowledged by {found.acknowledged.by}{note}", style="green"))
         for record in found.evidence:
             out.print(Text(f"  {labels.evidence(record)}", style="dim"))
         out.print(Text(f"  {found.invalidation.en}  {found.invalidation.zh}", style="dim"))
     else:
-        when = f" on {found.resolved_on}" if found.resolved_on else ""
-        out.print(Text(f"○ {found.state}{when}: {found.rule} [{found.subject}] of {found.trade_date}", style="dim"))
+        state = labels.status(found) or f"{found.state.capitalize()}."
+        out.print(Text(f"○ {found.rule} [{found.subject}] of {found.trade_date}. {state}", style="dim"))
 
 
 def print_reason(found: dict[str, Any]) -> None:
