@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, date, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
@@ -54,6 +55,14 @@ def test_off_a_terminal_a_row_of_a_table_is_one_line() -> None:
 def test_off_a_terminal_a_reason_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
     print_market({"fin_buy_ratio_5d": signal("fin_buy_ratio_5d")})
     assert REASON in capsys.readouterr().out
+
+
+def test_the_chinese_answer_of_a_terminal_has_its_reason_in_chinese(capsys: pytest.CaptureFixture[str]) -> None:
+    absent = msgspec.structs.replace(signal("verdict"), reason="margin.market of 2024-06-03 is not known")
+    print_market({"verdict": absent})
+    shown = capsys.readouterr().out
+    assert "The ratio of 2024-06-03 is absent: margin.market of 2024-06-03 is not known." in shown
+    assert "2024-06-03占比缺失：2024-06-03的margin.market未知。" in shown
 
 
 def test_a_narrow_terminal_folds_names_and_figures(

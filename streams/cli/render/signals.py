@@ -9,6 +9,8 @@ from typing import Any
 from rich.text import Text
 
 from alerts.verdict import early_sign, heading, verdict_text
+from console import reasons
+from console.formats import Language
 from processors.indicators.verdict import VERDICT
 from processors.industry_periods import Period
 from processors.outputs import MarketSignal
@@ -43,14 +45,17 @@ def print_market(signals: dict[str, MarketSignal], late: date | None = None) -> 
     late : the newest trade date whose verdict is due; None while it is known.
     """
     if VERDICT.id in signals:
-        text = verdict_text(signals[VERDICT.id])
-        early = early_sign(signals.get("ratio_state_daily"), signals[VERDICT.id])
-        asked = heading(signals[VERDICT.id], late)
-        for language in ("en", "zh"):
+        final = signals[VERDICT.id]
+        text = verdict_text(final)
+        early = early_sign(signals.get("ratio_state_daily"), final)
+        asked = heading(final, late)
+        languages: tuple[Language, ...] = ("en", "zh")
+        for language in languages:
             shown = (asked, text.answer, text.why, text.change, early)
             question, answer, *others = (getattr(one, language) for one in shown if one)
             out.print(Text.assemble(f"{question}  ", (answer, "bold")))
-            out.print(Text("  " + (" " if language == "en" else "").join(others)))
+            line = (" " if language == "en" else "").join(others)
+            out.print(Text("  " + line.replace(final.reason, reasons.shown(final.reason, language))))
         out.print()
     table = table_of("signal", right("value"), "date", "rev", "", "what", title="Market")
     for name, signal in signals.items():
