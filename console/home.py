@@ -10,7 +10,7 @@ from nicegui import ui
 from nicegui.events import EChartPointClickEventArguments, ValueChangeEventArguments
 
 from alerts.model import Text
-from alerts.verdict import early_sign, verdict_text
+from alerts.verdict import early_sign
 from console import (
     cards,
     charts,
@@ -68,7 +68,7 @@ def answer(page: Page) -> str:
     final = page.site.model.latest.get(VERDICT.id)
     if final is None:
         return page.view.label("waiting")
-    found = verdict_text(final)
+    found = reasons.verdict_words(final)
     return _TONE_MARKS[found.tone] + labels.pick((found.answer.en, found.answer.zh), page.view.language)
 
 
@@ -95,15 +95,15 @@ def _verdict(page: Page) -> None:
         early.set_visibility(early_text is not None)
         live.set_visibility(running is not None and (final is None or running.value != final.value))
         if running is not None:
-            found = verdict_text(running)
+            found = reasons.verdict_words(running)
             live.set_text(f"◔ {pick(found.answer)} · {pick(found.of_day)} · {pick(found.why)}")
         asked.set_text(question.dated(model, view))
         words.set_text(answer(page))
         if final is None:
             return
-        found = verdict_text(final)
+        found = reasons.verdict_words(final)
         box.classes(remove="hot warm cold calm", add=found.tone)
-        why.set_text(pick(found.why).replace(final.reason, reasons.shown(final.reason, view.language)))
+        why.set_text(pick(found.why))
         change.set_text(pick(found.change))
 
     page.follow((*MARKET_PARTS, Part.FEEDS), update)

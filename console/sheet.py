@@ -18,7 +18,6 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 
-from alerts.verdict import verdict_text
 from console import formats, labels, question, reasons
 from console.charts import Points, rank
 from console.industry_rows import industry_row
@@ -124,14 +123,13 @@ class _Sheet:
         if final is None:
             self.line(_MARGIN, view.label("waiting"), _BODY)
             return
-        found = verdict_text(final)
+        found = reasons.verdict_words(final)
         tone = {"hot": view.colours.hot, "warm": view.colours.warm, "cold": view.colours.cold}.get(found.tone)
         answer, why, change = (
             labels.pick((text.en, text.zh), view.language) for text in (found.answer, found.why, found.change)
         )
         self.line(_MARGIN, question.dated(self.model, view), _BODY)
         self.line(_MARGIN, answer, 13, bold=True, colour=tone)
-        why = why.replace(final.reason, reasons.shown(final.reason, view.language))
         self.lines(_MARGIN, wrapped(f"{why} {change}", _BODY, _INNER, 3))
 
     def _chart(self, height: float) -> None:

@@ -24,7 +24,7 @@ from mode import Service
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from alerts.verdict import verdict_text
+from console.reasons import verdict_words
 from processors.codes import to_codes
 from processors.indicators.verdict import VERDICT
 from processors.industries import INDUSTRIES
@@ -254,7 +254,7 @@ def _is_newer(offered: Any, held: Any, *, late: bool) -> bool:
 
 def _verdict(signal: MarketSignal) -> bytes:
     """The verdict with its words: ``answer``, ``why`` and ``change`` in English and Chinese, and their ``tone``."""
-    text = verdict_text(signal)
+    text = verdict_words(signal)
     return msgspec.json.encode(
         {
             "trade_date": signal.trade_date,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from msgspec import structs
+from msgspec import json, structs
 from prometheus_client import REGISTRY
 
 from alerts.model import Text
@@ -21,7 +21,7 @@ from processors.indicators.verdict import VERDICT
 from processors.outputs import MarketSignal
 from processors.parameters import Parameters
 from processors.signal import Value
-from streams import metrics
+from streams import latest, metrics
 from streams.calendars import xshg
 from streams.cli.render.signals import print_market
 from tests.building import batch
@@ -249,6 +249,23 @@ def test_terminal_and_metric_show_the_same_words(capsys: pytest.CaptureFixture[s
         assert (sample.labels[name], sample.labels[f"{name}_zh"]) == (words.en, words.zh)
     assert sample.value == to_day(second.trade_date) * 86_400
     metrics.forget_market()
+
+
+def test_terminal_metric_and_newest_value_have_the_reason_of_an_unknown_answer_in_chinese(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (known,) = verdicts([HOT])
+    reason = f"margin.market of {SESSIONS[0]} lacks all rows of SZSE"
+    unknown = structs.replace(known, value=None, reason=reason, details={})
+    chinese = f"{SESSIONS[0]}占比缺失：{SESSIONS[0]}的margin.market缺少SZSE全部数据。"
+    print_market({"verdict": unknown})
+    shown = capsys.readouterr().out
+    assert reason in shown and chinese in shown
+    metrics.observe_signal(unknown)
+    (family,) = (one for one in REGISTRY.collect() if one.name == "marginwatch_verdict_trade_date_seconds")
+    assert [sample.labels["why_zh"] for sample in family.samples] == [chinese]
+    metrics.forget_market()
+    assert json.decode(latest._verdict(unknown))["why"]["zh"] == chinese
 
 
 def test_the_daily_ratio_is_an_early_sign_alone() -> None:

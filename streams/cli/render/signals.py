@@ -8,9 +8,8 @@ from typing import Any
 
 from rich.text import Text
 
-from alerts.verdict import early_sign, heading, verdict_text
-from console import reasons
-from console.formats import Language
+from alerts.verdict import early_sign, heading
+from console.reasons import verdict_words
 from processors.indicators.verdict import VERDICT
 from processors.industry_periods import Period
 from processors.outputs import MarketSignal
@@ -46,16 +45,14 @@ def print_market(signals: dict[str, MarketSignal], late: date | None = None) -> 
     """
     if VERDICT.id in signals:
         final = signals[VERDICT.id]
-        text = verdict_text(final)
+        text = verdict_words(final)
         early = early_sign(signals.get("ratio_state_daily"), final)
         asked = heading(final, late)
-        languages: tuple[Language, ...] = ("en", "zh")
-        for language in languages:
+        for language in ("en", "zh"):
             shown = (asked, text.answer, text.why, text.change, early)
             question, answer, *others = (getattr(one, language) for one in shown if one)
             out.print(Text.assemble(f"{question}  ", (answer, "bold")))
-            line = (" " if language == "en" else "").join(others)
-            out.print(Text("  " + line.replace(final.reason, reasons.shown(final.reason, language))))
+            out.print(Text("  " + (" " if language == "en" else "").join(others)))
         out.print()
     table = table_of("signal", right("value"), "date", "rev", "", "what", title="Market")
     for name, signal in signals.items():
