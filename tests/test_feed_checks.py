@@ -550,12 +550,12 @@ def test_real_lists_are_whole(data_dir: Path) -> None:
     """1,574 lists of 2018–2021: 1,000 names of both exchanges on 2019-04-30 are a warning, nothing is an error."""
     from feeds.folder import read
 
-    found = read(data_dir, CALENDAR).batches
-    days = []
-    for topic in ("margin.daily", "margin.market"):
-        rows = found[topic]
-        days.append({int(day): rows.take(rows.days == day) for day in np.unique(rows.days)})
-    both = [(day, {"margin.daily": rows, "margin.market": days[1][day]}) for day, rows in days[0].items()]
+    days = read(data_dir, CALENDAR).by_day()
+    both = [
+        (day, {t: feeds[t] for t in ("margin.daily", "margin.market")})
+        for day, feeds in days
+        if "margin.daily" in feeds
+    ]
     cut = [one for one in check_days(both, CALENDAR) if one.check == "cut"]
     assert [(one.severity, to_date(one.day or 0).isoformat()) for one in cut] == [(Severity.WARNING, "2019-04-30")]
 
