@@ -115,7 +115,7 @@ def chart_score(data: Data, _p: Any) -> Tables:
 def chart_top(data: Data, p: Any) -> Tables:
     """1 for the highest tenth of the stocks of the margin detail, equal ones by code; 0 for the others with a score."""
     table = chart_score(data, p)[""]
-    codes, scored = table.columns.astype(str), table.to_numpy()
+    codes, scored = [str(code) for code in table.columns], table.to_numpy()
     out = np.where(np.isnan(scored), np.nan, 0.0)
     for row, values in zip(out, scored, strict=True):
         known = sorted((-values[j], codes[j], j) for j in np.flatnonzero(~np.isnan(values)))
