@@ -33,10 +33,10 @@ from processors.events import FIGURES, RowBatch
 from processors.history import end_of_day
 from streams.calendars import xshg
 from streams.cli.terminal import out
-from streams.local_service import free_port
+from streams.codecs.row_json import encode_events
+from streams.local.local_service import free_port
 from streams.publisher import Publisher
 from streams.records import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE
-from streams.row_json import encode_events
 from streams.settings import Settings
 from streams.topics import Topic, Topics
 

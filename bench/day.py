@@ -36,7 +36,7 @@ from processors.outputs import MarketSignal
 from streams.cli.terminal import out
 from streams.clients import kafka_reader
 from streams.feed_services import open_ledger
-from streams.processes import environment
+from streams.local.processes import environment
 from streams.publisher import Publisher
 from streams.records import barrier_of, is_barrier
 from streams.settings import Settings

@@ -31,8 +31,8 @@ from feeds import simulate
 from feeds.daily.replay import moments_of, publish_moments
 from streams.calendars import xshg
 from streams.cli.terminal import out
-from streams.local_service import free_port
-from streams.processes import ConsoleProcess, WorkerProcess, environment
+from streams.local.local_service import free_port
+from streams.local.processes import ConsoleProcess, WorkerProcess, environment
 from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.topics import Topics

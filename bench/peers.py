@@ -47,10 +47,10 @@ from streams.calendars import xshg
 from streams.cli.terminal import err, out
 from streams.form import Form
 from streams.keys import rows_key
-from streams.local_service import cache_folder, one_at_a_time
+from streams.local.local_service import cache_folder, one_at_a_time
 from streams.publisher import Publisher
-from streams.securities_stage import SecuritiesStage
 from streams.settings import Settings
+from streams.stages.securities_stage import SecuritiesStage
 from streams.system_status import passed
 from streams.topics import Topics
 

@@ -34,14 +34,14 @@ from processors.events import Floats, RowBatch
 from processors.outputs import MarketSignal
 from streams.calendars import xshg
 from streams.cli.terminal import out
+from streams.codecs.row_json import encode_events
 from streams.form import Form
-from streams.local_service import free_port
-from streams.output_sender import BATCH_BYTES, send
-from streams.processes import WorkerProcess
+from streams.local.local_service import free_port
+from streams.local.processes import WorkerProcess
 from streams.publisher import Publisher
 from streams.records import BARRIER_TYPE, CE_TYPE, is_barrier
-from streams.row_json import encode_events
 from streams.settings import Settings
+from streams.stages.output_sender import BATCH_BYTES, send
 from streams.system_status import passed
 from streams.tables import Output
 from streams.topics import BY_CODE, Partitioner, Topic, Topics

@@ -28,8 +28,8 @@ from processors.errors import MarginwatchError
 from processors.parameters import Parameters
 from streams.calendars import xshg
 from streams.cli.terminal import out
-from streams.local_service import free_port
-from streams.processes import WorkerProcess
+from streams.local.local_service import free_port
+from streams.local.processes import WorkerProcess
 from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.system_status import passed

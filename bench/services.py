@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import SecretStr
 from rich.table import Column, Table
 
-from streams.local_kafka import ApacheKafka, EmbeddedBroker
-from streams.local_redis import EmbeddedRedis
+from streams.local.local_kafka import ApacheKafka, EmbeddedBroker
+from streams.local.local_redis import EmbeddedRedis
 from streams.settings import Settings
 
 

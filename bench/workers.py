@@ -15,9 +15,9 @@ import redis
 
 from bench.pipeline import running_worker, wait_for
 from processors.errors import MarginwatchError
-from streams.processes import WorkerProcess
+from streams.local.processes import WorkerProcess
 from streams.settings import Settings
-from streams.stages import STAGES
+from streams.stages.registry import STAGES
 from streams.system_status import passed
 from streams.topics import Topics
 

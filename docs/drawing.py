@@ -26,7 +26,7 @@ class Station:
 STATIONS: tuple[Station, ...] = (
     Station("1 Feed", ("check the day, compare", "with the ledger"), "feeds", "rows, end of day"),
     Station("2 Topic", ("Kafka partition of", "the security's code"), "", "bytes"),
-    Station("3 Decode", ("validate; refused rows", "become dead letters"), "streams.codecs", "batches"),
+    Station("3 Decode", ("validate; refused rows", "become dead letters"), "streams.codecs.registry", "batches"),
     Station("4 Securities", ("history of each security,", "one frame a day"), "processors.securities", "frame"),
     Station("5 Step", ("rows, offsets, outputs:", "one atomic write"), "streams.tables", "features"),
     Station("6 Market", ("join partitions, compute", "all signals"), "processors.market", "signals"),

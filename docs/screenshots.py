@@ -35,8 +35,8 @@ from processors.signal import Level
 from streams import readers
 from streams.clients import redis_client
 from streams.feed_services import store_security_names
-from streams.local_service import free_port
-from streams.processes import ConsoleProcess, WorkerProcess, environment
+from streams.local.local_service import free_port
+from streams.local.processes import ConsoleProcess, WorkerProcess, environment
 from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.system_status import passed

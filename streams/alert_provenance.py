@@ -9,8 +9,9 @@ import msgspec
 from alerts.model import Alert, Input, alert_id
 from alerts.rules.base import Condition
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
-from streams import codecs, readers
+from streams import readers
 from streams.alert_rules import rules_of
+from streams.codecs import registry as codecs
 from streams.errors import WhyError
 from streams.settings import Settings
 from streams.topics import SIGNALS, Topic, Topics

@@ -9,11 +9,11 @@ from alerts.desk import AlertDesk
 from alerts.record import RecordCard, cards
 from alerts.rules.base import Rule
 from streams.alert_rules import rules_of
-from streams.alerts_stage import AlertsStage
 from streams.calendars import xshg
 from streams.clients import async_redis_client
 from streams.errors import NothingYetError, RecordError
 from streams.settings import Settings
+from streams.stages.alerts_stage import AlertsStage
 from streams.tables import Loaded, peek
 from streams.topics import Topics
 

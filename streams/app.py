@@ -1,7 +1,8 @@
 """The Faust app: an agent for each stage on our transport, health and metrics, claiming of partitions.
 
 What Faust gives: the consumer group and its rebalancing, flow control, agents, producer, supervision, signals. What is
-ours: batches per poll (`streams.transport`), state in Redis (`streams.tables`), the step (`streams.partition_runner`).
+ours: batches per poll (`streams.kafka.transport`), state in Redis (`streams.tables`), the step
+(`streams.stages.partition_runner`).
 """
 
 from __future__ import annotations
@@ -24,30 +25,30 @@ from yarl import URL
 from processors.days import microseconds, shanghai_day
 from processors.deadlines import DEADLINES, newest_due
 from streams import metrics
-from streams.assignment import Inputs
 from streams.calendars import xshg
 from streams.clients import async_redis_client, faust_credentials
 from streams.errors import FencedError, RevokedError
-from streams.faust_adapter import App
-from streams.feed_watch import FeedWatch
 from streams.gc_policy import GcPolicy
 from streams.health import Health, HttpServer
 from streams.health_monitor import HealthMonitor
-from streams.input_check import InputCheck
+from streams.kafka.assignment import Inputs
+from streams.kafka.faust_adapter import App
+from streams.kafka.poll_queue import PollQueue, joined
+from streams.kafka.transport import Transport
 from streams.latest import LatestWriter
-from streams.market_stage import MarketStage
-from streams.output_log import OutputLog
-from streams.output_publisher import REQUEST_BYTES, OutputPublisher
-from streams.output_sender import BATCH_BYTES
-from streams.partition_runner import PartitionRunner
-from streams.poll_queue import PollQueue, joined
 from streams.running_workers import connection_name
 from streams.settings import Settings
-from streams.stage import Stage
-from streams.stages import STAGES
+from streams.stages.feed_watch import FeedWatch
+from streams.stages.input_check import InputCheck
+from streams.stages.market_stage import MarketStage
+from streams.stages.output_log import OutputLog
+from streams.stages.output_publisher import REQUEST_BYTES, OutputPublisher
+from streams.stages.output_sender import BATCH_BYTES
+from streams.stages.partition_runner import PartitionRunner
+from streams.stages.registry import STAGES
+from streams.stages.stage import Stage
 from streams.tables import TablePartition
 from streams.topics import Topics
-from streams.transport import Transport
 
 log = structlog.get_logger()
 #: Polls waiting for an agent: enough to keep it busy, few enough to bound memory.

@@ -19,8 +19,8 @@ from processors.events import FIGURES, INPUT_ROWS, EndOfDay, Row, Sign
 from processors.outputs import DayStatus, MarketSignal
 from processors.registry import signals_of
 from processors.signal import Level
+from streams.codecs.row_json import MAX_ARRAY_ROWS
 from streams.records import ARROW
-from streams.row_json import MAX_ARRAY_ROWS
 from streams.settings import Settings
 from streams.topics import Topic, Topics
 

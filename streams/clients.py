@@ -2,7 +2,7 @@
 
 A client made here has the TLS, SASL and ACL user of the settings, a client id that names its purpose, time limits, and
 sizes that fit the largest message. A lint rule refuses the constructors elsewhere; the worker's own consumer and
-producer are Faust's (`streams.faust_adapter`), with the credentials of `faust_credentials`.
+producer are Faust's (`streams.kafka.faust_adapter`), with the credentials of `faust_credentials`.
 
 A library is imported when a client of it is made: a worker needs no kafka-python (0.3 s), `marginwatch status` no Kafka
 client at all.
@@ -25,8 +25,9 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.connection import HiredisRespSerializer
 
 from processors.errors import MarginwatchError
-from streams import __version__, kafka_batches
+from streams import __version__
 from streams.errors import PublishError, SecurityError, TopicError
+from streams.kafka import batches as kafka_batches
 from streams.security import kafka_options, tls_context
 from streams.settings import Settings
 
@@ -184,7 +185,7 @@ def broker_answers(server: str, *, timeout_ms: int = 3000, **security: Any) -> b
     from kafka.admin import KafkaAdminClient
     from kafka.errors import KafkaError
 
-    from streams import kafka_sockets
+    from streams.kafka import sockets as kafka_sockets
 
     kafka_sockets.install()
     try:
@@ -211,7 +212,7 @@ def async_kafka_reader(settings: Settings, *, purpose: str, out_of_range: str = 
     """
     from aiokafka import AIOKafkaConsumer
 
-    from streams import kafka_fetches
+    from streams.kafka import fetches as kafka_fetches
 
     kafka_fetches.install()
     return AIOKafkaConsumer(
@@ -231,7 +232,7 @@ def async_kafka_group_reader(settings: Settings, topic: str, *, purpose: str) ->
     """
     from aiokafka import AIOKafkaConsumer
 
-    from streams import kafka_fetches
+    from streams.kafka import fetches as kafka_fetches
 
     kafka_fetches.install()
     return AIOKafkaConsumer(
@@ -314,7 +315,7 @@ def _kafka(settings: Settings, purpose: str) -> dict[str, Any]:
 
 
 def _kafka_python(settings: Settings, purpose: str) -> dict[str, Any]:
-    from streams import kafka_sockets  # it imports the library
+    from streams.kafka import sockets as kafka_sockets  # it imports the library
 
     kafka_sockets.install()
     return _kafka(settings, purpose)

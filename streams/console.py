@@ -25,12 +25,13 @@ from console.directory import Directory
 from console.errors import AccessError, UnconfirmedError
 from console.model import ConsoleModel, Part
 from processors.errors import MarginwatchError, RowError
-from streams import alert_record, codecs, console_inputs, system_status
+from streams import alert_record, console_inputs, system_status
 from streams.alert_rules import rules_of
 from streams.background import keep_running
 from streams.calendars import xshg
 from streams.charts.model import load
 from streams.clients import async_kafka_producer, async_kafka_reader, async_redis_client, redis_client, started
+from streams.codecs import registry as codecs
 from streams.console_feeds import feeds_of
 from streams.feed_services import load_security_names
 from streams.readers import NewestByKey

@@ -11,7 +11,7 @@ from console.daily_inputs import FIGURES_KEPT
 from processors.events import RowBatch
 from streams.calendars import xshg
 from streams.clients import async_kafka_reader, started
-from streams.codecs import Codecs
+from streams.codecs.registry import Codecs
 from streams.settings import Settings
 from streams.topics import Topics
 

@@ -15,8 +15,8 @@ from streams.clients import redis_client
 from streams.dead_letters import Letter, Place, Resolution, encode_resolution, open_letters, read_letter
 from streams.errors import ReadError
 from streams.publisher import Publisher
-from streams.quarantine import skips_key
 from streams.settings import Settings
+from streams.stages.quarantine import skips_key
 from streams.topics import DEAD_LETTERS, Topic, Topics, dead_letters, refused_in
 
 _VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d,.:+TZ-]*")

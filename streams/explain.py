@@ -25,8 +25,8 @@ from streams.calendars import xshg
 from streams.clients import redis_client
 from streams.errors import ExplainError
 from streams.keys import rows_key
-from streams.market_stage import MarketStage, MarketState
 from streams.settings import Settings
+from streams.stages.market_stage import MarketStage, MarketState
 from streams.topics import Topics
 
 

@@ -22,13 +22,13 @@ from processors.events import INPUT_ROWS, DailyRow, RowBatch
 from streams import code_changes, readers
 from streams.calendars import trading_hours, xshg
 from streams.clients import page_client, redis_client
-from streams.codecs import Codecs
+from streams.codecs.registry import Codecs
+from streams.codecs.row_codec import Decoder
+from streams.codecs.row_frames import encode_frame
 from streams.errors import ReadError, TopicError
 from streams.keys import names_key
 from streams.publisher import Publisher
 from streams.records import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE
-from streams.row_codec import Decoder
-from streams.row_frames import encode_frame
 from streams.security import tushare_token
 from streams.settings import Settings
 from streams.topics import Topic, Topics

@@ -18,9 +18,9 @@ from mode import Service
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from streams.feed_watch import FeedWatch
 from streams.health import Health
-from streams.partition_runner import PartitionRunner
+from streams.stages.feed_watch import FeedWatch
+from streams.stages.partition_runner import PartitionRunner
 
 _EVERY_S, _PATIENCE_S = 2.0, 3.0
 

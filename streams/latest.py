@@ -30,10 +30,11 @@ from processors.indicators.verdict import VERDICT
 from processors.industries import INDUSTRIES
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
 from processors.registry import INDUSTRY_METRICS
-from streams import codecs, metrics
+from streams import metrics
+from streams.codecs import registry as codecs
+from streams.codecs.signal_codec import is_provisional
 from streams.errors import FencedError
 from streams.keys import latest_key
-from streams.market_stage import MarketStage
 from streams.records import (
     BARRIER_TYPE,
     INDUSTRY_TYPE,
@@ -44,7 +45,7 @@ from streams.records import (
     key_text,
     sequence_of,
 )
-from streams.signal_codec import is_provisional
+from streams.stages.market_stage import MarketStage
 from streams.tables import TablePartition
 from streams.topics import Topic
 

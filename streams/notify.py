@@ -21,16 +21,16 @@ from alerts.delivery.senders import SENDERS
 from alerts.errors import DeliveryError
 from alerts.model import Alert, Severity, State, Text
 from processors.days import to_date
-from streams import codecs
 from streams.alert_rules import rules_of
-from streams.alerts_stage import AlertsStage
 from streams.background import keep_running
 from streams.calendars import today
 from streams.clients import async_kafka_group_reader, async_redis_client, http_session, started
+from streams.codecs import registry as codecs
 from streams.keys import rows_key
 from streams.records import barrier_of, is_barrier, sequence_of
 from streams.settings import Settings
-from streams.stage import CLOCK_FIELD, moment_of_replay
+from streams.stages.alerts_stage import AlertsStage
+from streams.stages.stage import CLOCK_FIELD, moment_of_replay
 from streams.topics import Topic, Topics
 
 if TYPE_CHECKING:

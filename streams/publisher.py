@@ -21,11 +21,11 @@ from processors.days import shanghai_date, to_date
 from processors.events import INPUT_ROWS, Barrier, DailyRow, EndOfDay, RowBatch
 from streams import code_changes
 from streams.clients import abandon, kafka_producer
+from streams.codecs.row_frames import encode_frame
+from streams.codecs.row_json import encode_array, encode_events
 from streams.errors import PublishError
 from streams.form import Form
 from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE, Headers
-from streams.row_frames import encode_frame
-from streams.row_json import encode_array, encode_events
 from streams.settings import Settings
 from streams.topics import BY_CODE, MARKET_INPUTS, SECURITIES_INPUTS, Partitioner, Topic, Topics, dead_letters
 

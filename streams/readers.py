@@ -24,9 +24,10 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from alerts.model import Alert
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
-from streams import codecs, kafka_batches
 from streams.clients import kafka_reader
+from streams.codecs import registry as codecs
 from streams.errors import ReadError
+from streams.kafka import batches as kafka_batches
 from streams.records import Record, barrier_of, is_barrier, key_text, sequence_of
 from streams.settings import Settings
 from streams.topics import Topic, Topics

@@ -29,16 +29,16 @@ from streams.calendars import xshg
 from streams.clients import async_kafka_reader, async_redis_client, started, unreachable
 from streams.errors import FencedError, RebuildError, RunningWorkersError
 from streams.latest import LatestWriter
-from streams.market_stage import MarketStage
-from streams.output_log import OutputLog
 from streams.publisher import Publisher
-from streams.quarantine import FoldError, Quarantine, fold, halves, place_of
 from streams.readers import PATIENCE_S, Ends
 from streams.records import mark_of
 from streams.running_workers import running_workers
 from streams.settings import Settings
-from streams.stage import Stage, StageState
-from streams.stages import STAGES
+from streams.stages.market_stage import MarketStage
+from streams.stages.output_log import OutputLog
+from streams.stages.quarantine import FoldError, Quarantine, fold, halves, place_of
+from streams.stages.registry import STAGES
+from streams.stages.stage import Stage, StageState
 from streams.tables import Loaded, Output, TablePartition, encoded, last_sequence, numbered, peek
 from streams.topics import Topics
 

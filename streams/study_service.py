@@ -16,8 +16,8 @@ import structlog
 from console.formats import Language
 from console.study_results import StudyComputation, StudyEntry, StudyResults, Version
 from processors.errors import MarginwatchError
-from streams.local_service import tail
-from streams.processes import environment
+from streams.local.local_service import tail
+from streams.local.processes import environment
 from streams.settings import Settings
 from streams.studies import STYLE
 from streams.studies.names import StudyName

@@ -19,15 +19,15 @@ from processors.events import INPUT_ROWS, DailyRow
 from processors.outputs import MarketSignal
 from processors.registry import SIGNALS
 from processors.signal import Level
-from streams.alerts_stage import AlertsStage
 from streams.calendars import today, xshg
 from streams.errors import NothingYetError
 from streams.keys import latest_key, names_key, offsets_key, rows_key
-from streams.market_stage import MarketStage
-from streams.securities_stage import SecuritiesStage
 from streams.settings import Settings
-from streams.stage import CLOCK_FIELD, moment_of_replay
-from streams.stages import STAGES
+from streams.stages.alerts_stage import AlertsStage
+from streams.stages.market_stage import MarketStage
+from streams.stages.registry import STAGES
+from streams.stages.securities_stage import SecuritiesStage
+from streams.stages.stage import CLOCK_FIELD, moment_of_replay
 from streams.topics import MARKET_INPUTS, SECURITIES_INPUTS, Topics
 
 

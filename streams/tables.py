@@ -13,7 +13,7 @@ Keys (the hash tag keeps a partition in one slot of a Redis cluster):
 
 **Sequence.** Every output has the next number in its header ``ce_sequence``. The number is stored in the same step as
 the output, and survives when rows are discarded. Where Redis has lost it, the owner goes on above what its topics
-contain (`streams.output_log`). So no clock decides which of two outputs is the newer one.
+contain (`streams.stages.output_log`). So no clock decides which of two outputs is the newer one.
 
 **State that proves itself.** A claim computes the digest of what it has loaded, and every step checks that no key has
 gone since the step before. State of which a part is missing (evicted, deleted, restored by half) is deleted by the next

@@ -30,7 +30,7 @@ def run(settings: Settings) -> None:
     require_broker(settings)
     preflight.check(settings)
     from streams.app import MarginwatchApp
-    from streams.faust_adapter import Worker
+    from streams.kafka.faust_adapter import Worker
 
     app = MarginwatchApp(settings)
     worker = Worker(app, loglevel=settings.log_level, override_logging=False, redirect_stdouts=False, console_port=0)

@@ -24,11 +24,12 @@ from processors.daily_store import ApplyResult, DailyStore
 from processors.events import RowBatch
 from processors.market import Item, Market
 from processors.outputs import StageOutput
-from streams import output_publisher, tables, worker
-from streams.output_log import Numbering, OutputLog
-from streams.partition_runner import PartitionRunner, _Step
-from streams.retries import StillOurs
+from streams import tables, worker
 from streams.settings import Settings
+from streams.stages import output_publisher
+from streams.stages.output_log import Numbering, OutputLog
+from streams.stages.partition_runner import PartitionRunner, _Step
+from streams.stages.retries import StillOurs
 from streams.tables import Encoded, Output, TablePartition
 
 STOP_FILE, STOP_AT, MUTANT, FAILING = "TEST_STOP_FILE", "TEST_STOP_AT", "TEST_MUTANT", "TEST_FAILING"

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, settings
 from pydantic import SecretStr
 
 from streams.clients import kafka_admin
-from streams.local_kafka import ApacheKafka, Broker, EmbeddedBroker
-from streams.local_redis import EmbeddedRedis
+from streams.local.local_kafka import ApacheKafka, Broker, EmbeddedBroker
+from streams.local.local_redis import EmbeddedRedis
 from streams.settings import Settings
 from streams.topics import Topics
 from tests.harness import BROKERS, SESSION_TIMEOUT_S, Stack
@@ -25,7 +25,7 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 _LONGEST_ID = 60
-#: kafka-python may leave the socket of a client to the garbage collector (see `streams.kafka_sockets`).
+#: kafka-python may leave the socket of a client to the garbage collector (see `streams.kafka.sockets`).
 _UNCLOSED = pytest.mark.filterwarnings("ignore:unclosed <socket.socket .*raddr=:ResourceWarning")
 #: Files without a broker that last longest: what begins last would be waited for.
 _LONG = {

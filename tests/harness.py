@@ -16,8 +16,8 @@ from streams import readers
 from streams.clients import redis_client
 from streams.export import industries_table, market_table, securities_table
 from streams.form import Form
-from streams.local_service import free_port
-from streams.processes import environment, http_ok
+from streams.local.local_service import free_port
+from streams.local.processes import environment, http_ok
 from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.system_status import passed

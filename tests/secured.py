@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from streams.local_kafka import ApacheKafka
-from streams.local_redis import EmbeddedRedis
+from streams.local.local_kafka import ApacheKafka
+from streams.local.local_redis import EmbeddedRedis
 
 ADMIN, ADMIN_PASSWORD = "admin", "admin-Pa55word-of-tests"
 USER, PASSWORD = "marginwatch", "user-Pa55word-of-tests"

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.errors import RowError
-from streams import arrow_stream
-from streams.arrow_schema import MAX_COLUMNS
-from streams.arrow_stream import Text, read_stream
-from streams.flatbuffers import Record
+from streams.codecs import arrow_stream
+from streams.codecs.arrow_schema import MAX_COLUMNS
+from streams.codecs.arrow_stream import Text, read_stream
+from streams.codecs.flatbuffers import Record
 
 MAX_BYTES = 1_000_000
 

@@ -11,10 +11,10 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.assignment import Inputs, StageAssignor, spread
 from streams.calendars import xshg
+from streams.kafka.assignment import Inputs, StageAssignor, spread
 from streams.settings import Settings
-from streams.stages import STAGES
+from streams.stages.registry import STAGES
 from streams.topics import Topics
 
 STAGES_OF_FOUR = (

@@ -19,7 +19,7 @@ from processors.errors import StateError
 from streams import background, console
 from streams.background import keep_running
 from streams.clients import started
-from streams.local_redis import EmbeddedRedis
+from streams.local.local_redis import EmbeddedRedis
 from streams.settings import Settings
 
 

@@ -54,8 +54,8 @@ from processors.studies.collecting import collect
 from processors.studies.panel import Panel
 from processors.studies.result import Finding, Mode, Result
 from streams.calendars import xshg
-from streams.charts_stage import ChartsStage
 from streams.settings import Settings
+from streams.stages.charts_stage import ChartsStage
 from streams.topics import Topic, Topics
 from tests.charts import MadeModel, made_bars
 from tests.made_market import SMALL, ids, rows, small_market

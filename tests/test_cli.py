@@ -20,7 +20,7 @@ from feeds.web import sources
 from processors.studies import STUDIES
 from streams.cli.main import COMMANDS, app
 from streams.cli.options import TableName, Via
-from streams.stages import STAGES
+from streams.stages.registry import STAGES
 from streams.studies.names import StudyName
 
 ID = "0123456789abcdef"

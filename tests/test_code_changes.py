@@ -21,12 +21,12 @@ from processors.parameters import Parameters
 from processors.securities import Securities
 from streams import code_changes
 from streams.calendars import xshg
+from streams.codecs.feature_codec import FeatureCodec
+from streams.codecs.row_codec import Decoder
+from streams.codecs.row_frames import encode_frame
+from streams.codecs.row_json import encode_events
 from streams.errors import SettingsError
-from streams.feature_codec import FeatureCodec
 from streams.records import ARROW, CONTENT_TYPE
-from streams.row_codec import Decoder
-from streams.row_frames import encode_frame
-from streams.row_json import encode_events
 from streams.settings import Settings
 from streams.topics import Partitioner, partition_of
 from tests.building import DAYS, balances, end_of_day

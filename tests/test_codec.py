@@ -19,11 +19,11 @@ from processors.codes import join_codes, parse_codes, to_codes, to_id
 from processors.days import microseconds, to_day
 from processors.events import FIGURES, INPUT_ROWS, KEYS, Barrier, EndOfDay, MarginDaily, RowBatch
 from streams.calendars import xshg
+from streams.codecs.row_codec import Decoder
+from streams.codecs.row_frames import encode_frame
+from streams.codecs.row_json import encode_array, encode_events
 from streams.dead_letters import encode_letter, read_letter
 from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE
-from streams.row_codec import Decoder
-from streams.row_frames import encode_frame
-from streams.row_json import encode_array, encode_events
 from streams.topics import Partitioner, partition_of
 from tests.building import DAYS, batch
 

@@ -23,8 +23,8 @@ from processors.industries import INDUSTRIES
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
 from streams.calendars import xshg
+from streams.codecs.signal_codec import encode_industry, encode_security
 from streams.export import industries_table, market_table, securities_table
-from streams.signal_codec import encode_industry, encode_security
 from tests.building import DAYS, batch
 from tests.folding import Folded, check_signal, fold_history, oracle_data
 from tests.made_market import SMALL, small_market

@@ -25,7 +25,7 @@ from console.theme import View
 from processors.errors import MarginwatchError
 from processors.parameters import Parameters
 from streams import console
-from streams.local_service import free_port
+from streams.local.local_service import free_port
 from streams.settings import Settings
 
 FEED = "margin.daily"

@@ -19,10 +19,10 @@ from alerts.rules.base import DeadLetters
 from processors.errors import RowError
 from processors.outputs import FeatureFrame, Partial
 from processors.parameters import Parameters
-from streams.alerts_stage import AlertsStage, AlertsState
 from streams.calendars import xshg
 from streams.cli.render.letters import plain
-from streams.codecs import Codecs, readable
+from streams.codecs.feature_codec import FeatureCodec
+from streams.codecs.registry import Codecs, readable
 from streams.dead_letters import (
     Letter,
     Place,
@@ -33,9 +33,9 @@ from streams.dead_letters import (
     read_letter,
 )
 from streams.dlq import groups
-from streams.feature_codec import FeatureCodec
 from streams.records import BARRIER_TYPE, CE_TYPE, DeadLetter, barrier_of
 from streams.settings import Settings
+from streams.stages.alerts_stage import AlertsStage, AlertsState
 from streams.topics import READ, Topic, Topics, dead_letters
 from tests.fuzz.inputs import Input, seeds
 
@@ -194,7 +194,7 @@ def test_letters_do_not_control_the_terminal() -> None:
 
 
 def test_every_topic_that_a_stage_reads_has_dead_letters() -> None:
-    from streams.stages import STAGES
+    from streams.stages.registry import STAGES
 
     read = {topic for stage in STAGES for topic in stage.inputs if not Topic(topic).is_dead_letters}
     assert read == {*READ}

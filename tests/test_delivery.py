@@ -37,7 +37,7 @@ from alerts.model import (
 )
 from alerts.rules import rules
 from processors.parameters import Parameters
-from streams.local_service import free_port
+from streams.local.local_service import free_port
 from streams.settings import Settings
 
 NOW = datetime(2024, 6, 28, 2, 0, tzinfo=UTC)  # 10:00 in Shanghai

@@ -12,12 +12,12 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 
-from streams import faust_adapter
-from streams.faust_adapter import Internal, broken, expire_departed_leader, internals
+from streams.kafka import faust_adapter
+from streams.kafka.faust_adapter import Internal, broken, expire_departed_leader, internals
 from tests.test_structure import modules, tree
 
 #: kafka-python's one private name is used where its clients are made, so that a feed does not import Faust.
-ADAPTERS = ("streams.faust_adapter", "streams.clients", "streams.kafka_fetches")
+ADAPTERS = ("streams.kafka.faust_adapter", "streams.clients", "streams.kafka.fetches")
 
 
 def test_the_installed_versions_have_every_private_name_that_is_used() -> None:
@@ -34,7 +34,7 @@ class _Library:
 @pytest.mark.parametrize(
     ("name", "parameters", "said"),
     [
-        ("_gone", (), "_Library._gone is gone; whole polls relies on it: adapt streams/faust_adapter.py"),
+        ("_gone", (), "_Library._gone is gone; whole polls relies on it: adapt streams/kafka/faust_adapter.py"),
         ("_forgotten", None, "_Library._forgotten is not assigned any more"),
         ("_moved", ("one",), r"_Library._moved takes \('other',\), expected \('one',\)"),
     ],
@@ -60,7 +60,7 @@ def test_the_inventory_names_every_private_attribute_that_the_adapter_touches() 
     }
     overridden = {
         node.name
-        for module in ("streams.faust_adapter", "streams.kafka_fetches")
+        for module in ("streams.kafka.faust_adapter", "streams.kafka.fetches")
         for one in ast.walk(tree(module))
         if isinstance(one, ast.ClassDef)
         for node in one.body

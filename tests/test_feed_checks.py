@@ -50,7 +50,7 @@ from streams.calendars import xshg
 from streams.clients import redis_client
 from streams.errors import PublishError
 from streams.feed_services import RedisLedgerStore
-from streams.local_redis import EmbeddedRedis
+from streams.local.local_redis import EmbeddedRedis
 from streams.records import CE_TYPE, CLOSE_TYPE
 from streams.settings import Settings
 from streams.topics import Topic

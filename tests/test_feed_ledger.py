@@ -23,8 +23,8 @@ from processors.days import to_day
 from processors.events import RowBatch
 from streams.feed_services import RedisLedgerStore, TopicRows, open_ledger
 from streams.form import Form
-from streams.local_redis import EmbeddedRedis
-from streams.processes import environment
+from streams.local.local_redis import EmbeddedRedis
+from streams.local.processes import environment
 from streams.publisher import Publisher
 from streams.records import CE_TYPE, CLOSE_TYPE
 from streams.settings import Settings

@@ -469,7 +469,7 @@ def test_options_of_feed_live_that_can_not_work_are_refused(options: str, said: 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 def test_the_real_thing_publishes_remembers_and_ends_cleanly(stack: Stack, tmp_path: Path) -> None:
-    from streams.processes import environment
+    from streams.local.processes import environment
 
     plan, folder = tmp_path / "plan.toml", tmp_path / "in"
     folder.mkdir()

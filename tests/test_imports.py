@@ -34,7 +34,8 @@ def test_the_kafka_client_computes_checksums_in_c() -> None:
 def test_frames_are_read_and_written_without_pandas_in_a_worker() -> None:
     frames = """
 import numpy as np
-from streams import row_codec, row_frames, signal_codec, worker
+from streams import worker
+from streams.codecs import row_codec, row_frames, signal_codec
 from streams.calendars import xshg
 from tests.building import DAYS, batch
 

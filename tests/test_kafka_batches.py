@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from kafka.record.default_records import DefaultRecordBatchBuilder
 from kafka.record.memory_records import MemoryRecords as SyncRecords
 
-from streams import kafka_batches
 from streams.dead_letters import encode_letter, read_letter
-from streams.kafka_batches import Batches
+from streams.kafka import batches as kafka_batches
+from streams.kafka.batches import Batches
 from streams.records import UNREADABLE, DeadLetter, RowOfFrame
 
 LIBRARIES = pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from aiokafka.protocol.fetch import FetchRequest, FetchResponse_v11
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.kafka_fetch_codec import PackedFetchRequest
+from streams.kafka.fetch_codec import PackedFetchRequest
 
 INT16, INT32, INT64 = (st.integers(-(2**bits), 2**bits - 1) for bits in (15, 31, 63))
 NAMES = st.text(max_size=20)

@@ -11,9 +11,10 @@ from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.protocol.fetch import FetchRequest
 
-from streams import kafka_fetch_codec, kafka_fetches
 from streams.clients import async_kafka_reader
-from streams.kafka_fetches import IDLE_WAIT_MS, PatientFetcher
+from streams.kafka import fetch_codec as kafka_fetch_codec
+from streams.kafka import fetches as kafka_fetches
+from streams.kafka.fetches import IDLE_WAIT_MS, PatientFetcher
 from streams.topics import Topic, Topics
 from tests.harness import BROKERS, Stack
 

@@ -10,7 +10,7 @@ from collections.abc import Generator
 import pytest
 from kafka.net.inet import KafkaNetSocket
 
-from streams import kafka_sockets
+from streams.kafka import sockets as kafka_sockets
 
 
 class Silent:

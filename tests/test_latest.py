@@ -9,13 +9,13 @@ import msgspec
 import pytest
 
 from processors.outputs import MarketSignal
-from streams import codecs
 from streams.clients import async_redis_client
+from streams.codecs import registry as codecs
+from streams.codecs.signal_codec import encode_market
 from streams.latest import LatestWriter
-from streams.local_redis import EmbeddedRedis
+from streams.local.local_redis import EmbeddedRedis
 from streams.records import Keyed, sequence_of
 from streams.settings import Settings
-from streams.signal_codec import encode_market
 from streams.tables import Output, TablePartition, numbered
 
 TOPIC = "signals.market.v1"

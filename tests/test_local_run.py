@@ -24,7 +24,7 @@ from streams.cli.main import app
 from streams.cli.options import LocalBroker
 from streams.errors import LocalRunError
 from streams.form import Form
-from streams.processes import WorkerProcess, environment
+from streams.local.processes import WorkerProcess, environment
 from streams.publisher import Publisher
 from streams.settings import Settings
 from tests.harness import Stack

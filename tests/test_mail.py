@@ -23,7 +23,7 @@ from alerts.delivery.log import NotificationLog
 from alerts.delivery.senders import AppriseSender
 from alerts.errors import DeliveryError
 from alerts.model import Alert, Severity, State, Text
-from streams.local_redis import EmbeddedRedis
+from streams.local.local_redis import EmbeddedRedis
 
 NOW = datetime(2024, 7, 1, 2, tzinfo=UTC)
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise's, theirs to mend

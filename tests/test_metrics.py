@@ -19,9 +19,9 @@ from processors.outputs import DayStatus, IndustrySignals, MarketSignal
 from streams import metrics
 from streams.app import MarginwatchApp
 from streams.calendars import xshg
-from streams.market_stage import MarketStage, MarketState
 from streams.settings import Settings
-from streams.stage import Overview
+from streams.stages.market_stage import MarketStage, MarketState
+from streams.stages.stage import Overview
 from streams.topics import Topics
 
 FRIDAY, MONDAY, TUESDAY = date(2020, 1, 3), date(2020, 1, 6), date(2020, 1, 7)

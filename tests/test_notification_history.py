@@ -23,10 +23,10 @@ from alerts.delivery.senders import Sender
 from alerts.errors import DeliveryError
 from alerts.model import Alert, Severity, Silence, State, Text
 from processors.days import SHANGHAI
-from streams.local_redis import EmbeddedRedis
+from streams.local.local_redis import EmbeddedRedis
 from streams.notify import Notifier
 from streams.settings import Settings
-from streams.stage import CLOCK_CODEC, CLOCK_FIELD
+from streams.stages.stage import CLOCK_CODEC, CLOCK_FIELD
 
 NOW = datetime(2024, 7, 1, 2, tzinfo=UTC)
 HOOK = Channel(kind="webhook", url="http://127.0.0.1/hook")  # type: ignore[arg-type]

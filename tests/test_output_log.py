@@ -10,9 +10,9 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError, OffsetOutOfRangeError
 
-from streams import output_log
-from streams.output_log import Numbering, OutputLog
 from streams.settings import Settings
+from streams.stages import output_log
+from streams.stages.output_log import Numbering, OutputLog
 
 END = 40
 

@@ -31,24 +31,25 @@ from processors.days import to_day
 from processors.errors import RowError, StateError
 from processors.events import Barrier, EndOfDay
 from processors.table import TEXT, Table, ValueCodec
-from streams import metrics, partition_runner
+from streams import metrics
 from streams.calendars import xshg
 from streams.dead_letters import read_letter
 from streams.errors import FencedError, InputLostError, RevokedError
-from streams.feed_watch import FeedWatch
 from streams.health import Health
-from streams.input_check import Positions
-from streams.market_stage import MarketStage
-from streams.output_log import Numbering
-from streams.partition_runner import PartitionRunner
+from streams.kafka.transport import Poll
 from streams.records import BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, barrier_of, mark_of, sequence_of
 from streams.script_queue import ScriptQueue
 from streams.settings import Settings
-from streams.stage import Stage, StageState
-from streams.stages import STAGES
+from streams.stages import partition_runner
+from streams.stages.feed_watch import FeedWatch
+from streams.stages.input_check import Positions
+from streams.stages.market_stage import MarketStage
+from streams.stages.output_log import Numbering
+from streams.stages.partition_runner import PartitionRunner
+from streams.stages.registry import STAGES
+from streams.stages.stage import Stage, StageState
 from streams.tables import Encoded, Loaded, Output, TablePartition
 from streams.topics import BY_CODE, Topic, Topics
-from streams.transport import Poll
 from tests.building import DAYS, batch
 
 TOPIC = "prices.daily"

@@ -9,8 +9,8 @@ import pytest
 from faust.types import TP
 from mode.utils.queues import FlowControlEvent
 
-from streams.poll_queue import PollQueue, joined
-from streams.transport import Poll
+from streams.kafka.poll_queue import PollQueue, joined
+from streams.kafka.transport import Poll
 
 ONE, OTHER = TP("prices", 0), TP("prices", 1)
 

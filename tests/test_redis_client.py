@@ -9,7 +9,7 @@ from redis.asyncio import SSLConnection
 from redis.exceptions import DataError
 
 from streams.clients import async_redis_client
-from streams.local_redis import EmbeddedRedis
+from streams.local.local_redis import EmbeddedRedis
 from streams.settings import Settings
 
 VALUES = [b"", b"\x00\r\n$5\r\n", "中文", 0, -7, 2.5, bytearray(b"array"), memoryview(b"view"), b"x" * 3_000_000]

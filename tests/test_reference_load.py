@@ -24,10 +24,10 @@ from streams import feed_services
 from streams.calendars import xshg
 from streams.cli.main import app
 from streams.clients import redis_client
+from streams.codecs.row_codec import Decoder
 from streams.feed_services import store_security_names
-from streams.local_redis import EmbeddedRedis
+from streams.local.local_redis import EmbeddedRedis
 from streams.records import ARROW, CONTENT_TYPE
-from streams.row_codec import Decoder
 from streams.settings import Settings
 from streams.system_status import name_of
 from tests.publishing import Message, sent

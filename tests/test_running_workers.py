@@ -14,7 +14,7 @@ from redis.exceptions import NoPermissionError
 from streams import rebuild
 from streams.clients import async_redis_client, redis_client
 from streams.errors import RunningWorkersError
-from streams.local_redis import EmbeddedRedis
+from streams.local.local_redis import EmbeddedRedis
 from streams.running_workers import connection_name, running_workers
 from streams.settings import Settings
 

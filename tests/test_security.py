@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from streams.clients import faust_credentials, redis_client
 from streams.errors import SecurityError
-from streams.processes import environment
+from streams.local.processes import environment
 from streams.security import kafka_options
 from streams.settings import Settings
 from tests.secured import Certificates

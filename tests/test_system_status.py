@@ -9,10 +9,10 @@ import pytest
 from processors.outputs import MarketSignal
 from streams.clients import redis_client
 from streams.keys import names_key, offsets_key, rows_key
-from streams.local_redis import EmbeddedRedis
-from streams.local_service import free_port
+from streams.local.local_redis import EmbeddedRedis
+from streams.local.local_service import free_port
 from streams.settings import Settings
-from streams.stage import CLOCK_CODEC, CLOCK_FIELD
+from streams.stages.stage import CLOCK_CODEC, CLOCK_FIELD
 from streams.system_status import name_of, progress, status, verdict_due
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from streams.clients import async_redis_client
-from streams.local_redis import EmbeddedRedis
+from streams.local.local_redis import EmbeddedRedis
 from streams.settings import Settings
 from streams.tables import Loaded, Output, TablePartition, encoded, numbered
 

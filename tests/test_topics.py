@@ -11,9 +11,9 @@ import pytest
 
 import streams.topics
 from processors.events import INPUT_ROWS
-from streams.codecs import CODECS
+from streams.codecs.registry import CODECS
 from streams.errors import TopicError
-from streams.local_kafka import Broker
+from streams.local.local_kafka import Broker
 from streams.settings import Settings
 from streams.topics import Topic, Topics, dead_letters, refused_in
 from tests.test_structure import modules, tree

@@ -34,10 +34,10 @@ from streams.export import export
 from streams.feed_services import TopicRows, store_security_names
 from streams.form import Form
 from streams.keys import latest_key
-from streams.local_kafka import ApacheKafka, EmbeddedBroker
-from streams.local_redis import EmbeddedRedis
-from streams.local_service import ended_by_signals, free_port
-from streams.processes import ConsoleProcess, WorkerProcess
+from streams.local.local_kafka import ApacheKafka, EmbeddedBroker
+from streams.local.local_redis import EmbeddedRedis
+from streams.local.local_service import ended_by_signals, free_port
+from streams.local.processes import ConsoleProcess, WorkerProcess
 from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.topics import Topic, Topics

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from streams.cli.terminal import err
-from streams.local_kafka import ApacheKafka
+from streams.local.local_kafka import ApacheKafka
 from tests.chaos.comparison import Comparison, compare
 from tests.chaos.faults import CAUGHT_BY, LONG, FaultPlan, no_fault, run_plan, step_by_step
 from tests.chaos.judge import Judge, facts

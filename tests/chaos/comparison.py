@@ -11,8 +11,8 @@ from alerts.lifecycle import timeless, timeless_alert
 from alerts.model import Alert, State
 from processors.outputs import MarketSignal
 from streams import readers
+from streams.codecs.signal_codec import decode_industry, decode_security
 from streams.records import sequence_of
-from streams.signal_codec import decode_industry, decode_security
 from streams.system_status import latest_market
 from streams.topics import Topic
 from tests.harness import Stack, wait_until

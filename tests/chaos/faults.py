@@ -16,12 +16,12 @@ from redis import Redis
 
 from streams.form import Form
 from streams.keys import table_key
-from streams.local_redis import EmbeddedRedis
-from streams.local_service import LOOPBACK
-from streams.market_stage import MarketStage
-from streams.processes import environment
+from streams.local.local_redis import EmbeddedRedis
+from streams.local.local_service import LOOPBACK
+from streams.local.processes import environment
 from streams.publisher import Publisher
 from streams.rebuild import rebuild
+from streams.stages.market_stage import MarketStage
 from streams.topics import Topic, Topics
 from tests.altered_worker import MUTANT, STOP_AT, STOP_FILE
 from tests.chaos.comparison import Outcome, outcome

@@ -16,7 +16,7 @@ from processors.events import RowBatch, concat
 from processors.outputs import StageOutput
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 from streams.calendars import xshg
-from streams.signal_codec import decode_industry, decode_market, decode_security
+from streams.codecs.signal_codec import decode_industry, decode_market, decode_security
 from streams.topics import Topic
 from tests.chaos.comparison import Outcome
 from tests.chaos.scenario import Step

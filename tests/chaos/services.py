@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from streams.local_kafka import ApacheKafka, Broker, EmbeddedBroker
-from streams.local_redis import EmbeddedRedis
-from streams.local_service import free_port
+from streams.local.local_kafka import ApacheKafka, Broker, EmbeddedBroker
+from streams.local.local_redis import EmbeddedRedis
+from streams.local.local_service import free_port
 from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.system_status import passed

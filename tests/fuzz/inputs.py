@@ -40,12 +40,12 @@ from processors.outputs import SecuritySignals as Securities
 from processors.parameters import Parameters
 from processors.registry import INDUSTRY_SIGNALS, frame_columns, signals_of
 from processors.signal import Level
-from streams import signal_codec
 from streams.calendars import xshg
-from streams.feature_codec import FeatureCodec
+from streams.codecs import signal_codec
+from streams.codecs.feature_codec import FeatureCodec
+from streams.codecs.row_frames import encode_frame
+from streams.codecs.row_json import encode_array, encode_events
 from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE, PARTIAL_TYPE
-from streams.row_frames import encode_frame
-from streams.row_json import encode_array, encode_events
 from streams.topics import DEAD_LETTERS, Topic
 from tests.building import batch
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from processors.events import INPUT_ROWS
-from streams import codecs
 from streams.calendars import xshg
-from streams.quarantine import FoldError, fold
+from streams.codecs import registry as codecs
 from streams.records import is_barrier
 from streams.settings import Settings
-from streams.stage import StageState
-from streams.stages import STAGES
+from streams.stages.quarantine import FoldError, fold
+from streams.stages.registry import STAGES
+from streams.stages.stage import StageState
 from streams.topics import SIGNALS, Topic, Topics, dead_letters
 from tests.fuzz.harness import Outcome
 from tests.fuzz.inputs import Input

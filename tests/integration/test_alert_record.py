@@ -16,11 +16,11 @@ from typer.testing import CliRunner, Result
 
 from processors.errors import MarginwatchError
 from processors.outputs import MarketSignal
-from streams.alerts_stage import AlertsStage
 from streams.calendars import xshg
 from streams.cli.main import app
-from streams.local_redis import EmbeddedRedis
+from streams.local.local_redis import EmbeddedRedis
 from streams.settings import Settings
+from streams.stages.alerts_stage import AlertsStage
 from streams.tables import TablePartition, encoded
 from streams.topics import Topic, Topics
 from tests.test_desk import DAYS, breakdown, close, flags, fold, levels

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from streams.local_kafka import ApacheKafka
+from streams.local.local_kafka import ApacheKafka
 from tests.chaos.comparison import Outcome, compare
 from tests.chaos.faults import SHORT, FaultPlan, no_fault, run_plan
 from tests.chaos.judge import Judge, facts

@@ -25,8 +25,8 @@ from processors.days import to_date, to_day
 from streams import morning_sheet, readers
 from streams.calendars import xshg
 from streams.feed_services import store_security_names
-from streams.local_service import free_port
-from streams.processes import ConsoleProcess
+from streams.local.local_service import free_port
+from streams.local.processes import ConsoleProcess
 from streams.settings import Settings
 from streams.topics import Topic
 from tests.harness import Stack

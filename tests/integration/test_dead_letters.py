@@ -18,8 +18,8 @@ from streams.cli.main import app
 from streams.dead_letters import open_letters
 from streams.errors import ReadError, RebuildError
 from streams.publisher import Publisher
-from streams.quarantine import skips_key
 from streams.rebuild import rebuild
+from streams.stages.quarantine import skips_key
 from streams.topics import DEAD_LETTERS, Topic
 from tests.altered_worker import FAILING, FAILS_AT, failing
 from tests.building import DAYS, batch
@@ -39,7 +39,7 @@ def command(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]
     """Run `marginwatch dlq …` on the stack; return what it prints."""
 
     def run(*arguments: str) -> str:
-        from streams.processes import environment
+        from streams.local.processes import environment
 
         for name, value in environment(stack.settings).items():
             monkeypatch.setenv(name, value)

@@ -26,8 +26,8 @@ from processors.days import to_day
 from streams import readers
 from streams.calendars import xshg
 from streams.cli.main import app
-from streams.local_service import free_port
-from streams.processes import environment, http_ok
+from streams.local.local_service import free_port
+from streams.local.processes import environment, http_ok
 from streams.publisher import Publisher
 from streams.topics import Topic
 from tests.harness import Stack, wait_until

@@ -23,12 +23,12 @@ from processors.days import to_date, to_day
 from processors.deadlines import DEADLINES
 from processors.events import RowBatch
 from streams import readers
-from streams.alerts_stage import AlertsStage
 from streams.calendars import xshg
-from streams.local_kafka import Broker
-from streams.market_stage import MarketStage
-from streams.securities_stage import SecuritiesStage
+from streams.local.local_kafka import Broker
 from streams.settings import Settings
+from streams.stages.alerts_stage import AlertsStage
+from streams.stages.market_stage import MarketStage
+from streams.stages.securities_stage import SecuritiesStage
 from streams.system_status import latest_market
 from streams.topics import Topic, Topics
 from tests.building import batch

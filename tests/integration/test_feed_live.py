@@ -28,13 +28,13 @@ from processors.days import SHANGHAI, to_day
 from processors.events import RowBatch
 from streams import dlq, readers
 from streams.calendars import xshg
+from streams.codecs.row_codec import Decoder
 from streams.dead_letters import open_letters
 from streams.errors import ReadError
 from streams.feed_services import feed_services
-from streams.local_service import free_port
-from streams.processes import environment
+from streams.local.local_service import free_port
+from streams.local.processes import environment
 from streams.records import is_barrier
-from streams.row_codec import Decoder
 from streams.system_status import latest_market
 from streams.topics import Topic, Topics, dead_letters
 from tests.harness import Stack, wait_until

@@ -15,8 +15,8 @@ from streams import readers, system_status
 from streams.calendars import xshg
 from streams.cli import feed_replay
 from streams.cli.main import app
-from streams.processes import environment
-from streams.stage import CLOCK_FIELD
+from streams.local.processes import environment
+from streams.stages.stage import CLOCK_FIELD
 from streams.topics import Topic
 from tests.harness import Stack, wait_until
 from tests.test_replay import AFTER, ENDS, FALL, bar

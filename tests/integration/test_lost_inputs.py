@@ -12,7 +12,7 @@ from feeds import simulate
 from processors.days import to_day
 from streams.calendars import xshg
 from streams.clients import async_redis_client, kafka_admin
-from streams.input_check import InputCheck
+from streams.stages.input_check import InputCheck
 from streams.tables import TablePartition, encoded
 from streams.topics import Topic, Topics
 from tests.chaos.faults import run_marginwatch

@@ -26,8 +26,8 @@ from processors.events import RowBatch, concat
 from processors.parameters import Parameters
 from streams.calendars import xshg
 from streams.form import Form
-from streams.local_service import free_port
-from streams.processes import http_ok
+from streams.local.local_service import free_port
+from streams.local.processes import http_ok
 from tests.building import batch
 from tests.harness import Stack, wait_until
 

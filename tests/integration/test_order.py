@@ -22,10 +22,10 @@ from processors.days import to_day
 from processors.events import RowBatch
 from streams import readers
 from streams.calendars import xshg
-from streams.local_kafka import ApacheKafka, Broker
-from streams.output_log import Numbering, OutputLog
+from streams.local.local_kafka import ApacheKafka, Broker
 from streams.readers import NewestByKey
 from streams.records import sequence_header, sequence_of
+from streams.stages.output_log import Numbering, OutputLog
 from streams.system_status import latest_market
 from streams.topics import Topic, Topics
 from tests.altered_worker import STOP_FILE

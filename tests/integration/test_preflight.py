@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 from streams import preflight
 from streams.clients import kafka_admin
 from streams.errors import PreflightError
-from streams.local_redis import EmbeddedRedis
-from streams.local_service import free_port
+from streams.local.local_redis import EmbeddedRedis
+from streams.local.local_service import free_port
 from streams.settings import Settings
 from streams.topics import Topic, Topics
 from tests.harness import Stack, wait_until

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from streams.errors import PublishError
-from streams.local_kafka import Broker
+from streams.local.local_kafka import Broker
 from streams.publisher import Publisher
 from tests.harness import Stack
 

@@ -10,7 +10,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from streams import readers
 from streams.errors import ReadError
-from streams.local_kafka import Broker
+from streams.local.local_kafka import Broker
 from streams.records import is_barrier
 from streams.topics import Topic, Topics
 from tests.harness import Stack

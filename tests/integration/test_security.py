@@ -26,8 +26,8 @@ from streams.clients import redis_client
 from streams.console import Backend, RedisPreferences
 from streams.errors import PublishError, TopicError
 from streams.feed_services import open_ledger
-from streams.local_kafka import ApacheKafka
-from streams.processes import environment
+from streams.local.local_kafka import ApacheKafka
+from streams.local.processes import environment
 from streams.publisher import Publisher
 from streams.rebuild import rebuild
 from streams.settings import Settings

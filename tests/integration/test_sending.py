@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from streams.output_sender import BATCH_BYTES, send
+from streams.stages.output_sender import BATCH_BYTES, send
 from streams.tables import Output
 from streams.topics import Topic, Topics
 from tests.harness import Stack

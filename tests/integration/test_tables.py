@@ -14,10 +14,10 @@ import pytest
 from redis.asyncio import Redis
 
 from processors.outputs import MarketSignal
-from streams import signal_codec
+from streams.codecs import signal_codec
 from streams.errors import FencedError
 from streams.latest import LatestWriter
-from streams.local_redis import EmbeddedRedis
+from streams.local.local_redis import EmbeddedRedis
 from streams.records import sequence_of
 from streams.script_queue import ScriptQueue
 from streams.tables import Loaded, Output, TablePartition, encoded, numbered, peek

@@ -16,10 +16,10 @@ from processors.deadlines import overdue, silent_since
 from processors.events import EndOfDay
 from streams import metrics
 from streams.calendars import trading_hours
-from streams.owned_partition import OwnedPartition
 from streams.records import CE_TYPE, CLOSE_TYPE
-from streams.retries import Publish
 from streams.settings import Settings
+from streams.stages.owned_partition import OwnedPartition
+from streams.stages.retries import Publish
 from streams.tables import Output
 from streams.topics import Topic, Topics
 

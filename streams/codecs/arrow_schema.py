@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from streams.flatbuffers import Record
+from streams.codecs.flatbuffers import Record
 
 #: Limits of one schema.
 MAX_COLUMNS, MAX_CONSTANTS = 64, 256

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 from streams.errors import LocalServiceError
-from streams.local_service import LOOPBACK, LocalService
+from streams.local.local_service import LOOPBACK, LocalService
 
 
 class EmbeddedRedis(LocalService):

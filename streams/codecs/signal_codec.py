@@ -25,9 +25,9 @@ from processors.outputs import DayStatus, IndustrySignals, MarketSignal, Securit
 from processors.pack import Array
 from processors.registry import INDUSTRY_SIGNALS, PRICING_INDICATORS, signals_of
 from processors.signal import Level
-from streams.arrow_stream import Table, read_stream
+from streams.codecs.arrow_stream import Table, read_stream
+from streams.codecs.row_frames import code_array
 from streams.records import ARROW, CE_ID, INDUSTRY_TYPE, MARKET_TYPE, SECURITY_TYPE, Keyed, headers_of
-from streams.row_frames import code_array
 from streams.settings import MAX_BROKER_BYTES
 from streams.tables import Output
 

@@ -11,14 +11,15 @@ group has committed. Kafka's are still committed, for lag monitoring. Where Kafk
 does not go on somewhere else: the partition is paused, and the app finds out what is lost.
 
 **Short waits.** Faust fixes ``fetch_max_wait_ms=1500``: one idle topic then delays the busy ones on its node by that
-much; here only an idle worker waits (`streams.kafka_fetches`). aiokafka requests nothing of a node while
+much; here only an idle worker waits (`streams.kafka.fetches`). aiokafka requests nothing of a node while
 unread records of one of its partitions lie there, for 100 ms: a busy agent would delay the others by that much.
 
 **No lost wake-ups.** An agent with a full buffer is not read for. Once it has room again, Faust changes the set of
 partitions that it asks for, but does not wake up who waits for records; this transport does. Otherwise records that
 have arrived would wait for the next ones.
 
-`streams.assignment` says which worker reads which partitions, and `streams.faust_adapter` has the means to all of this.
+`streams.kafka.assignment` says which worker reads which partitions, and `streams.kafka.faust_adapter` has the means to
+all of this.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from typing import Any
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from streams.faust_adapter import BatchConsumer
+from streams.kafka.faust_adapter import BatchConsumer
 from streams.records import Record
 
 

@@ -43,8 +43,8 @@ from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from streams import kafka_fetches
-from streams.assignment import Inputs, StageAssignor
+from streams.kafka import fetches as kafka_fetches
+from streams.kafka.assignment import Inputs, StageAssignor
 
 if TYPE_CHECKING:
     from streams.clients import AsyncProducer
@@ -378,7 +378,7 @@ def broken() -> list[str]:
 
 
 def _difference(one: Internal) -> str:
-    module = "clients" if one.package == "kafka-python" else "faust_adapter"
+    module = "clients" if one.package == "kafka-python" else "kafka/faust_adapter"
     where = f"{one.package} {version(one.package)}: {one.owner.__module__}.{one.owner.__qualname__}.{one.name}"
     remedy = f"{one.used_for} relies on it: adapt streams/{module}.py before pinning this version"
     if one.parameters is None:

@@ -19,7 +19,7 @@ from processors.table import Rows
 from streams.dead_letters import Place
 from streams.records import Record
 from streams.settings import Settings
-from streams.stage import Stage, StageState
+from streams.stages.stage import Stage, StageState
 from streams.tables import Output
 
 log = structlog.get_logger()

@@ -4,14 +4,15 @@ A step is folded, then stored, then its outputs are published. Storing and publi
 folded, those of other partitions too, and a partition's next step is not stored before they are done: so the outbox in
 Redis always contains everything that may not have arrived yet, outputs keep their order, and waiting for Redis and
 Kafka costs no time. The state in memory is at most one step ahead of Redis; a worker that lost it starts from Redis.
-Polls of a partition that wait together are folded together (`streams.poll_queue`). Large ones, those of a backlog, are
-folded in a thread, one at a time: meanwhile the worker answers, and folds small polls of other partitions.
+Polls of a partition that wait together are folded together (`streams.kafka.poll_queue`). Large ones, those of a
+backlog, are folded in a thread, one at a time: meanwhile the worker answers, and folds small polls of other partitions.
 
 A poll is never skipped. While Redis or Kafka is away, the step waits. A message whose fold fails is quarantined, see
-`streams.quarantine`. Anything else that fails (state that can't be read, one failing message after another) *stalls*
-its partition: ``/readyz``, ``marginwatch_stalled`` and the log report it, and the runner loads the state again and
-retries, while the other partitions go on. A partition whose input topics have lost messages is stalled until somebody
-decides (`streams.input_check`). Only a zombie, or a Redis that was emptied or set back, ends the worker.
+`streams.stages.quarantine`. Anything else that fails (state that can't be read, one failing message after another)
+*stalls* its partition: ``/readyz``, ``marginwatch_stalled`` and the log report it, and the runner loads the state again
+and retries, while the other partitions go on. A partition whose input topics have lost messages is stalled until
+somebody decides (`streams.stages.input_check`). Only a zombie, or a Redis that was emptied or set back, ends the
+worker.
 """
 
 from __future__ import annotations
@@ -34,19 +35,19 @@ from processors.errors import StateError
 from streams import metrics
 from streams.errors import FencedError, InputLostError, RevokedError
 from streams.health import Health
-from streams.input_check import InputCheck
-from streams.market_stage import MarketStage
-from streams.output_log import OutputLog
-from streams.owned_partition import OwnedPartition, report_discarded
-from streams.quarantine import FoldError, Quarantine, fold, halves
+from streams.kafka.transport import Poll
 from streams.records import is_barrier, mark_of
-from streams.retries import Publish, Retries, StillOurs
 from streams.script_queue import ScriptQueue
 from streams.settings import Settings
-from streams.stage import Stage, StageState
+from streams.stages.input_check import InputCheck
+from streams.stages.market_stage import MarketStage
+from streams.stages.output_log import OutputLog
+from streams.stages.owned_partition import OwnedPartition, report_discarded
+from streams.stages.quarantine import FoldError, Quarantine, fold, halves
+from streams.stages.retries import Publish, Retries, StillOurs
+from streams.stages.stage import Stage, StageState
 from streams.tables import Encoded, Output, TablePartition, encoded, numbered
 from streams.topics import Topics
-from streams.transport import Poll
 
 log = structlog.get_logger()
 _T = TypeVar("_T")

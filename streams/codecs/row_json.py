@@ -21,7 +21,7 @@ from processors.days import microseconds, moment, shanghai_days, to_date, to_day
 from processors.errors import RowError
 from processors.events import FIGURES, INPUT_ROWS, KEYS, Code, DailyRow, IndexCode, Moment, Row, RowBatch
 from processors.row_rules import expected, impossible
-from streams.row_frames import key_texts
+from streams.codecs.row_frames import key_texts
 
 #: Length of a moment with nanoseconds and an offset.
 _SHORT = len("2020-01-03T00:30:00.123456789+08:00")

@@ -14,13 +14,13 @@ from processors.errors import RowError
 from processors.events import Barrier
 from processors.outputs import ChartFrame
 from streams.charts.model import load
+from streams.codecs.total import total
 from streams.records import DeadLetter, Record, barrier_of, is_barrier
-from streams.securities_stage import SecuritiesStage
 from streams.settings import Settings
-from streams.stage import Stage, StageState
+from streams.stages.securities_stage import SecuritiesStage
+from streams.stages.stage import Stage, StageState
 from streams.tables import Output
 from streams.topics import Topic, Topics
-from streams.total import total
 
 
 class ChartsStage(Stage):

@@ -16,14 +16,15 @@ import structlog
 from alerts.commands import decode as decode_command
 from processors.days import TradingCalendar
 from processors.errors import RowError
-from streams import alert_codec, code_changes, signal_codec
-from streams.feature_codec import FeatureCodec
+from streams import code_changes
+from streams.codecs import alert_codec, signal_codec
+from streams.codecs.feature_codec import FeatureCodec
+from streams.codecs.row_codec import Decoder
+from streams.codecs.total import total
 from streams.records import Message, Record
-from streams.row_codec import Decoder
 from streams.settings import Settings
 from streams.tables import Output
 from streams.topics import BY_CODE, Partitioner, Topic
-from streams.total import total
 
 log = structlog.get_logger()
 

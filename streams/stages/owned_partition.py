@@ -11,9 +11,9 @@ from typing import Any
 import structlog
 
 from streams import metrics
-from streams.stage import Overview, StageState
+from streams.kafka.transport import Poll
+from streams.stages.stage import Overview, StageState
 from streams.tables import Loaded, TablePartition
-from streams.transport import Poll
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from mode.utils.queues import ThrowableQueue
 
-from streams.transport import Poll
+from streams.kafka.transport import Poll
 
 
 class PollQueue(ThrowableQueue):  # type: ignore[misc]  # a library without types

@@ -15,7 +15,7 @@ from typing import Any
 
 from streams.clients import broker_answers
 from streams.errors import LocalServiceError
-from streams.local_service import EXTRA, LOOPBACK, LocalService, cache_folder, free_port, listens, one_at_a_time
+from streams.local.local_service import EXTRA, LOOPBACK, LocalService, cache_folder, free_port, listens, one_at_a_time
 
 _MAVEN_TIMEOUT_S = 600
 #: For a JVM of minutes: its start takes half the time without the optimising compiler and parallel collectors.
@@ -61,7 +61,7 @@ class EmbeddedBroker(Broker):
 
     It forgets everything on stop, so `restart` gives an empty broker on the same port. It answers
     ``ListOffsets(LATEST)`` too low by the size of the last batch less one (see `streams.readers`), and keeps a group
-    leader that leaves during a rebalance (see `streams.faust_adapter`).
+    leader that leaves during a rebalance (see `streams.kafka.faust_adapter`).
     """
 
     name = "broker"

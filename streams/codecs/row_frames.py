@@ -2,7 +2,7 @@
 
 A column that is the same for all rows may be a constant of the schema's metadata instead. A column that is missing or
 of a wrong type is a `RowError` that names it. A wrong cell costs its row, or is absent if the figure is optional. The
-checks that JSON events have too are in `streams.row_codec`.
+checks that JSON events have too are in `streams.codecs.row_codec`.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from processors.events import (
     RowBatch,
 )
 from processors.row_rules import expected, impossible
-from streams.arrow_schema import UNITS_US
-from streams.arrow_stream import Column as ArrowColumn
-from streams.arrow_stream import Table, Text, read_stream
+from streams.codecs.arrow_schema import UNITS_US
+from streams.codecs.arrow_stream import Column as ArrowColumn
+from streams.codecs.arrow_stream import Table, Text, read_stream
 
 _NO_ID = -1
 #: Days that a date can be.

@@ -16,8 +16,8 @@ from typing import Any
 
 from aiokafka.consumer import consumer, fetcher
 
-from streams import kafka_batches
-from streams.kafka_fetch_codec import PackedFetchRequest
+from streams.kafka import batches as kafka_batches
+from streams.kafka.fetch_codec import PackedFetchRequest
 
 #: A claim waits for it, too: what a consumer asks a broker after a fetch is answered after that fetch.
 IDLE_WAIT_MS = 200

@@ -21,8 +21,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from processors.errors import RowError
-from streams.arrow_schema import Field, header_of, schema_of
-from streams.flatbuffers import Record
+from streams.codecs.arrow_schema import Field, header_of, schema_of
+from streams.codecs.flatbuffers import Record
 
 #: Limits of one stream: the metadata of a message in bytes; batches; rows (a day of the whole market has 5,500).
 MAX_METADATA_BYTES = 64 * 1024

@@ -1,10 +1,10 @@
 """From the bytes of an input topic to columns: JSON events, Arrow frames, markers, barriers.
 
-One message holds one JSON event, or an array of events (`streams.row_json`), or a frame of many rows
-(`streams.row_frames`; header ``content-type: application/vnd.apache.arrow.stream``). All give the same `RowBatch`.
-Whatever doesn't decode or validate becomes a `DeadLetter` with the reason: a message, or a row of an array or frame.
-What is around it counts. An optional
-figure that is impossible is absent, and reported by `Decoder.take_absent`.
+One message holds one JSON event, or an array of events (`streams.codecs.row_json`), or a frame of many rows
+(`streams.codecs.row_frames`; header ``content-type: application/vnd.apache.arrow.stream``). All give the same
+`RowBatch`. Whatever doesn't decode or validate becomes a `DeadLetter` with the reason: a message, or a row of an array
+or frame. What is around it counts. An optional figure that is impossible is absent, and reported by
+`Decoder.take_absent`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from processors.codes import EXCHANGES, SHENWAN, to_code
 from processors.days import FIRST_MOMENT, LAST_MOMENT, TradingCalendar, to_date, to_day
 from processors.errors import RowError
 from processors.events import INPUT_ROWS, Barrier, EndOfDay, RowBatch, concat
+from streams.codecs.row_frames import decode_frame
+from streams.codecs.row_json import EventDecoder, events_of, key_of
+from streams.codecs.total import total
 from streams.records import (
     ARROW,
     BARRIER_TYPE,
@@ -32,10 +35,7 @@ from streams.records import (
     barrier_of,
     punctuation_of,
 )
-from streams.row_frames import decode_frame
-from streams.row_json import EventDecoder, events_of, key_of
 from streams.topics import Partitioner, Topic
-from streams.total import total
 
 Item = RowBatch | EndOfDay | Barrier
 

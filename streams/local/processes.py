@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from streams.local_service import LOOPBACK, LocalService
+from streams.local.local_service import LOOPBACK, LocalService
 from streams.security import kafka_password
 from streams.settings import Settings
 

@@ -13,13 +13,13 @@ from processors.market import Market
 from processors.needs import DETAIL, TOTALS
 from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal, Partial
 from streams import metrics
-from streams.charts_stage import ChartsStage
+from streams.codecs.total import total
 from streams.records import DeadLetter, Record, barrier_of, is_barrier
-from streams.securities_stage import SecuritiesStage
-from streams.stage import RowState, Stage, StageState, count_applied
+from streams.stages.charts_stage import ChartsStage
+from streams.stages.securities_stage import SecuritiesStage
+from streams.stages.stage import RowState, Stage, StageState, count_applied
 from streams.tables import Output
 from streams.topics import MARKET_INPUTS, SIGNALS, Topic
-from streams.total import total
 
 
 class MarketStage(Stage):

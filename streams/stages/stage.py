@@ -24,7 +24,7 @@ from processors.market import Market
 from processors.securities import Securities
 from processors.table import TEXT, Processor, StateTable, Table, TableSet, ValueCodec
 from streams import metrics
-from streams.codecs import Codecs
+from streams.codecs.registry import Codecs
 from streams.dead_letters import encode_letter
 from streams.records import BARRIER_TYPE, CE_TYPE, DeadLetter, Record
 from streams.settings import Settings
@@ -172,7 +172,7 @@ class Stage(ABC):
     outputs: tuple[str, ...]
     #: Messages that are folded together in a thread, for a stage whose fold takes long; 0 for a stage that folds polls.
     messages_at_once = 0
-    #: Of all its partitions, relative to the other stages: workers share the stages by it (`streams.assignment`).
+    #: Of all its partitions, relative to the other stages: workers share the stages by it (`streams.kafka.assignment`).
     work = 1.0
 
     def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:

@@ -22,10 +22,10 @@ import structlog
 
 from streams.clients import async_kafka_producer
 from streams.errors import RevokedError
-from streams.faust_adapter import next_epoch, use_epoch
-from streams.output_sender import BATCH_BYTES, send
+from streams.kafka.faust_adapter import next_epoch, use_epoch
 from streams.settings import MAX_BROKER_BYTES, Settings
-from streams.stage import Stage
+from streams.stages.output_sender import BATCH_BYTES, send
+from streams.stages.stage import Stage
 from streams.tables import Output, TablePartition
 
 if TYPE_CHECKING:

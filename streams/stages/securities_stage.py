@@ -8,7 +8,7 @@ from typing import Any
 from processors.daily_store import DailyStore
 from processors.outputs import ChartFrame, FeatureFrame, Partial
 from processors.securities import Securities
-from streams.stage import RowState, Stage, StageState, count_applied
+from streams.stages.stage import RowState, Stage, StageState, count_applied
 from streams.tables import Output
 from streams.topics import SECURITIES_INPUTS, Topic
 

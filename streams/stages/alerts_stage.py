@@ -20,7 +20,7 @@ from streams.alert_rules import rules_of
 from streams.dead_letters import Letter, read_letter
 from streams.records import DeadLetter, Record, barrier_of, is_barrier
 from streams.settings import Settings
-from streams.stage import Overview, Stage, StageState
+from streams.stages.stage import Overview, Stage, StageState
 from streams.tables import Output
 from streams.topics import DEAD_LETTERS, SIGNALS, Topic, Topics, refused_in
 

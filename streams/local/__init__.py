@@ -1,0 +1,1 @@
+"""Broker, Redis, worker and console as child processes on this machine."""
