@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from alerts.delivery.channel import Channel
 from alerts.delivery.dispatcher import ChannelQueue, Dispatcher
 from alerts.delivery.history import LATE_SETTLES, SETTLES, Notification, NotificationHistory, Status, advance
-from alerts.delivery.log import NotificationLog
+from alerts.delivery.log import KEPT, NotificationLog
 from alerts.delivery.senders import Sender
 from alerts.errors import DeliveryError
 from alerts.model import Alert, Severity, Silence, State, Text
@@ -376,6 +376,33 @@ def test_the_notification_of_an_alert_that_fires_is_kept(redis_server: EmbeddedR
             await queue.notifications.prune(datetime.now(UTC))
             assert [one.name for one in await queue.notifications.all()] == [f"a0/{F}"]  # else it would be sent again
             assert len(sender.keys) == 3
+
+    asyncio.run(go())
+
+
+def test_old_notifications_are_removed_while_the_worker_runs(redis_server: EmbeddedRedis) -> None:
+    begin = datetime(2024, 7, 1, 9, 0, tzinfo=SHANGHAI)
+
+    async def go() -> None:
+        async with Redis.from_url(redis_server.url) as redis:
+            await redis.flushdb()
+            sender, dispatcher = CountingSender(), Dispatcher({}, redis, "t", ClientSession)
+            queue = ChannelQueue("hook", HOOK, sender, NotificationLog(redis, "t", "hook"), dispatcher.clock)
+            dispatcher.queues = [queue]
+            dispatcher.set_clock(begin)
+            await queue.load()
+            sending = asyncio.create_task(queue.run())
+            for sequence, state in ((5, F), (6, R)):
+                await queue.offer(alert(state, available_at=begin), sequence, begin)
+                while len(sender.keys) < sequence - 4:
+                    await asyncio.sleep(0.01)
+            while any(one.sent is None for one in await queue.notifications.all()):
+                await asyncio.sleep(0.01)
+            dispatcher.set_clock(begin + KEPT + timedelta(days=1))
+            async with asyncio.timeout(5):
+                while await queue.notifications.all() or await redis.exists("t:notify:hook:alerts"):
+                    await asyncio.sleep(0.01)
+            sending.cancel()
 
     asyncio.run(go())
 

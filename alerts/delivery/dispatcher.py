@@ -12,7 +12,7 @@ import asyncio
 import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 import aiohttp
@@ -34,6 +34,8 @@ from alerts.rules.base import Scope
 log = structlog.get_logger()
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(seconds=1), timedelta(minutes=5)
 _REDIS_WAIT_S = 1.0
+#: How often old notifications are removed.
+_PRUNES_EVERY = timedelta(days=1)
 
 
 class ChannelQueue:
@@ -55,13 +57,18 @@ class ChannelQueue:
         self._waiting: dict[str, list[Notification]] = {}  # by alert, oldest first
         self._firing: dict[str, Alert] = {}  # resent to Alertmanager until they end
         self._wakeup = asyncio.Event()
+        self._pruned = datetime.min.replace(tzinfo=UTC)  # on the market's clock
         self._attempts: deque[float] = deque()  # of the last minute; a service counts what it refuses, too
 
     async def load(self) -> None:
         """Load the notifications of an earlier run."""
-        await self.notifications.prune(self._clock.now() - KEPT)
+        await self._prune()
         for history in await self.notifications.histories():
             self._take(history)
+
+    async def _prune(self) -> None:
+        self._pruned = self._clock.now()
+        await self.notifications.prune(self._pruned - KEPT)
 
     async def offer(self, alert: Alert, sequence: int, now: datetime) -> None:
         """Write the notification that a version of an alert requires of this channel.
@@ -104,9 +111,14 @@ class ChannelQueue:
         metrics.NOTIFICATIONS_WAITING.labels(self.name).set(sum(map(len, self._waiting.values())))
 
     async def run(self) -> None:
-        """Send notifications as they become due, until cancelled."""
+        """Send notifications as they become due, until cancelled; remove old ones once a day."""
         while True:
             now = self._clock.now()
+            if abs(now - self._pruned) >= _PRUNES_EVERY:  # a replay may set the clock back
+                try:
+                    await self._prune()
+                except RedisError as error:
+                    log.warning("old notifications were not removed", channel=self.name, error=str(error))
             due = self._next()
             if due is None or due.due > now:
                 wait = RESEND_S if due is None else min(RESEND_S, (due.due - now).total_seconds())

@@ -29,6 +29,13 @@ redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
 for i = 4, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 return 1
 """
+# KEYS: notifications, alerts. ARGV: alert, its record as it was read, then names of notifications.
+_REMOVE = """
+if (redis.call('HGET', KEYS[2], ARGV[1]) or '') ~= ARGV[2] then return 0 end
+redis.call('HDEL', KEYS[2], ARGV[1])
+for i = 3, #ARGV do redis.call('HDEL', KEYS[1], ARGV[i]) end
+return 1
+"""
 
 
 class _Record(msgspec.Struct, frozen=True):
@@ -63,6 +70,7 @@ class NotificationLog:
         self._key = f"{namespace}:notify:{channel}"
         self._alerts = f"{self._key}:alerts"
         self._script = redis.register_script(_WRITE)
+        self._remove = redis.register_script(_REMOVE)
 
     async def change(
         self, alert: str, change: Callable[[NotificationHistory | None], NotificationHistory | None]
@@ -87,18 +95,24 @@ class NotificationLog:
 
     async def histories(self) -> list[NotificationHistory]:
         """Return the history of every alert that the channel was or will be told of."""
-        alerts = {notification.alert.id for notification in await self.all()}
-        found = [(await self._read(alert)).history for alert in sorted(alerts)]
-        return [history for history in found if history is not None]
+        return [stored.history for _, stored in await self._all_stored() if stored.history is not None]
 
     async def prune(self, before: datetime) -> None:
-        """Remove the alerts of which nothing waits, that fire no more, and whose notifications were written before a time."""
-        for history in await self.histories():
-            newest = history.notifications[-1]
-            waits = any(one.status is Status.WAITING for one in history.notifications)
-            if not waits and not history.reminds and newest.written < before:
-                await self._redis.hdel(self._key, *(one.name for one in history.notifications))
-                await self._redis.hdel(self._alerts, history.alert.id)
+        """Remove the alerts of which nothing waits, that fire no more, and whose notifications were written before a time.
+
+        An alert that is changed meanwhile stays.
+        """
+        for alert, stored in await self._all_stored():
+            history = stored.history
+            if history is None or history.reminds or history.notifications[-1].written >= before:
+                continue
+            if not any(one.status is Status.WAITING for one in history.notifications):
+                names = [one.name for one in history.notifications]
+                await self._remove(keys=[self._key, self._alerts], args=[alert, stored.record, *names])
+
+    async def _all_stored(self) -> list[tuple[str, _Stored]]:
+        alerts = {notification.alert.id for notification in await self.all()}
+        return [(alert, await self._read(alert)) for alert in sorted(alerts)]
 
     async def _read(self, alert: str) -> _Stored:
         record = cast("bytes | None", await self._redis.hget(self._alerts, alert))
