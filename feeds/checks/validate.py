@@ -214,8 +214,8 @@ def contradicting_units(batch: RowBatch) -> Iterator[Finding]:
             yield _finding(batch, "unit", text)
 
 
-def _beside(batch: RowBatch, previous: RowBatch) -> Iterator[tuple[str, str, Floats, Floats, int]]:
-    """Yield exchange and figure, with the values of the keys that both days have, and the newest day of the others."""
+def beside(batch: RowBatch, previous: RowBatch) -> Iterator[tuple[str, str, Ids, Floats, Floats, int]]:
+    """Yield what both days have: exchange, figure, keys (n,), both values of each (n,), newest day of the others."""
     order = np.argsort(previous.keys, kind="stable")
     found = isin_sorted(batch.keys, previous.keys[order])
     for name, mask in masks_of(batch):
@@ -225,7 +225,7 @@ def _beside(batch: RowBatch, previous: RowBatch) -> Iterator[tuple[str, str, Flo
             if column.labels or column.flag or column.date or not len(rows):
                 continue
             now, before = batch.figures[column.name][rows], previous.figures[column.name][places]
-            yield name, column.name, now, before, int(previous.days[places].max())
+            yield name, column.name, batch.keys[rows], now, before, int(previous.days[places].max())
 
 
 def emptied(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
@@ -233,7 +233,7 @@ def emptied(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
 
     A total of short selling may well be 0: nothing was sold short in Shenzhen on six days of early 2016.
     """
-    for name, figure, now, before, then in _beside(batch, previous):
+    for name, figure, _, now, before, then in beside(batch, previous):
         least = 1 if batch.topic == _TOTALS and figure in SUMS else _AGREEING
         lost = np.count_nonzero((now == 0) & (before > 0))
         if len(now) >= least and 2 * lost > len(now) and not np.nan_to_num(now).any():
@@ -249,7 +249,7 @@ def wrong_unit(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
 
     The ratio is the median over the keys of both days, by exchange, without zeros.
     """
-    for name, figure, now, before, then in _beside(batch, previous):
+    for name, figure, _, now, before, then in beside(batch, previous):
         ratios = _ratios(now, before)
         if 2 * np.count_nonzero((ratios > 1 / _USUAL) & (ratios < _USUAL)) > len(ratios) or not len(ratios):
             continue  # so is the median

@@ -9,6 +9,8 @@ from feeds.checks.balance_changes import balance_changes
 from feeds.checks.compared_day import ComparedDay
 from feeds.checks.cut_lists import cut_lists
 from feeds.checks.magnitudes import magnitudes, steps
+from feeds.checks.mixed_units import mixed_units
+from feeds.checks.single_cells import single_cells
 from feeds.checks.slipped_days import slipped_days
 from feeds.checks.validate import Finding, Severity, check_day, key_text
 from feeds.errors import InputError
@@ -19,7 +21,7 @@ from processors.index_members import columns_of
 
 _TOTALS = "margin.market"
 #: What a wrong unit explains.
-_BY_UNITS = ("jump", "step", "identity")
+_BY_UNITS = ("jump", "step", "identity", "cell")
 _SHOWN_PER_CHECK, _SHOWN_OF_LOSSES, _FIRST_ROWS = 5, 200, 3
 
 
@@ -27,7 +29,9 @@ def check_with_lists(day: ComparedDay) -> list[Finding]:
     """Check the figures of a day, and whether its lists are whole; errors first."""
     out = check_day(day)
     units = {one.topic for one in out if one.check == "unit"}
-    out += [*(one for one in magnitudes(day) if one.topic not in units), *slipped_days(day)]
+    out += [one for one in mixed_units(day) if one.topic not in units]
+    units = {one.topic for one in out if one.check == "unit"}
+    out += [*(one for one in magnitudes(day) if one.topic not in units), *slipped_days(day), *single_cells(day)]
     for topic, batch in day.rows.items():
         if topic in day.last:
             out += [*balance_changes(batch, day.last[topic]), *steps(batch, day.last[topic])]

@@ -38,7 +38,7 @@ from processors.days import TradingCalendar, to_day
 from processors.index_members import codes_in
 
 #: The published rows of these are compared with any of them.
-_BESIDE = ("margin.daily", "margin.market")
+_BESIDE = ("margin.daily", "margin.market", "prices.daily")
 
 
 @dataclass(slots=True)

@@ -1,0 +1,168 @@
+"""A part of a file in another unit, and single cells that are off, on days without totals."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pytest
+
+from feeds.checks.compared_day import ComparedDay
+from feeds.checks.validate import Finding, Severity
+from feeds.daily.check_report import check_with_lists
+from processors.events import RowBatch
+from streams.calendars import xshg
+from tests.building import DAYS, batch
+
+COUNT = 120
+SUFFIXES = {"SSE": ("SH", 600_000), "SZSE": ("SZ", 1)}
+
+
+def market(topic: str, day: date, exchange: str = "SSE") -> RowBatch:
+    """A session of 120 stocks whose figures follow on the same session a day before."""
+    suffix, first = SUFFIXES[exchange]
+    at, later = np.random.default_rng(7).uniform(0.5, 2.0, (COUNT, 6)), day == DAYS[1]
+    rows = {}
+    for n, (a, b, c, d, e, f) in enumerate(at.tolist()):
+        close, volume = round(10 * a, 2), round(5e6 * b, -2)
+        turnover, shares = close * volume, 4e8 * c
+        repay = round(0.1 * turnover * e)
+        buy = round(0.12 * turnover * d)
+        balance = round(2e8 * f) + (buy - repay if later else 0)
+        lent = round(2e5 * b, -2)
+        margin = {"fin_balance": balance, "fin_buy": buy, "short_volume": lent, "short_sell": round(1e4 * d, -2)}
+        if exchange == "SSE":
+            margin |= {"fin_repay": repay, "short_repay": round(1e4 * d, -2)}
+        else:
+            margin["short_balance"] = lent * close
+        figures: dict[str, dict[str, float]] = {
+            "margin.daily": margin,
+            "prices.daily": {"open": close, "high": close, "low": close, "close": close, "prev_close": close,
+                             "volume": volume, "turnover": turnover, "float_shares": shares},
+            "valuations.daily": {"pe_ttm": 20 * a, "pb": 2 * b, "turnover_rate": volume / shares,
+                                 "float_cap": close * shares, "dividend_yield": 0.02 * d},
+            "etf.daily": {"shares": 1e8 * a},
+        }  # fmt: skip
+        rows[f"{first + n:06d}.{suffix}"] = figures[topic]
+    return batch(topic, day, rows)
+
+
+def changed(rows: RowBatch, name: str, factor: float, places: slice | list[int]) -> RowBatch:
+    values = rows.figures[name].copy()
+    values[places] *= factor
+    return RowBatch(rows.topic, rows.keys, rows.days, rows.revisions, rows.stamps, {**rows.figures, name: values})
+
+
+def findings(*rows: RowBatch, before: tuple[RowBatch, ...] = ()) -> list[Finding]:
+    day = ComparedDay.of({r.topic: r for r in rows}, {r.topic: r for r in before}, xshg(), {})
+    return [one for one in check_with_lists(day) if one.check not in ("cut", "day", "missing", "twins")]
+
+
+@pytest.mark.parametrize("exchange", ["SSE", "SZSE"])
+def test_days_that_follow_on_each_other_have_no_findings(exchange: str) -> None:
+    for topic in ("margin.daily", "prices.daily", "valuations.daily"):
+        now, then = (market(topic, day, exchange) for day in (DAYS[1], DAYS[0]))
+        assert findings(now, before=(then,)) == []
+    both = (market("margin.daily", DAYS[1], exchange), market("prices.daily", DAYS[1], exchange))
+    assert findings(*both) == []
+
+
+MIXES = [
+    ("margin.daily", "fin_balance", 1e4), ("margin.daily", "fin_buy", 1e-4), ("margin.daily", "short_volume", 0.01),
+    ("margin.daily", "short_sell", 1e-4), ("margin.daily", "fin_repay", 1e-4), ("margin.daily", "short_repay", 100.0),
+    ("prices.daily", "volume", 0.01), ("prices.daily", "turnover", 1e-4), ("prices.daily", "float_shares", 1e-4),
+    ("valuations.daily", "float_cap", 1e-8), ("valuations.daily", "turnover_rate", 100.0),
+    ("valuations.daily", "dividend_yield", 0.01), ("etf.daily", "shares", 1e-4),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5])
+@pytest.mark.parametrize(("topic", "name", "factor"), MIXES)
+def test_a_part_of_the_rows_in_another_unit_than_the_day_before(
+    topic: str, name: str, factor: float, share: float
+) -> None:
+    mixed = changed(market(topic, DAYS[1]), name, factor, slice(0, int(share * COUNT)))
+    errors = [one for one in findings(mixed, before=(market(topic, DAYS[0]),)) if one.severity is Severity.ERROR]
+    assert {one.check for one in errors} == {"unit"}
+    assert any(name in one.text and "SSE" in one.text for one in errors)
+
+
+@pytest.mark.parametrize(
+    ("topic", "names", "factor"),
+    [("margin.daily", ["fin_balance", "fin_buy", "fin_repay"], 1e-4), ("margin.daily", ["fin_buy"], 1e-4),
+     ("margin.daily", ["fin_balance"], 1e4), ("margin.daily", ["fin_balance"], 1e-4),
+     ("prices.daily", ["turnover", "volume"], 1e-4), ("valuations.daily", ["turnover_rate"], 100.0),
+     ("valuations.daily", ["float_cap"], 1e-4)],
+)  # fmt: skip
+def test_a_part_of_the_rows_of_a_first_day_in_another_unit(topic: str, names: list[str], factor: float) -> None:
+    mixed = market(topic, DAYS[0])
+    for name in names:
+        mixed = changed(mixed, name, factor, slice(0, 40))
+    assert "unit" in {one.check for one in findings(mixed) if one.severity is Severity.ERROR}
+
+
+@pytest.mark.parametrize("factor", [1e4, 1e-4, 100.0, 0.01])
+@pytest.mark.parametrize("name", ["fin_balance", "fin_buy", "fin_repay"])
+def test_a_cell_that_breaks_the_identity_of_shanghai_by_a_power_of_ten(name: str, factor: float) -> None:
+    wrong = changed(market("margin.daily", DAYS[1]), name, factor, [5])
+    found = [one for one in findings(wrong, before=(market("margin.daily", DAYS[0]),)) if one.check == "cell"]
+    assert found[0].severity is Severity.ERROR
+    assert "600005.SH" in found[0].text
+    assert "holds if" in found[0].text or "is not true by far" in found[0].text
+
+
+@pytest.mark.parametrize(
+    ("name", "factor", "severity"),
+    [("fin_balance", 1e4, "error"), ("fin_balance", 1e-4, "error"), ("fin_buy", 1e4, "error"),
+     ("fin_buy", 1e-4, "warning"), ("short_balance", 1e4, "error"), ("short_balance", 1e-4, "error"),
+     ("short_volume", 1e4, "error")],
+)  # fmt: skip
+def test_a_cell_of_shenzhen_that_can_not_follow_on_the_session_before(name: str, factor: float, severity: str) -> None:
+    wrong = changed(market("margin.daily", DAYS[1], "SZSE"), name, factor, [5])
+    if name == "fin_buy" and factor < 1:  # the buys before were large enough to be missed
+        before = changed(market("margin.daily", DAYS[0], "SZSE"), name, 4.0, [5])
+    else:
+        before = market("margin.daily", DAYS[0], "SZSE")
+    found = [one for one in findings(wrong, before=(before,)) if one.check == "cell"]
+    assert found[0].severity.value == severity
+    assert "000006.SZ" in found[0].text
+
+
+@pytest.mark.parametrize(
+    ("topic", "name", "factor"),
+    [("margin.daily", "fin_buy", 100.0), ("margin.daily", "short_sell", 1e4), ("margin.daily", "fin_balance", 1e3),
+     ("margin.daily", "short_balance", 100.0), ("margin.daily", "short_volume", 1e4),
+     ("prices.daily", "turnover", 0.01), ("prices.daily", "volume", 1e-4), ("prices.daily", "float_shares", 1e-4)],
+)  # fmt: skip
+@pytest.mark.parametrize("published", ["margin.daily", "prices.daily"])
+def test_a_cell_beside_the_prices_of_its_day_whichever_is_published_first(
+    topic: str, name: str, factor: float, published: str
+) -> None:
+    rows = {one: market(one, DAYS[1], "SZSE") for one in ("margin.daily", "prices.daily")}
+    rows[topic] = changed(rows[topic], name, factor, [5])
+    (given,) = rows.keys() - {published}
+    day = ComparedDay.of({given: rows[given]}, {}, xshg(), {published: rows[published]})
+    found = [one for one in check_with_lists(day) if one.check == "cell"]
+    assert found and all(one.severity is Severity.ERROR and "000006.SZ" in one.text for one in found)
+
+
+@pytest.mark.parametrize(
+    ("topic", "key", "name", "value", "factor", "severity"),
+    [("etf.daily", "510300.SH", "shares", 1e8, 1e4, "error"),
+     ("indices.daily", "801010.SI", "turnover", 1e10, 1e-4, "error"),
+     ("indices.daily", "000905.SH", "volume", 1e10, 0.01, "error"),
+     ("indices.daily", "000905.SH", "pe_ttm", 20, 10.0, "warning"),
+     ("indices.daily", "000905.SH", "dividend_yield", 0.02, 100.0, "error"),
+     ("margin.market", "SZSE", "short_balance", 3e9, 100.0, "error"),
+     ("margin.market", "SZSE", "fin_balance", 7e11, 0.1, "error"),
+     ("margin.collateral", "CN", "collateral_ratio", 2.6, 0.01, "error"),
+     ("valuations.daily", "000001.SZ", "float_cap", 1e11, 1e-4, "error"),
+     ("prices.daily", "000001.SZ", "float_shares", 1e10, 1e4, "error")],
+)  # fmt: skip
+def test_a_figure_of_one_key_changes_more_than_any_did(
+    topic: str, key: str, name: str, value: float, factor: float, severity: str
+) -> None:
+    now, then = (batch(topic, day, {key: {name: value}}) for day in (DAYS[1], DAYS[0]))
+    assert [one for one in findings(now, before=(then,)) if one.check == "step"] == []
+    found = findings(changed(now, name, factor, [0]), before=(then,))
+    assert severity in [one.severity.value for one in found if one.check in ("step", "unit")]
