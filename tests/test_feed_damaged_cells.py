@@ -101,6 +101,20 @@ def test_a_part_of_the_rows_of_a_first_day_in_another_unit(topic: str, names: li
     assert "unit" in {one.check for one in findings(mixed) if one.severity is Severity.ERROR}
 
 
+def test_stocks_that_become_eligible_and_those_of_beijing_may_have_balances_of_any_size() -> None:
+    """As on 2011-12-05, when the list of Shanghai grew from 50 to 180 stocks."""
+    young = changed(market("margin.daily", DAYS[1]), "fin_balance", 1e-4, slice(80, None))
+    young = changed(changed(young, "fin_buy", 1e-4, slice(80, None)), "fin_repay", 0.0, slice(80, None))
+    old = market("margin.daily", DAYS[0])
+    assert findings(young, before=(old.take(old.keys < young.keys[80]),)) == []
+    beijing = batch(
+        "margin.daily", DAYS[1],
+        {f"{920000 + n}.BJ": {"fin_balance": (2e4 if n % 4 == 0 else 3e6) + n, "fin_buy": 900.0 + n, "fin_repay": 9.0}
+         for n in range(COUNT)},
+    )  # fmt: skip
+    assert findings(beijing) == []
+
+
 @pytest.mark.parametrize("factor", [1e4, 1e-4, 100.0, 0.01])
 @pytest.mark.parametrize("name", ["fin_balance", "fin_buy", "fin_repay"])
 def test_a_cell_that_breaks_the_identity_of_shanghai_by_a_power_of_ten(name: str, factor: float) -> None:

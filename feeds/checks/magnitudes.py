@@ -32,9 +32,10 @@ _OF_STOCKS: dict[str, dict[str, _Range]] = {
 }
 _STOCKS = 100
 #: The same of nearly all of them: 万元 beside 元 in a part of a file leave the median as it is. In 2016–2021 at most
-#: 0.6% of the stocks of an exchange were outside, 2.4% of the balances of a day on which many became eligible.
+#: 0.6% of the stocks of Shanghai and Shenzhen were outside. Beijing's are smaller, and some hardly trade; stocks that
+#: became eligible today begin with balances of any size.
 _OF_NEARLY_ALL: dict[str, dict[str, _Range]] = {
-    "margin.daily": {"fin_balance": (1e6, 1e11)},
+    "margin.daily": {"fin_balance": (1e5, 1e11)},
     "prices.daily": {"turnover": (1e5, 2e11), "close": (0.3, 5e3)},
     "valuations.daily": {"float_cap": (1e8, 2e13), "turnover_rate": (1e-4, 1.0)},
 }
@@ -104,7 +105,8 @@ def magnitudes(day: ComparedDay) -> Iterator[Finding]:
                 if len(values) >= _STOCKS and not least <= (middle := float(np.median(values))) <= most:
                     where = f"{name} of {group_names(topic)[group]} has a median of {middle:,.4g}"
                     yield _finding(batch, f"{where} ({len(values):,} stocks)", least, most)
-            yield from _parts(batch, stocks, group_names(topic)[group])
+            if (exchange := group_names(topic)[group]) in _MAIN:
+                yield from _parts(stocks, day.before.get(topic), exchange)
         for key, name, value, (least, most) in _of_keys(batch, _OF_KEYS):
             if value == 0 and name == "turnover":
                 text = f"turnover of {key_text(topic, key)} is 0: a placeholder; publish the real figure later"
@@ -114,14 +116,15 @@ def magnitudes(day: ComparedDay) -> Iterator[Finding]:
                 yield _finding(batch, f"{name} of {key_text(topic, key)} is {value:,.15g}", least, most, severity)
 
 
-def _parts(batch: RowBatch, stocks: RowBatch, exchange: str) -> Iterator[Finding]:
+def _parts(stocks: RowBatch, before: RowBatch | None, exchange: str) -> Iterator[Finding]:
     """Find figures of which a part is outside the range of nearly all stocks."""
-    for name, (least, most) in _OF_NEARLY_ALL.get(batch.topic, {}).items():
-        known = stocks.figures[name] > 0
+    listed = np.ones(len(stocks), dtype=bool) if before is None else np.isin(stocks.keys, before.keys)
+    for name, (least, most) in _OF_NEARLY_ALL.get(stocks.topic, {}).items():
+        known = listed & (stocks.figures[name] > 0)
         outside = known & ((stocks.figures[name] < least) | (stocks.figures[name] > most))
         if known.sum() >= _STOCKS and outside.sum() > _OUTSIDE * known.sum():
             where = f"{name} of {exchange} in {outside.sum():,} of {known.sum():,} stocks"
-            yield _finding(batch, f"{where} ({names_of(stocks, stocks.keys[outside])})", least, most)
+            yield _finding(stocks, f"{where} ({names_of(stocks, stocks.keys[outside])})", least, most)
 
 
 def steps(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:
