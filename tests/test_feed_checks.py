@@ -28,15 +28,16 @@ from feeds.cells import workbooks
 from feeds.checks.compared_day import ComparedDay
 from feeds.checks.cut_lists import cut_lists, is_page
 from feeds.checks.days_to_come import days_to_come
-from feeds.checks.validate import Severity
+from feeds.checks.validate import Finding, Severity
 from feeds.daily.daily_checks import DailyChecks
 from feeds.daily.ledger import PublishLedger
 from feeds.daily.published_figures import SLOTS, DaysBefore, PublishedFigures
 from feeds.daily.security_names import SecurityNames
+from feeds.daily.stray_days import stray_days
 from feeds.drop_folder import FolderTask
 from feeds.errors import GoneError, InputError, LedgerError
 from feeds.files import vendor
-from feeds.files.dataset import SourceTables
+from feeds.files.dataset import Dataset, SourceTables, gather
 from feeds.plan import DropFolder, Feed, Fetch, Plan
 from feeds.ports import Place
 from feeds.tasks import FeedTask
@@ -44,7 +45,7 @@ from feeds.web import sources
 from processors.codes import to_id
 from processors.daily_store import DailyStore
 from processors.days import to_date, to_day
-from processors.events import INPUT_ROWS, EndOfDay, RowBatch
+from processors.events import INPUT_ROWS, EndOfDay, RowBatch, concat
 from streams import feed_services, metrics, publisher
 from streams.calendars import xshg
 from streams.clients import redis_client
@@ -501,6 +502,45 @@ def test_a_handful_of_rows_beside_the_list_of_a_market_have_a_mistyped_date(tmp_
     wrong = [one for one in found if one.severity is Severity.ERROR]
     assert [one.check for one in wrong] == ["date"]
     assert "3 rows, and 1,497 on the day beside it" in wrong[0].text
+
+
+@pytest.mark.parametrize("known", ["that day", "a later day"])
+@pytest.mark.parametrize("wrong", [["2023-06-12"], ["2024-06-11"], ["2023-06-12", "2024-06-11"]])
+def test_rows_of_a_mistyped_date_are_no_corrections_of_a_published_day(
+    known: str, wrong: list[str], tmp_path: Path
+) -> None:
+    """What the list of the day lacks was given another date, whatever is published of that one."""
+    rows = quotes(1_500, D2)
+    rows.loc[0, "日期"], rows.loc[1, "日期"] = wrong[0], wrong[-1]
+    found = errors_beside(rows, [*wrong, *([D3] if known == "a later day" else [])], tmp_path)
+    assert [one.check for one in found] == ["date"] * len(wrong)
+    assert all("which lacks" in one.text for one in found)
+
+
+def test_corrected_rows_of_a_published_day_may_stand_beside_a_list(tmp_path: Path) -> None:
+    rows = pd.concat([quotes(1_500, D2), quotes(1_500, D1).head(3)])
+    assert errors_beside(rows, [D1], tmp_path) == []
+
+
+def test_a_total_of_a_mistyped_year_is_an_error() -> None:
+    whole = [batch("margin.market", date(2020, 6, day), {"SSE": {"fin_balance": 8e11}, "BSE": {}}) for day in (11, 12)]
+    mistyped = batch("margin.market", date(2019, 6, 12), {"SZSE": {"fin_balance": 7e11}})
+    years = [{"margin.market": mistyped}, {"margin.market": concat(whole)}]
+    (finding,) = stray_days(Dataset(years), DaysBefore(None))
+    assert (finding.check, finding.day) == ("date", to_day(date(2019, 6, 12)))
+    assert list(stray_days(Dataset(years[1:]), DaysBefore(None))) == []
+
+
+def errors_beside(rows: pd.DataFrame, published: list[str], folder: Path) -> list[Finding]:
+    """Return the errors of the dates of rows, beside days that are published."""
+    store = PublishedFigures(MemoryStore())
+    for day in published:
+        quotes(1_500, day).to_csv(folder / "old.csv", index=False)
+        (known,) = vendor.read([folder / "old.csv"]).tables
+        store.record(gather([known], CALENDAR, "x").batches.values())
+    rows.to_csv(folder / "a.csv", index=False)
+    found = DailyChecks(CALENDAR, SecurityNames(), store).check(vendor.read([folder / "a.csv"]), "x").findings
+    return [one for one in found if one.check == "date" and one.severity is Severity.ERROR]
 
 
 def test_pages_of_a_whole_market_and_of_a_later_day_are_no_part(tmp_path: Path) -> None:

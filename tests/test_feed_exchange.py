@@ -198,6 +198,17 @@ def test_totals_of_no_exchange_or_of_two_are_refused(rows: list[list[Any]]) -> N
         taken(workbook(a=rows), day=DAY)
 
 
+@pytest.mark.parametrize(
+    ("day", "balance", "name", "doubtful"),
+    [("2026-07-16", 86.75, "a.xlsx", True), ("2026-07-16", 86.75, "深交所.xlsx", False),
+     ("2026-07-16", 8_000, "a.xlsx", False), ("2012-07-16", 86.75, "a.xlsx", False)],
+)  # fmt: skip
+def test_small_totals_in_yi_may_be_beijings(day: str, balance: float, name: str, doubtful: bool) -> None:
+    rows = [SZSE_TOTALS[0], [5.91, balance, 0.01, 0.02, 0.05, balance + 0.05]]
+    found = exchange.parse_sheets(workbooks.read_workbook(workbook(a=rows), name), name, date.fromisoformat(day))
+    assert ["of the size of Beijing's" in one.text for one in found.findings] == [True] * doubtful
+
+
 def test_beijings_detail_is_distinguished_from_shenzhens_by_its_codes() -> None:
     found = taken(workbook(sheet=[*BSE_DETAIL, ["日期：2024-06-11"]]))
     assert to_codes(found["margin.daily"].keys) == ["430047.BJ", "920002.BJ"]

@@ -46,8 +46,9 @@ from feeds.checks.validate import Finding, Severity
 from feeds.errors import InputError
 from feeds.files.akshare_tables import MONEY, SHARES, akshare_table, with_units
 from feeds.files.dataset import SourceTables
-from feeds.mappings.mapped_rows import map_rows
+from feeds.mappings.mapped_rows import MappedRows, map_rows
 from feeds.mappings.mapping import CodeColumn, DateColumn, Figure, Table
+from processors.codes import EXCHANGES
 from processors.days import to_date, to_day
 
 _DATE_NAMES = ("信用交易日期", "交易日期")
@@ -81,6 +82,8 @@ _BY_UNIT = "by unit"
 _UNIT_OF_TOTALS = {"亿元": "SZSE", "万元": "BSE"}
 #: CNY; Beijing's balance is below 0.01 trillion (2026), Shenzhen's was last below 0.1 trillion in 2013.
 _TOO_MUCH_FOR_BEIJING = 1e11
+#: Since its first day of margin trading small totals in 亿元 may be Beijing's, converted.
+_FIRST_OF_BEIJING = to_day(date(2023, 2, 13))
 _NAMED = {
     "SZSE": re.compile(r"深圳证券交易所|深交所|深市|深圳|(?<![a-z])(szse|sz)(?![a-z])", re.IGNORECASE),
     "BSE": re.compile(r"北京证券交易所|北交所|北证|(?<![a-z])(bse|bj)(?![a-z])", re.IGNORECASE),
@@ -216,7 +219,24 @@ def parse_sheets(grids: Grids, name: str, day: date | None = None) -> SourceTabl
         of_sheet = None if sheet.dated else file_day(sheet.stated or of_file, name, day, sheet.origin)
         rows = map_rows(_mapping(sheet, sheets, name), sheet.table, sheet.origin, day=of_sheet)
         found.add(sheet.layout.topic, sheet.origin, rows)
+        found.findings += _doubtful_exchange(sheet, sheets, name, rows)
     return found
+
+
+def _doubtful_exchange(sheet: _Sheet, sheets: Iterable[_Sheet], file: str, rows: MappedRows) -> list[Finding]:
+    """Report totals in 亿元 that nothing but their unit gives to Shenzhen, and that are of Beijing's size."""
+    if sheet.layout.exchange != _BY_UNIT or _named_exchanges(sheet, sheets, file) or "day" not in rows.frame:
+        return []
+    small = (rows.frame["fin_balance"] < _TOO_MUCH_FOR_BEIJING) & (rows.frame["day"] >= _FIRST_OF_BEIJING)
+    doubtful = small & (rows.frame["key"] == EXCHANGES.index("SZSE"))
+    if not doubtful.any():
+        return []
+    first = rows.frame[doubtful].iloc[0]
+    text = (
+        f"{sheet.origin}: a balance of {first['fin_balance']:,.15g} CNY counts as Shenzhen's because it is in 亿元, "
+        "and is of the size of Beijing's: name the exchange in the name of the file or in a cell (深交所, 北交所)"
+    )
+    return [Finding(Severity.WARNING, "exchange", sheet.layout.topic, None, text)]
 
 
 def with_documented_units(grid: pd.DataFrame, where: str) -> pd.DataFrame:
@@ -343,18 +363,10 @@ def _exchanges_of_codes(sheet: _Sheet) -> set[str]:
 
 def _exchange_of_totals(balance: Figure, sheet: _Sheet, sheets: Iterable[_Sheet], file: str) -> str:
     """Return the exchange of totals; raises `InputError` if nothing names it, or two are named."""
-    cells = " ".join(str(cell) for cell in sheet.grid.to_numpy().ravel() if not is_blank(cell))
-    siblings = {place for one in sheets if one.layout.exchange == BY_NUMBER for place in _exchanges_of_codes(one)}
-    for hints in (cells, f"{file} {sheet.name}"):
-        named = {exchange for exchange, words in _NAMED.items() if words.search(hints)}
-        if named:
-            break
-    named = named or {exchange for exchange in _NAMED if siblings == {exchange[:2] if exchange == "SZSE" else "BJ"}}
+    named = _named_exchanges(sheet, sheets, file)
     unit = parse_unit(balance.unit, Kind.MONEY, f"{sheet.origin}, fin_balance")
     large = bool((unit.apply(parse_numbers(sheet.table[str(balance.column)], unit)[0]) >= _TOO_MUCH_FOR_BEIJING).any())
-    if _WHOLE_MARKET.search(f"{cells} {file} {sheet.name}"):
-        named = set(_NAMED)
-    elif not named and sheet.dated is None and (large or unit.text in _UNIT_OF_TOTALS):
+    if not named and sheet.dated is None and (large or unit.text in _UNIT_OF_TOTALS):
         return "SZSE" if large else _UNIT_OF_TOTALS[unit.text]
     if len(named) != 1:
         raise InputError(
@@ -363,3 +375,16 @@ def _exchange_of_totals(balance: Figure, sheet: _Sheet, sheets: Iterable[_Sheet]
             "all exchanges together belong to none: give those of each exchange"
         )
     return named.pop()
+
+
+def _named_exchanges(sheet: _Sheet, sheets: Iterable[_Sheet], file: str) -> set[str]:
+    """Return the exchanges that a cell, a name or a detail in the same file names; all for those of a whole market."""
+    cells = " ".join(str(cell) for cell in sheet.grid.to_numpy().ravel() if not is_blank(cell))
+    if _WHOLE_MARKET.search(f"{cells} {file} {sheet.name}"):
+        return set(_NAMED)
+    for hints in (cells, f"{file} {sheet.name}"):
+        named = {exchange for exchange, words in _NAMED.items() if words.search(hints)}
+        if named:
+            return named
+    siblings = {place for one in sheets if one.layout.exchange == BY_NUMBER for place in _exchanges_of_codes(one)}
+    return {exchange for exchange in _NAMED if siblings == {exchange[:2] if exchange == "SZSE" else "BJ"}}
