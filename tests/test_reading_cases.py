@@ -22,6 +22,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from feeds import folder
+from feeds.cells import workbooks
 from feeds.cells.dates import parse_days
 from feeds.checks.validate import Severity
 from feeds.checks.zero_columns import zero_columns_removed
@@ -1028,3 +1029,11 @@ def test_totals_without_lent_volumes_make_the_signal_absent_that_needs_them() ->
     value, reason, *_ = found["margin_trade_share", to_date(last)]
     assert value is None and reason == f"margin.market short_sell of {to_date(last)} lacks SZSE"
     assert found["fin_balance", to_date(last)][0] is not None
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16"])
+def test_a_text_that_ends_within_a_character_is_cut_off(encoding: str) -> None:
+    rows = "".join(f"60{number:04d},浦发银行,{number}00\n" for number in range(50))
+    whole = ("证券代码,证券简称,融资余额(元)\n" + rows + "600999,浦").encode(encoding)
+    with pytest.raises(InputError, match="is cut off; download it again"):
+        workbooks.read_workbook(whole[:-1], "a.csv")

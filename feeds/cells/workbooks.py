@@ -33,6 +33,8 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".xls", ".xlsx", ".xlsm")
 UNFINISHED = (".tmp", ".part", ".crdownload", ".lock", ".filepart")
 _ZIP, _OLE, _GZIP = b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\x1f\x8b"
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+#: What the codecs say of a text that ends within a character.
+_CUT = ("unexpected end of data", "truncated data", "incomplete multibyte sequence")
 _SEPARATORS = (",", "\t", ";", "|")
 _SNIFFED_LINES = 60
 #: Of the built-in formats of a workbook: 0% and 0.00%.
@@ -106,7 +108,12 @@ def _decoded(content: bytes, name: str) -> str:
     for encoding in [marked] if marked else [*guessed, "utf-8", "gb18030"]:
         try:
             text = content.decode(encoding)
-        except UnicodeDecodeError:
+        except UnicodeDecodeError as error:
+            if error.end == len(error.object) and error.reason in _CUT:
+                raise InputError(
+                    f"{name} ends in the middle of a character, after {len(content):,} bytes: it is cut off; download "
+                    "it again"
+                ) from error
             continue
         if "\0" not in text:
             return text
