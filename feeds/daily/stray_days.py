@@ -39,7 +39,7 @@ def stray_days(dataset: Dataset, earlier: DaysBefore) -> Iterator[Finding]:
         def keys_on(day: int, rows: list[RowBatch] = rows) -> Ids:
             return np.concatenate([one.keys[one.days == day] for one in rows])
 
-        for place, near in _candidates(topic, days, counts):
+        for place, near in _candidates(topic, days, counts.astype(np.int32)):
             day, beside = int(days[place]), int(days[near])
             lacked = len(np.setdiff1d(keys_on(day), keys_on(beside)))
             is_list = counts[near] >= _LIST and topic in WHOLE_MARKET
