@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from alerts.rules import data_quality
-from alerts.rules.base import Kind
+from alerts.rules.base import Condition
 from processors.days import to_date
 from processors.events import RowBatch
 from processors.kinds import is_stock
@@ -168,7 +168,7 @@ def test_figures_are_degraded_where_the_reference_lacks_more_than_a_tenth_of_the
     fired = [
         one.figures
         for one in data_quality.rule(SMALL).evaluate(found.market[day, "coverage"])
-        if one.kind is Kind.FIRE and one.subject == "reference"
+        if one.condition is Condition.FIRE and one.subject == "reference"
     ]
     assert fired == [missing] * bool(missing)
 
