@@ -96,6 +96,9 @@ def test_the_installed_wheel_runs_the_whole_system_from_an_empty_folder(installe
 
 
 def test_the_installed_wheel_finds_its_resources(installed: Path, tmp_path: Path) -> None:
-    code = "from streams import asyncapi, local_kafka; print(asyncapi.PATH.is_file(), local_kafka._jar_cache().name)"
+    code = (
+        "from streams import asyncapi; from streams.local import local_kafka; "
+        "print(asyncapi.PATH.is_file(), local_kafka._jar_cache().name)"
+    )
     done = call(installed / "python", "-c", code, cwd=tmp_path)
     assert re.fullmatch(r"True kafka-\d+\.\d+\.\d+\n", done.stdout), done.stdout + done.stderr
