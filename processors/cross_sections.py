@@ -23,6 +23,8 @@ from processors.sources import Sources
 Flags = npt.NDArray[np.bool_]
 #: The exchanges whose rows are unknown on a day: index into `EXCHANGES` → reason. A sum that they belong to is absent.
 Gap = dict[int, str]
+#: Stocks by day and exchange: all, and those that the reference knows.
+_KnownStocks = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 #: The share of an exchange's stocks of which the reference may know nothing without a notice (ours): industries as of
 #: 2026 lack up to 6.6% of the stocks of 2018, dated ones up to 0.8% of those of 2016–2021.
 _TOLERATED = 0.1
@@ -108,6 +110,7 @@ class CrossSections:
         self._gaps: dict[tuple[str, Days], list[Gap]] = {}
         self._net_buys: dict[tuple[Need, Need], tuple[Floats, list[Gap]]] = {}
         self._in_reference: dict[str, list[tuple[Members, npt.NDArray[np.intp]]]] = {}
+        self._known_stocks: dict[tuple[str, bool], _KnownStocks] = {}
         self._industry_cells: dict[str, npt.NDArray[np.intp]] = {}
 
     def __len__(self) -> int:
@@ -197,12 +200,12 @@ class CrossSections:
     @cached_property
     def unnamed(self) -> list[Gap]:
         """Exchanges of whose stocks in the margin detail the reference names less than half, by day (k,)."""
-        return self._unnamed(*self._known_stocks(DETAIL, classified=False))
+        return self._unnamed(*self.known_stocks(DETAIL, classified=False))
 
     @cached_property
     def unclassified(self) -> list[Gap]:
         """Exchanges of whose stocks in the margin detail less than half have an industry, by day (k,)."""
-        return self._unnamed(*self._known_stocks(DETAIL, classified=True))
+        return self._unnamed(*self.known_stocks(DETAIL, classified=True))
 
     def unknown_to_reference(self, topics: Iterable[str], *, classified: bool) -> list[dict[str, int]]:
         """Return what the reference lacks of the stocks of some topics of frames, by day (k,): exchange → stocks.
@@ -215,25 +218,34 @@ class CrossSections:
         """
         out: list[dict[str, int]] = [{} for _ in self.days]
         for topic in topics:
-            every, known = self._known_stocks(topic, classified=classified)
+            every, known = self.known_stocks(topic, classified=classified)
             lacking = every - known
             for i, number in np.argwhere(lacking > _TOLERATED * every).tolist():
                 exchange = EXCHANGES[number]
                 out[i][exchange] = max(int(lacking[i, number]), out[i].get(exchange, 0))
         return [dict(sorted(lacks.items())) for lacks in out]
 
-    def _known_stocks(self, topic: str, *, classified: bool) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        """Return the number of a topic's stocks by day and exchange, and that of those in the reference (k, 3)."""
-        section = self.section(topic)
-        exchange, stocks = exchange_of(section.keys), is_stock(section.keys)
-        known = (
-            ~np.isnan(self.of_reference("industry", topic))
-            if classified
-            else np.concatenate([at for _, at in self._named(topic)]) >= 0
-        )
-        return section.counts(exchange, len(EXCHANGES), stocks), section.counts(
-            exchange, len(EXCHANGES), stocks & known
-        )
+    def known_stocks(self, topic: str, *, classified: bool) -> _KnownStocks:
+        """Return the number of a topic's stocks by day and exchange, and that of those in the reference (k, 3).
+
+        Parameters
+        ----------
+        classified : whether those without an industry are left out.
+        """
+        if (topic, classified) not in self._known_stocks:
+            section = self.section(topic)
+            exchange = exchange_of(section.keys)
+            stocks = self.stocks if topic == DETAIL else is_stock(section.keys)
+            known = (
+                ~np.isnan(self.of_reference("industry", topic))
+                if classified
+                else np.concatenate([at for _, at in self._named(topic)]) >= 0
+            )
+            self._known_stocks[topic, classified] = (
+                section.counts(exchange, len(EXCHANGES), stocks),
+                section.counts(exchange, len(EXCHANGES), stocks & known),
+            )
+        return self._known_stocks[topic, classified]
 
     @staticmethod
     def _unnamed(every: npt.NDArray[np.intp], named: npt.NDArray[np.intp]) -> list[Gap]:
