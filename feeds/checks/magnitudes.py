@@ -13,7 +13,7 @@ from datetime import date
 import numpy as np
 
 from feeds.checks.compared_day import ComparedDay
-from feeds.checks.row_groups import figure_of, group_names, groups_of
+from feeds.checks.row_groups import figure_of, group_names, groups_of, over
 from feeds.checks.validate import Finding, Severity, key_text, names_of
 from processors.block import TURNOVER_INDEX
 from processors.codes import EXCHANGES
@@ -134,8 +134,7 @@ def steps(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:
         if name not in batch.figures or name not in last.figures:
             continue
         now, then = batch.figures[name], figure_of(last, name, batch.keys)
-        known = (now > 0) & (then > 0)
-        ratios = np.divide(now, then, out=np.ones(len(now)), where=known)
+        ratios = over(now, then)
         changes = np.fmax(ratios, 1 / ratios)
         if batch.topic == "margin.market":
             changes[batch.keys == _YOUNG] = 1.0

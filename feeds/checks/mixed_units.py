@@ -14,10 +14,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from feeds.checks.compared_day import ComparedDay
-from feeds.checks.row_groups import masks_of
+from feeds.checks.row_groups import masks_of, over
 from feeds.checks.validate import Finding, Severity, beside, names_of
 from processors.days import to_date
-from processors.events import Floats, RowBatch
+from processors.events import RowBatch
 from processors.kinds import is_stock
 
 #: Factors of a unit; and how near to one a ratio is, as the logarithm of a ratio either way.
@@ -73,7 +73,7 @@ def _beside_the_day_before(batch: RowBatch, previous: RowBatch) -> Iterator[Find
 def _buys_beside_balances(batch: RowBatch) -> Iterator[Finding]:
     """Find exchanges where the buys of a part of the stocks are in another unit than their balances."""
     least, most = _BUYS
-    ratios = _over(batch.figures["fin_buy"], batch.figures["fin_balance"])
+    ratios = over(batch.figures["fin_buy"], batch.figures["fin_balance"])
     for name, mask in masks_of(batch):
         known = mask & ~np.isnan(ratios) & is_stock(batch.keys)
         rows = int(known.sum())
@@ -82,11 +82,6 @@ def _buys_beside_balances(batch: RowBatch) -> Iterator[Finding]:
             if rows >= _ROWS and wrong.sum() > max(_FEWEST, _BUYS_SHARE * rows):
                 text = f"fin_buy of {name} is {word} times fin_balance in {wrong.sum()} of {rows} rows"
                 yield _finding(batch, f"{text} ({names_of(batch, batch.keys[wrong])})")
-
-
-def _over(upper: Floats, lower: Floats) -> Floats:
-    """Return the ratio of two figures (n,), NaN where one is 0 or absent."""
-    return np.asarray(np.divide(upper, lower, out=np.full(len(upper), np.nan), where=(upper > 0) & (lower > 0)))
 
 
 def _finding(batch: RowBatch, text: str) -> Finding:

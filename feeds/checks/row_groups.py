@@ -97,3 +97,8 @@ def rows_of_keys(rows: RowBatch, keys: Ids) -> RowBatch:
     days, none = np.full(len(keys), rows.days[0], np.int32), np.zeros(len(keys), np.int32)
     figures = {name: np.full(len(keys), np.nan) for name in rows.figures}
     return RowBatch(rows.topic, keys.astype(np.int32), days, none, none.astype(np.int64), figures)
+
+
+def over(upper: Floats, lower: Floats) -> Floats:
+    """Return the ratio of two figures (n,), NaN where one of them is 0 or absent."""
+    return np.asarray(np.divide(upper, lower, out=np.full(len(upper), np.nan), where=(upper > 0) & (lower > 0)))

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from feeds.checks.compared_day import ComparedDay
-from feeds.checks.row_groups import Mask, figure_of
+from feeds.checks.row_groups import Mask, figure_of, over
 from feeds.checks.validate import Finding, Severity, key_text, names_of
 from processors.days import to_date
 from processors.events import Floats, RowBatch
@@ -138,8 +138,7 @@ def _beside_prices(detail: RowBatch, prices: RowBatch) -> Iterator[Finding]:
 def _share_value(batch: RowBatch) -> Floats:
     """Return the value of a lent share (n,), NaN where none is lent or the value may be rounded."""
     value, volume = batch.figures["short_balance"], batch.figures["short_volume"]
-    known = (volume > 0) & (value > 0) & (np.fmax(value, volume) > _VALUE_LEAST)
-    return np.asarray(np.divide(value, volume, out=np.full(len(batch), np.nan), where=known))
+    return np.where(np.fmax(value, volume) > _VALUE_LEAST, over(value, volume), np.nan)
 
 
 def _found(
