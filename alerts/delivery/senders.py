@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -249,15 +250,10 @@ class AppriseSender(Sender):
     `close`, which waits for a few seconds.
     """
 
-    def __init__(
-        self,
-        channel: Channel,
-        session: aiohttp.ClientSession,
-        link: str,
-        scopes: Mapping[str, Scope] = MappingProxyType({}),
-    ) -> None:
-        super().__init__(channel, session, link, scopes)
-        self._running: dict[str, asyncio.Task[bool]] = {}  # by the key of the message
+    @cached_property
+    def _running(self) -> dict[str, asyncio.Task[bool]]:
+        """What is being sent, by the key of the message."""
+        return {}
 
     async def send(self, alert: Alert, key: str = "") -> None:
         severity = alert.severity.value
@@ -270,7 +266,8 @@ class AppriseSender(Sender):
         await self._notify(str(path), title, title, "info", attach=str(path))
 
     async def close(self) -> list[str]:
-        running, self._running = self._running, {}
+        running = dict(self._running)
+        self._running.clear()
         if not running:
             return []
         _, late = await asyncio.wait(running.values(), timeout=_CLOSE_S)
