@@ -153,6 +153,7 @@ class MarginwatchApp(App):
     async def on_stop(self) -> None:
         """End in order while Kafka and Redis answer, by force where they don't."""
         _end_by_force()
+        self.runner.pauses.wake()
         await super().on_stop()
 
     async def on_shutdown(self) -> None:
@@ -221,6 +222,7 @@ class MarginwatchApp(App):
 
     async def _settle(self, *_args: Any, **_kwargs: Any) -> None:
         self.health_monitor.rebalance_since = time.monotonic()
+        self.runner.pauses.wake()
         await self.runner.settle()
 
     # -- agents ----------------------------------------------------------------------------------------------

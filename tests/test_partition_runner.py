@@ -1076,6 +1076,35 @@ def test_a_fold_that_fails_stalls_its_partition_and_starts_again_from_what_is_st
     assert [total_of(c[0]["sum/total"]) for c in world.recorder.of("commit")] == [3, 7]
 
 
+@pytest.mark.parametrize("ours", [False, True])
+def test_a_stalled_poll_is_given_up_as_soon_as_its_partition_is_revoked_or_the_worker_ends(
+    strict: World, ours: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, bad = strict, Row(0, b"no number")
+
+    async def go() -> None:
+        await world.claim()
+        waits = asyncio.Event()
+
+        async def half_a_minute(_seconds: float) -> None:
+            waits.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(partition_runner.asyncio, "sleep", half_a_minute)
+        step = asyncio.ensure_future(world.step(bad))
+        await waits.wait()
+        world.ours, bad.value = ours, b"4"
+        world.runner.pauses.wake()
+        if ours:  # another partition is revoked: this one tries again
+            await asyncio.wait_for(step, 5)
+            assert world.state().total == 4
+        else:
+            with pytest.raises(RevokedError):
+                await asyncio.wait_for(step, 5)
+
+    run(go())
+
+
 def test_a_stalled_poll_is_logged_with_its_place_once_with_the_traceback(strict: World, logged: list[Any]) -> None:
     world = strict
     rows = [Row(3, b"2", partition=1), Row(4, b"no number", partition=1)]

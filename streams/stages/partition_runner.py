@@ -44,7 +44,7 @@ from streams.stages.market_stage import MarketStage
 from streams.stages.output_log import OutputLog
 from streams.stages.owned_partition import OwnedPartition, report_discarded
 from streams.stages.quarantine import FoldError, Quarantine, fold, halves
-from streams.stages.retries import Publish, Retries, StillOurs
+from streams.stages.retries import Pauses, Publish, Retries, StillOurs
 from streams.stages.stage import Stage, StageState
 from streams.tables import Encoded, Output, TablePartition, encoded, numbered
 from streams.topics import Topics
@@ -108,7 +108,8 @@ class PartitionRunner:
         self._topics = topics
         self._redis = redis
         self._scripts = ScriptQueue(redis)
-        self._retries = Retries(redis, topics, health)
+        self.pauses = Pauses()
+        self._retries = Retries(redis, topics, health, self.pauses)
         self._namespace = settings.namespace
         self._publish = publish
         self._inputs = inputs
@@ -272,7 +273,7 @@ class PartitionRunner:
                 raise
             except Exception as error:
                 self._stalled(stage.name, poll.partition, error, first=first, poll=poll)
-                await asyncio.sleep(wait)
+                await self.pauses.wait(wait)
                 if not still_ours():
                     raise RevokedError from error
                 wait, first = min(wait * 2, _LONGEST_STALL_S), False

@@ -41,13 +41,38 @@ class _Service(StrEnum):
 _RETRIES = {_Service.KAFKA: metrics.KAFKA_RETRIES, _Service.REDIS: metrics.REDIS_RETRIES}
 
 
+class Pauses:
+    """The pauses between two attempts; all of them end early when partitions are revoked, or the worker ends."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Future[None]] = set()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for some seconds, or until `wake`."""
+        pause = asyncio.ensure_future(asyncio.sleep(seconds))
+        self._running.add(pause)
+        try:
+            await asyncio.wait((pause,))
+        finally:
+            pause.cancel()
+            self._running.discard(pause)
+        if not pause.cancelled():
+            pause.result()
+
+    def wake(self) -> None:
+        """End all pauses: who waits for half a minute would hold up the end of a worker, or its next partitions."""
+        for pause in self._running:
+            pause.cancel()
+
+
 class Retries:
     """Repeats what Redis or Kafka did not answer, as long as the partition belongs to this worker.
 
     Each method raises `RevokedError` once ``still_ours`` is false.
     """
 
-    def __init__(self, redis: Redis, topics: Topics, health: Health) -> None:
+    def __init__(self, redis: Redis, topics: Topics, health: Health, pauses: Pauses) -> None:
+        self._pauses = pauses
         self._redis = redis
         self._topics = topics
         self._health = health
@@ -90,7 +115,7 @@ class Retries:
                 log.warning("waiting", service=one, waits=waits, error=repr(error))
                 if isinstance(error, ReadOnlyError):  # the master is a replica now: find the new one behind the address
                     await self._redis.connection_pool.disconnect()
-                await asyncio.sleep(wait)
+                await self._pauses.wait(wait)
                 if not still_ours():
                     raise RevokedError from error
                 wait = min(wait * 2, _LONGEST_WAIT_S)
