@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from pydantic import SecretStr
 
+from streams import metrics
 from streams.clients import kafka_admin
 from streams.local.local_kafka import ApacheKafka, Broker, EmbeddedBroker
 from streams.local.local_redis import EmbeddedRedis
@@ -138,6 +139,14 @@ def stack(
 def make_settings() -> Callable[..., Settings]:
     """Settings that no environment or file of the machine can change."""
     return lambda **changes: Settings(**changes)
+
+
+@pytest.fixture
+def no_market_metrics() -> Iterator[None]:
+    """Metrics of no market yet: each keeps the newest day, whichever test of this process has told it."""
+    metrics.forget_market()
+    yield
+    metrics.forget_market()
 
 
 @pytest.fixture(autouse=True)

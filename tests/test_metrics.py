@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -28,11 +27,7 @@ FRIDAY, MONDAY, TUESDAY = date(2020, 1, 3), date(2020, 1, 6), date(2020, 1, 7)
 NOON = datetime(2020, 1, 6, 4, tzinfo=UTC)
 
 
-@pytest.fixture(autouse=True)
-def _nothing_known() -> Iterator[None]:
-    metrics.forget_market()
-    yield
-    metrics.forget_market()
+pytestmark = pytest.mark.usefixtures("no_market_metrics")
 
 
 def test_the_calendar_counts_from_the_day_in_shanghai() -> None:

@@ -231,6 +231,7 @@ def test_a_provisional_verdict_is_flagged() -> None:
     assert text.why.en.endswith("The close decides.")
 
 
+@pytest.mark.usefixtures("no_market_metrics")
 def test_terminal_and_metric_show_the_same_words(capsys: pytest.CaptureFixture[str]) -> None:
     first, second = verdicts([HOT, BREAK])
     text = verdict_text(second)
@@ -248,9 +249,9 @@ def test_terminal_and_metric_show_the_same_words(capsys: pytest.CaptureFixture[s
         words = getattr(text, name)
         assert (sample.labels[name], sample.labels[f"{name}_zh"]) == (words.en, words.zh)
     assert sample.value == to_day(second.trade_date) * 86_400
-    metrics.forget_market()
 
 
+@pytest.mark.usefixtures("no_market_metrics")
 def test_terminal_metric_and_newest_value_have_the_reason_of_an_unknown_answer_in_chinese(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -264,7 +265,6 @@ def test_terminal_metric_and_newest_value_have_the_reason_of_an_unknown_answer_i
     metrics.observe_signal(unknown)
     (family,) = (one for one in REGISTRY.collect() if one.name == "marginwatch_verdict_trade_date_seconds")
     assert [sample.labels["why_zh"] for sample in family.samples] == [chinese]
-    metrics.forget_market()
     assert json.decode(latest._verdict(unknown))["why"]["zh"] == chinese
 
 
