@@ -55,7 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         else:
             rank, group = 2 if "/integration/" in file else 3 if file in _LONG else 4, file
         item.add_marker(pytest.mark.xdist_group(group))
-        if "/integration/" in file:
+        if _has_broker(item):
             item.add_marker(_UNCLOSED)
         ranked.append((rank, item))
     ranked.sort(key=itemgetter(0))
@@ -71,8 +71,12 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(trylast=True)  # behind the fixtures
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """Collect what tests with a broker leave behind while `_UNCLOSED` holds; later it would fail a test without one."""
-    if "/integration/" in item.nodeid and (nextitem is None or "/integration/" not in nextitem.nodeid):
+    if _has_broker(item) and (nextitem is None or not _has_broker(nextitem)):
         gc.collect()
+
+
+def _has_broker(item: pytest.Item) -> bool:
+    return "/integration/" in item.nodeid or "broker" in getattr(item, "fixturenames", ())
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
