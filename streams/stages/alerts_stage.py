@@ -31,6 +31,7 @@ class AlertsStage(Stage):
     name = "alerts"
     inputs = (*SIGNALS, Topic.ALERT_COMMANDS, *DEAD_LETTERS)
     outputs = (Topic.ALERTS, Topic.ALERTS_LOG)
+    work = 0.8
 
     def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:
         super().__init__(settings, topics, calendar)

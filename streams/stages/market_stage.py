@@ -26,6 +26,7 @@ class MarketStage(Stage):
     """One partition: totals, indices and feature frames in, signals out."""
 
     name, inputs, outputs = "market", MARKET_INPUTS, SIGNALS
+    work = 1.2
 
     @property
     def barrier_origins(self) -> frozenset[str]:

@@ -172,7 +172,8 @@ class Stage(ABC):
     outputs: tuple[str, ...]
     #: Messages that are folded together in a thread, for a stage whose fold takes long; 0 for a stage that folds polls.
     messages_at_once = 0
-    #: Of all its partitions, relative to the other stages: workers share the stages by it (`streams.kafka.assignment`).
+    #: CPU of all its partitions over the real history, relative to the securities stage: workers share the stages by it
+    #: (`streams.kafka.assignment`).
     work = 1.0
 
     def __init__(self, settings: Settings, topics: Topics, calendar: TradingCalendar) -> None:
