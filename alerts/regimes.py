@@ -30,6 +30,7 @@ class Regimes:
         self._calendar = calendar
         self._rows: Table[int, _Regime] = Table("regime", DAY, ValueCodec(_Regime))
         self._codes = np.zeros(len(calendar), dtype=np.int8)
+        self._days: dict[str, Bools] = {}  # regime → its days, until a regime changes
         self.newest = 0  # the newest day; 0 if there is none
         self.tables = TableSet(self._rows, on_load=self._loaded)
 
@@ -46,12 +47,17 @@ class Regimes:
         return message.trade_date
 
     def days_of(self, regime: str) -> Bools:
-        """Return which days of the calendar belong to a regime (days,); all of them if it is empty."""
-        return np.asarray(self._codes == _CODES[regime]) if regime else np.ones(len(self._codes), dtype=bool)
+        """Return which days of the calendar belong to a regime (days,), read-only; all of them if it is empty."""
+        if regime not in self._days:
+            days = np.asarray(self._codes == _CODES[regime]) if regime else np.ones(len(self._codes), dtype=bool)
+            days.flags.writeable = False
+            self._days[regime] = days
+        return self._days[regime]
 
     def _set(self, day: int, stored: _Regime) -> None:
         self.newest = max(self.newest, day)
         self._codes[self._calendar.position(day)] = _CODES.get(stored.name, 0)
+        self._days.clear()
 
     def _loaded(self) -> None:
         for day, stored in self._rows.items():

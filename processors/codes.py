@@ -80,8 +80,9 @@ def join_codes(securities: Ids) -> bytes:
     return pieces.tobytes()
 
 
+@lru_cache(maxsize=32)
 def parse_codes(text: bytes, count: int) -> Ids:
-    """Return the ids of ``count`` concatenated codes (count,).
+    """Return the ids of ``count`` concatenated codes (count,), read-only: those of one day are often those of the next.
 
     Parameters
     ----------
@@ -101,6 +102,7 @@ def parse_codes(text: bytes, count: int) -> Ids:
         bad = (digits > 9).any(axis=1) | (exchange < 0) | (grid[:, 6] != ord("."))
         to_id(grid[int(np.argmax(bad))].tobytes().decode("utf-8", "replace"))
     found: Ids = (digits @ _DIGIT_WEIGHTS).astype(np.int32) + exchange
+    found.flags.writeable = False
     return found
 
 

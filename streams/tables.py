@@ -182,7 +182,8 @@ def numbered(outputs: Iterable[Output], after: int, topics: Container[str]) -> l
     for output in outputs:
         if output.topic in topics:
             after += 1
-            output = msgspec.structs.replace(output, headers=[*output.headers, sequence_header(after)])
+            headers = [*output.headers, sequence_header(after)]
+            output = Output(output.topic, output.partition, output.key, output.value, headers)
         out.append(output)
     return out
 
@@ -281,7 +282,9 @@ def _hashes(kind: bytes, values: Iterable[tuple[bytes, bytes | None]]) -> dict[b
 
 def _hash(name: bytes, value: bytes) -> int:
     """Return a hash of a name and its value; never 0."""
-    return int.from_bytes(blake2b(b"%d/" % len(name) + name + value, digest_size=8).digest(), "little") | 1
+    found = blake2b(b"%d/" % len(name) + name, digest_size=8)
+    found.update(value)  # without a copy: an outbox has up to megabytes
+    return int.from_bytes(found.digest(), "little") | 1
 
 
 class TablePartition:
