@@ -22,6 +22,7 @@ from feeds.folder import read
 from processors.history import History, blocks
 from streams.calendars import xshg
 from streams.cli.terminal import err, out
+from streams.gc_policy import GcPolicy
 from streams.publisher import Publisher
 from streams.settings import Settings
 from tests.oracle import market, securities
@@ -42,6 +43,7 @@ def _streamed(settings: Settings, scratch: Path, folder: Dataset, workers: int) 
 
 
 def _folded(settings: Settings, folder: Dataset) -> float:
+    GcPolicy()  # collect as a worker does
     days = [feeds for _, feeds in folder.by_day()]
     history = History(settings.parameters, settings.exchanges, xshg())
     started = time.process_time()
