@@ -9,14 +9,14 @@ within the cooldown after its last. `Alert.ended_at` of a superseded alert depen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
 
 import msgspec
 
-from alerts.model import Alert, EndedBy, Input, State, alert_id
+from alerts.model import Alert, EndedBy, Input, State, alert_id, timeless_alert
 from alerts.rules.base import Condition, Evaluation, Message, Rule, by_message, read_as
 from alerts.subject import SUBJECT_ROW, DayEvaluation, Progress, Subject
 from processors.days import TradingCalendar, moment, shanghai_moment, to_date, to_day
@@ -56,10 +56,12 @@ class AlertLifecycle(Processor):
     ----------
     keep_days : evaluations kept per subject. A correction of an older day is refused and counted in ``refused``; what
         the removed evaluations have led to is kept, so the states of later days stay exact. In a backfill one topic
-        may be read far ahead of another: days that the slowest of them has not reached are kept besides.
+        may be read far ahead of another: days that the slowest of them has not reached are kept until it has, so
+        what is kept at the end depends on no order of the topics.
     """
 
-    def __init__(self, rules: Iterable[Rule], calendar: TradingCalendar, keep_days: int = 130) -> None:
+    def __init__(self, rules: Sequence[Rule], calendar: TradingCalendar, keep_days: int = 130) -> None:
+        self._rules = {rule.name: rule for rule in rules}  # those of one name have the same durations
         self._readers = by_message(rules)
         self._calendar = calendar
         self._keep = keep_days
@@ -73,19 +75,25 @@ class AlertLifecycle(Processor):
         self.alerts: Table[str, Alert] = Table("alert", TEXT, ALERT_ROW)
         self._heads: dict[str, tuple[date, Progress]] = {}  # of each subject: newest evaluation, what it led to
         self._running: dict[str, date] = {}  # id of each alert that can expire → the session on which it does
+        self._crowded: set[str] = set()  # subjects with more than `keep_days`
         self.tables = TableSet(self.alerts, self._subjects, self._drafts, self._clock, on_load=self._loaded)
 
     def fold(self, message: Message, origin: Input, now: datetime) -> list[Alert]:
         """Evaluate a message; return every alert that is new or whose state changed."""
         out = []
         today, kind = _final_date(message) or date.min, _kind_of(message)
-        later = today > self.newest
-        if today > self._clock.get(kind, date.min):
+        later, advances = today > self.newest, today > self._clock.get(kind, date.min)
+        if advances:
             self._clock[kind] = today
         for rule in self._readers.get(read_as(message), ()):
             for evaluation in rule.evaluate(message):
                 out += self.apply(rule, evaluation, origin, now)
-        return out + (self._expire() if later else [])
+        out += self._expire() if later else []
+        if advances:  # else what is kept at the end would depend on the order of the topics
+            for name in sorted(self._crowded):
+                if (rule_of := self._rules.get(name.partition("/")[0])) is not None:
+                    self._trim(rule_of, name, self._subjects[name])
+        return out
 
     def put(self, alert: Alert) -> None:
         """Store a version of an alert with new evidence, acknowledgement or silence."""
@@ -312,6 +320,8 @@ class AlertLifecycle(Processor):
                 subject.alert = ""
             if subject.base.begun == day:
                 subject.alert = entry.alert
+            self._subjects.touch(name)
+        (self._crowded.add if len(subject.days) > self._keep else self._crowded.discard)(name)
 
     def _alert(self, rule: Rule, evaluation: Evaluation, origin: Input, now: datetime) -> Alert:
         # Of a frame's revision, the fact has the part that its rule reads.
@@ -347,6 +357,7 @@ class AlertLifecycle(Processor):
     def _loaded(self) -> None:
         running = (alert for alert in self.alerts.values() if alert.state in _RUNNING)
         self._running = {alert.id: alert.expires_on for alert in running if alert.expires_on is not None}
+        self._crowded = {name for name, subject in self._subjects.items() if len(subject.days) > self._keep}
 
 
 def _status(progress: Progress) -> _Status:
@@ -386,10 +397,3 @@ def timeless(name: str, data: bytes) -> bytes:
     if not name.startswith(("alert/", "draft/")):
         return data
     return ALERT_ROW.encode(timeless_alert(ALERT_ROW.decode(data)))
-
-
-def timeless_alert(alert: Alert) -> Alert:
-    """Return an alert without the times of its changes and its input offsets, which may differ between two runs."""
-    provenance = [msgspec.structs.replace(origin, offset=0) for origin in alert.provenance]
-    when = alert.available_at
-    return msgspec.structs.replace(alert, raised_at=when, changed_at=when, provenance=provenance)

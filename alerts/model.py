@@ -258,3 +258,10 @@ def alert_id(rule: str, subject: str, trade_date: date, revision: int) -> str:
     """Return the id of a fact; the same fact always has the same id."""
     fact = f"{rule}|{subject}|{trade_date.isoformat()}|{revision}"
     return hashlib.blake2b(fact.encode(), digest_size=12).hexdigest()
+
+
+def timeless_alert(alert: Alert) -> Alert:
+    """Return an alert without the times of its changes and its input offsets, which may differ between two runs."""
+    provenance = [msgspec.structs.replace(origin, offset=0) for origin in alert.provenance]
+    when = alert.available_at
+    return msgspec.structs.replace(alert, raised_at=when, changed_at=when, provenance=provenance)

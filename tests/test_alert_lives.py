@@ -269,6 +269,33 @@ def test_the_rows_of_two_runs_are_equal_without_their_times_and_input_offsets(ta
     assert timeless(f"other/{name}", data) == data  # no alert: nothing in it depends on the run
 
 
+def rows_after(*messages: Message, restart_at: int = 0) -> dict[str, bytes]:
+    """The stored rows of a desk that keeps eight evaluations and is loaded again before one of the messages."""
+    rules, rows = [*RULES, rule_of(horizon=5)], dict[str, bytes]()
+    desk = AlertDesk(rules, CALENDAR, keep_days=8)
+    for at, message in enumerate(messages):
+        if restart_at and at == restart_at:
+            desk = AlertDesk(rules, CALENDAR, keep_days=8)
+            desk.load_rows(rows)
+        fold(desk, message)
+        for name, data in desk.changed_rows().items():
+            if data is None:
+                rows.pop(name, None)
+            else:
+                rows[name] = timeless(name, data)
+    return rows
+
+
+@pytest.mark.parametrize("restart_at", [0, 35])
+def test_what_is_kept_after_a_backfill_depends_on_no_order_of_the_topics(restart_at: int) -> None:
+    """A replay reads one topic far ahead of another, and the worker did so in another order."""
+    market = [probe(at, Condition.FIRE if at % 7 == 0 else Condition.HOLD) for at in range(30)]
+    stocks = [flags(at, ["000001.SZ"] if at % 3 == 0 else []) for at in range(30)]
+    day_by_day = rows_after(*(m for day in zip(market, stocks, strict=True) for m in day))
+    assert rows_after(*market, *stocks, restart_at=restart_at) == day_by_day
+    assert rows_after(*stocks, *market, restart_at=restart_at) == day_by_day
+
+
 # -- the peak warning ----------------------------------------------------------------------------------------------
 
 

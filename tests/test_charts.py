@@ -19,8 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.desk import AlertDesk
-from alerts.lifecycle import timeless_alert
-from alerts.model import Input, State
+from alerts.model import Input, State, timeless_alert
 from alerts.rules import rules
 from processors.chart_scores import NO_MODEL, scored
 from processors.chart_windows import ChartWindows

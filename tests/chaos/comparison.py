@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from alerts.lifecycle import timeless, timeless_alert
-from alerts.model import Alert, State
+from alerts.lifecycle import timeless
+from alerts.model import Alert, State, timeless_alert
 from processors.outputs import MarketSignal
 from streams import readers
 from streams.codecs.signal_codec import decode_industry, decode_security
