@@ -76,20 +76,21 @@ class AlertLifecycle(Processor):
         self._heads: dict[str, tuple[date, Progress]] = {}  # of each subject: newest evaluation, what it led to
         self._running: dict[str, date] = {}  # id of each alert that can expire → the session on which it does
         self._crowded: set[str] = set()  # subjects with more than `keep_days`
+        self.newest = self.read_through = date.min  # of final signals: the newest of any kind, and of every kind
         self.tables = TableSet(self.alerts, self._subjects, self._drafts, self._clock, on_load=self._loaded)
 
     def fold(self, message: Message, origin: Input, now: datetime) -> list[Alert]:
         """Evaluate a message; return every alert that is new or whose state changed."""
         out = []
         today, kind = _final_date(message) or date.min, _kind_of(message)
-        later, advances = today > self.newest, today > self._clock.get(kind, date.min)
-        if advances:
-            self._clock[kind] = today
+        later, read_through = today > self.newest, self.read_through
+        if today > self._clock.get(kind, date.min):
+            self._advance(kind, today)
         for rule in self._readers.get(read_as(message), ()):
             for evaluation in rule.evaluate(message):
                 out += self.apply(rule, evaluation, origin, now)
         out += self._expire() if later else []
-        if advances:  # else what is kept at the end would depend on the order of the topics
+        if self.read_through > read_through:  # else what is kept at the end would depend on the order of the topics
             for name in sorted(self._crowded):
                 if (rule_of := self._rules.get(name.partition("/")[0])) is not None:
                     self._trim(rule_of, name, self._subjects[name])
@@ -122,15 +123,13 @@ class AlertLifecycle(Processor):
         found = self._subjects.get(f"{rule}/{subject}")
         return date.min if found is None or found.removed_to is None else found.removed_to
 
-    @property
-    def newest(self) -> date:
-        """The newest trade date of a final signal."""
-        return max(self._clock.values(), default=date.min)
-
-    @property
-    def read_through(self) -> date:
-        """The newest trade date up to which final signals of every kind that there is have been read."""
-        return min(self._clock.values(), default=date.min)
+    def _advance(self, kind: str, day: date) -> None:
+        """Set the newest trade date of a kind of final signals."""
+        before = self._clock.get(kind, date.min)
+        self._clock[kind] = day
+        self.newest = max(self.newest, day)
+        if before <= self.read_through:  # else another kind is further behind
+            self.read_through = min(self._clock.values())
 
     def _expire(self) -> list[Alert]:
         """End the alerts whose horizon the newest trade date has reached."""
@@ -358,6 +357,8 @@ class AlertLifecycle(Processor):
         running = (alert for alert in self.alerts.values() if alert.state in _RUNNING)
         self._running = {alert.id: alert.expires_on for alert in running if alert.expires_on is not None}
         self._crowded = {name for name, subject in self._subjects.items() if len(subject.days) > self._keep}
+        days = self._clock.values()
+        self.newest, self.read_through = max(days, default=date.min), min(days, default=date.min)
 
 
 def _status(progress: Progress) -> _Status:
