@@ -197,7 +197,7 @@ def parse_numbers(column: pd.Series, unit: Unit | None = None, *, flag: bool = F
     -------
     the figures (n,), NaN where a cell is empty or unreadable; and the reason of each unreadable one, by place.
     """
-    if pd.api.types.is_numeric_dtype(column):
+    if pd.api.types.is_numeric_dtype(column) and (flag or not pd.api.types.is_bool_dtype(column)):
         return column.to_numpy(np.float64, na_value=np.nan, copy=True), {}
     cells = column.to_numpy(object)
     out = np.full(len(cells), np.nan)

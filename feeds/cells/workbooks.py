@@ -37,6 +37,8 @@ _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff",
 _CUT = ("unexpected end of data", "truncated data", "incomplete multibyte sequence")
 _SEPARATORS = (",", "\t", ";", "|")
 _SNIFFED_LINES = 60
+#: A shorter text may have been written by hand.
+_LONG = 100
 #: Of the built-in formats of a workbook: 0% and 0.00%.
 _PERCENT_FORMATS = (9, 10)
 
@@ -92,7 +94,8 @@ def read_workbook(content: bytes, name: str) -> Grids:
             return read(content)
         except ImportError as error:
             raise ConfigurationError(f"{name}: {library} is not installed: pip install 'marginwatch[excel]'") from error
-        except (ValueError, OSError, KeyError, BadZipFile, struct.error, zlib.error, EOFError) as error:
+        except (ValueError, OSError, KeyError, BadZipFile, struct.error, zlib.error, EOFError, SyntaxError) as error:
+            # A damaged sheet is a `ParseError` of its XML, which is a `SyntaxError`.
             raise InputError(f"{name} is a damaged workbook ({error}): download it again") from error
     text = _decoded(content, name)
     if "<html" in text[:2000].lower() or "<table" in text[:2000].lower():
@@ -118,8 +121,36 @@ def _decoded(content: bytes, name: str) -> str:
         if "\0" not in text:
             return text
     raise InputError(
-        f"{name} is no workbook and no text in UTF-8, UTF-16 or GB18030: expected {', '.join(SUFFIXES)}; save it again "
-        "as xlsx, or as CSV in UTF-8"
+        f"{name} is no workbook and no text in UTF-8, UTF-16 or GB18030 ({_damage(content)}): expected "
+        f"{', '.join(SUFFIXES)}; download it again, or save it as xlsx, or as CSV in UTF-8"
+    )
+
+
+def _damage(content: bytes) -> str:
+    """Return why bytes are no text: zeros in place of a part of it, or lines of different encodings."""
+    if (zero := content.find(b"\0")) >= 0:
+        return f"it has NUL bytes from byte {zero + 1:,} on: its download was not finished, or it is no text at all"
+    lines = []
+    for encoding in ("utf-8", "gb18030"):
+        try:
+            content.decode(encoding)
+        except UnicodeDecodeError as error:
+            text = encoding.upper()
+            lines.append(f"line {content.count(bytes([10]), 0, error.start) + 1:,} is not {text}")
+    return f"{', '.join(lines)}: are two files in different encodings joined?"
+
+
+def unended_text(content: bytes, name: str) -> str:
+    """Return what to check of a long text whose last line has no end, and may be cut off within a number; else ""."""
+    content = unpacked(content, name)
+    if content.startswith((_ZIP, _OLE, b"PAR1")) or content.endswith((b"\n", b"\r", b"\0")):
+        return ""
+    lines = content.count(b"\n") + 1
+    if lines < _LONG:
+        return ""
+    return (
+        f"{name} ends without a line break, as a file does that is cut off: compare its last row, line {lines:,}, with "
+        "the source, and whether rows follow"
     )
 
 
@@ -129,7 +160,7 @@ def _text_grid(text: str, name: str) -> pd.DataFrame:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     try:
         separator = _separator(text)
-        widths = _widths(text, separator)
+        widths = _widths(text, separator, name)
         grid = pd.read_csv(
             io.StringIO(text),
             sep=separator,
@@ -148,10 +179,24 @@ def _text_grid(text: str, name: str) -> pd.DataFrame:
     return grid.set_axis(range(1, len(grid) + 1))
 
 
-def _widths(text: str, separator: str) -> npt.NDArray[np.int64]:
-    """Return the number of cells of each row."""
+def _widths(text: str, separator: str, name: str) -> npt.NDArray[np.int64]:
+    """Return the number of cells of each row.
+
+    Raises
+    ------
+    InputError : if a cell contains the end of its row and the beginning of the next one.
+    """
     if '"' in text:
-        return np.array([max(len(row), 1) for row in csv.reader(io.StringIO(text), delimiter=separator)])
+        widths, rows, line = [], csv.reader(io.StringIO(text), delimiter=separator), 0
+        for row in rows:
+            widths.append(max(len(row), 1))
+            several, line = rows.line_num > line + 1, rows.line_num
+            if several and len(row) > 1 and any("\n" in cell and cell.count(separator) > 1 for cell in row):
+                raise InputError(
+                    f"{name}: a quotation mark in the row that ends at line {line:,} encloses several rows: remove it, "
+                    "or export the file again"
+                )
+        return np.array(widths)
     return np.array([line.count(separator) + 1 for line in io.StringIO(text)])
 
 

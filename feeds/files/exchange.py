@@ -41,7 +41,7 @@ from feeds.cells.sheet_tables import (
     table_below,
 )
 from feeds.cells.units import UNITS, Kind, parse_numbers, parse_unit, split_header
-from feeds.cells.workbooks import SUFFIXES, Grids, files_of, read_workbook, subfolders
+from feeds.cells.workbooks import SUFFIXES, Grids, files_of, read_workbook, subfolders, unended_text
 from feeds.checks.validate import Finding, Severity
 from feeds.errors import InputError
 from feeds.files.akshare_tables import MONEY, SHARES, akshare_table, with_units
@@ -151,7 +151,9 @@ def read(paths: Iterable[Path], day: date | None = None) -> SourceTables:
         else:
             raise InputError(f"{path} does not exist: give a file of an exchange, or a folder of them")
         for file in files:
-            found.extend(parse_sheets(split_stacked(read_workbook(file.read_bytes(), file.name)), file.name, day))
+            content = file.read_bytes()
+            found.findings += unended(content, file.name)
+            found.extend(parse_sheets(split_stacked(read_workbook(content, file.name)), file.name, day))
             found.files += 1
     if not found.files:
         raise InputError(f"there is no file ({', '.join(SUFFIXES)}): give the exchanges' files, or a folder of them")
@@ -164,6 +166,12 @@ def unread(files: Iterable[Path]) -> list[Finding]:
         Finding(Severity.WARNING, "file", "", None, f"{file.name} is not read: it is no table ({', '.join(SUFFIXES)})")
         for file in files
     ]
+
+
+def unended(content: bytes, name: str) -> list[Finding]:
+    """Report a long text whose last row may be cut off."""
+    text = unended_text(content, name)
+    return [Finding(Severity.WARNING, "end", "", None, text)] if text else []
 
 
 @dataclass(frozen=True, slots=True)

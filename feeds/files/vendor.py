@@ -31,7 +31,7 @@ from feeds.cells.workbooks import Grids, files_of, read_workbook, subfolders, un
 from feeds.checks.validate import Finding, Severity
 from feeds.errors import InputError
 from feeds.files.dataset import SourceTables
-from feeds.files.exchange import Layout, layout_of, parse_sheets, unread, unread_sheet, with_documented_units
+from feeds.files.exchange import Layout, layout_of, parse_sheets, unended, unread, unread_sheet, with_documented_units
 from feeds.files.index_codes import by_index, until_next_list
 from feeds.mappings.mapped_rows import map_rows
 from feeds.mappings.mapping import Mapping, Table, columns_used, tables_of
@@ -101,7 +101,9 @@ def _files_of(path: Path) -> tuple[list[Path], list[Path]]:
 
 def _add_mapped(file: Path, tables: Sequence[Table], mapping: Mapping, out: SourceTables) -> None:
     """Append the tables of a file by a mapping; its order decides whose figure counts if two tables have one."""
-    for where, raw in _tables(_content(file), file.name, tables, out.findings):
+    content = _content(file)
+    out.findings += unended(content, file.name)
+    for where, raw in _tables(content, file.name, tables, out.findings):
         out.findings += _chosen_by_none(tables, raw, where)
         for table in tables:
             rank = mapping.table.index(table)
@@ -180,6 +182,7 @@ def _known(file: Path, day: date | None) -> SourceTables:
             f"{file.name} is none of {', '.join(name for name, *_ in VENDOR_TABLES)} and has no known Chinese headers; "
             f"its headers are {', '.join(unknown)}: give a mapping file with --map (deploy/mapping.example.toml)"
         )
+    out.findings += unended(content, file.name)
     out.files = 1
     return out
 
@@ -242,9 +245,11 @@ def _parquet(content: bytes, name: str) -> pd.DataFrame:
 
 
 def _plain(column: pd.Series) -> pd.Series:
-    """Return a column without what no comparison can take: categories, and `pd.NA` in place of NaN or None."""
+    """Return a column without what no comparison can take: categories, lists, and `pd.NA` in place of NaN or None."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
+    if not all(map(pd.api.types.is_hashable, column[column.notna()].head(1))):  # lists and structs, as text
+        return column.map(str)
     if getattr(column.dtype, "na_value", None) is not pd.NA or not column.hasnans:
         return column
     if pd.api.types.is_numeric_dtype(column):

@@ -11,7 +11,7 @@ import pandas as pd
 
 from feeds.cells.dates import NO_DAY, is_open_end, parse_days
 from feeds.cells.formulas import evaluate
-from feeds.cells.row_kinds import END_OF_ROW, NO_DATA, RowKind, is_blank, row_kind
+from feeds.cells.row_kinds import END_OF_ROW, NO_DATA, TOO_MANY, RowKind, is_blank, row_kind
 from feeds.cells.units import Unit, parse_numbers
 from feeds.checks.price_bars import contradicting_prices, contradicting_trades, prices_compared
 from feeds.checks.row_groups import group_of
@@ -32,8 +32,11 @@ from processors.index_members import columns_of
 from processors.kinds import is_fund, is_index
 from processors.row_rules import impossible
 
-#: Whole numbers above it are not exact in a column of 32-bit floats.
-_FLOAT32_WHOLE = 2**24
+#: Floats of fewer bits → the number above which whole numbers are not exact.
+_SHORT_FLOATS = {
+    "float16": (2**11, "16-bit floats, which are exact to 3"),
+    "float32": (2**24, "32-bit floats, which are exact to 7"),
+}
 _ROUNDED = 1e4  # 万
 #: Of prices: a row without these is that of a security that does not trade.
 _TRADED = ("close", "volume", "turnover")
@@ -89,6 +92,7 @@ def map_rows(
     reading.read_keys()
     reading.read_days(day)
     reading.choose_rows()
+    reading.refuse_short_rows()
     reading.read_moments(today)
     reading.read_figures()
     rows = reading.result(len(raw))
@@ -167,6 +171,18 @@ class _Reading:
             self._refuse(unread)
             self._keep(found.to_numpy(bool) & ~self._mask(unread))
 
+    def refuse_short_rows(self) -> None:
+        """Refuse rows of a text that have fewer cells than its header: their figures may be those of other columns."""
+        last = self.raw.iloc[:, -1]
+        if pd.api.types.is_numeric_dtype(last):
+            return
+        short = {
+            int(place): f"it ends before column {last.name!r}: it is cut off, or lacks a cell; export it again"
+            for place in np.flatnonzero(last.to_numpy(object) == END_OF_ROW)
+        }
+        self._refuse(short, read=True)
+        self._keep(~self._mask(short))
+
     def read_moments(self, today: int | None) -> None:
         """Read the moments of rows of the running session."""
         if self.table.ts is not None:
@@ -196,7 +212,7 @@ class _Reading:
             for place, reason in wrong.items():
                 if empty[place]:
                     continue
-                if not known[name].optional or END_OF_ROW in reason:  # the last cell of a row may be cut, too
+                if not known[name].optional:
                     refused.setdefault(place, f"{source}: {reason}")
                     continue
                 severity = Severity.REFUSED if place in unreadable[name] else Severity.WARNING
@@ -288,7 +304,7 @@ class _Reading:
         for place, reason in reasons.items():
             kind = row_kind(self.raw.iloc[place].to_dict())
             if kind is RowKind.FIGURES:
-                refused[place] = reason
+                refused[place] = TOO_MANY if TOO_MANY in self.raw.iloc[place].tolist() else reason
             elif kind is RowKind.SUM:
                 self.sums[self.raw.index[place]] = self.raw.iloc[place].to_dict()
             elif kind is RowKind.PLACEHOLDER:
@@ -348,8 +364,9 @@ class _Reading:
 
     def _report_rounding(self, values: pd.Series, numbers: Floats, name: str, unit: Unit | None) -> None:
         """Report figures that their file contains with fewer digits than they were published with."""
-        if values.dtype == np.float32 and (np.abs(numbers) > _FLOAT32_WHOLE).any():
-            text = f"{self.where}, {name}: the column has 32-bit floats, which are exact to 7 digits: write float64"
+        exact, digits = _SHORT_FLOATS.get(str(values.dtype).lower(), (np.inf, ""))
+        if (np.abs(numbers) > exact).any():
+            text = f"{self.where}, {name}: the column has {digits} digits: write float64"
             self._report(Severity.WARNING, "precision", text)
         elif not pd.api.types.is_numeric_dtype(values) and unit is not None:
             rounded = [cell for cell in values.tolist() if isinstance(cell, str) and cell.endswith(("万", "亿"))]
