@@ -175,7 +175,7 @@ def test_a_feed_reports_both_codes_of_a_day(
     monkeypatch.setenv("MARGINWATCH_CODE_CHANGES_FILE", str(changes))
     heads = "trade_date,ts_code,rzye,rqye,rzmre,rqyl,rzche,rqchl,rqmcl,rzrqye"
     lines = [
-        f"20181227,{code},{balance}e8,1e6,{balance}e7,1e5,9e6,1e4,1e4,{balance}e8"
+        f"20181227,{code},{balance}e8,1e6,{balance}e7,1e5,9e6,1e4,1e4,{balance * 1e8 + 1e6}"
         for code, balance in (("000022.SZ", other), ("001872.SZ", 3.0), ("600519.SH", 5.0))
     ]
     file.write_text("\n".join([heads, *lines]))

@@ -28,6 +28,7 @@ from feeds.cells import workbooks
 from feeds.checks.compared_day import ComparedDay
 from feeds.checks.cut_lists import cut_lists, is_page
 from feeds.checks.days_to_come import days_to_come
+from feeds.checks.slipped_days import slipped_days
 from feeds.checks.validate import Finding, Severity
 from feeds.daily.daily_checks import DailyChecks
 from feeds.daily.ledger import PublishLedger
@@ -85,7 +86,18 @@ def detail(day: str, codes: Sequence[str], factor: float = 1.0, day_of_file: str
     """Rows of Shanghai's margin detail in tushare's columns; each day's balances are a little higher."""
     base = 1e8 * (1 + int(day[-2:]) / 1000)
     rows = [
-        (day_of_file or day.replace("-", ""), code, base * factor, 1e6, 1e7 * factor, 1e5, 9e6, 1e4, 1e4, base * factor)
+        (
+            day_of_file or day.replace("-", ""),
+            code,
+            base * factor,
+            1e6,
+            1e7 * factor,
+            1e5,
+            9e6,
+            1e4,
+            1e4,
+            base * factor + 1e6,
+        )
         for code in codes
     ]
     columns = ["trade_date", "ts_code", "rzye", "rqye", "rzmre", "rqyl", "rzche", "rqchl", "rqmcl", "rzrqye"]
@@ -541,6 +553,20 @@ def errors_beside(rows: pd.DataFrame, published: list[str], folder: Path) -> lis
     rows.to_csv(folder / "a.csv", index=False)
     found = DailyChecks(CALENDAR, SecurityNames(), store).check(vendor.read([folder / "a.csv"]), "x").findings
     return [one for one in found if one.check == "date" and one.severity is Severity.ERROR]
+
+
+def test_closes_that_are_those_of_the_session_before_beside_other_previous_closes_are_swapped() -> None:
+    codes = market(60)
+    closes = {code: 10.0 + n for n, code in enumerate(codes)}
+    then, now, swapped = (
+        batch("prices.daily", pd.Timestamp(day).date(), {
+            code: {"close": close * factor, "prev_close": close * before} for code, close in closes.items()
+        })
+        for day, factor, before in ((D1, 1.0, 0.98), (D2, 1.03, 1.0), (D2, 1.0, 1.03))
+    )  # fmt: skip
+    for rows, severities in ((now, []), (swapped, [Severity.ERROR])):
+        day = ComparedDay.of({rows.topic: rows}, {then.topic: then}, CALENDAR, {})
+        assert [one.severity for one in slipped_days(day)] == severities
 
 
 def test_pages_of_a_whole_market_and_of_a_later_day_are_no_part(tmp_path: Path) -> None:

@@ -483,7 +483,7 @@ def test_after_an_error_the_days_before_are_published_and_nothing_twice(
     monkeypatch.setattr(feed_services, "open_ledger", lambda _settings: nullcontext(PublishLedger(kept)))
     whole = account.tables["margin_detail"]
     account.tables["margin_detail"] = detail() + detail("20240612")[:1] * 2
-    account.tables["margin_detail"][-1] = {**account.tables["margin_detail"][-1], "rzye": 5.0}
+    account.tables["margin_detail"][-1] = {**account.tables["margin_detail"][-1], "rzye": 5.0, "rzrqye": 100_005.0}
     arguments = ("fetch", "--via", "tushare", "--from", DAY, "--to", NEXT)
     result = feed(*arguments)
     assert isinstance(result.exception, InputError)

@@ -461,8 +461,9 @@ def test_check_shows_the_first_rows_in_our_units_and_publishes_nothing(tmp_path:
 
 
 def test_a_column_that_changes_its_unit_on_the_second_day_stops(tmp_path: Path, sent: list[Message]) -> None:
-    wrong = MARGIN.assign(trade_date="20180803", rzye=MARGIN["rzye"] / 1e8)
-    path = written(pd.concat([MARGIN, wrong]), tmp_path, "parquet")
+    right = MARGIN.drop(columns="rzrqye")
+    wrong = right.assign(trade_date="20180803", rzye=right["rzye"] / 1e8)
+    path = written(pd.concat([right, wrong]), tmp_path, "parquet")
     result = feed("vendor", path)
     assert isinstance(result.exception, InputError)
     assert "fin_balance of SSE" in str(result.exception) and "--force" in str(result.exception)
@@ -472,9 +473,10 @@ def test_a_column_that_changes_its_unit_on_the_second_day_stops(tmp_path: Path, 
 def test_a_security_twice_in_one_file_stops_but_a_repeated_row_does_no_harm(
     tmp_path: Path, sent: list[Message]
 ) -> None:
-    again = MARGIN_DETAIL.iloc[:1]
-    assert feed("vendor", written(pd.concat([MARGIN_DETAIL, again]), tmp_path, "csv")).exit_code == 0
-    path = written(pd.concat([MARGIN_DETAIL, again.assign(rzye=1.0)]), tmp_path, "csv")
+    rows = MARGIN_DETAIL.drop(columns="rzrqye")
+    again = rows.iloc[:1]
+    assert feed("vendor", written(pd.concat([rows, again]), tmp_path, "csv")).exit_code == 0
+    path = written(pd.concat([rows, again.assign(rzye=1.0)]), tmp_path, "csv")
     result = feed("vendor", path)
     assert isinstance(result.exception, InputError) and "000001.SZ" in str(result.exception)
     sent.clear()

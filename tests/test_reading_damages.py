@@ -151,3 +151,75 @@ def test_true_and_false_are_no_figures(tmp_path: Path) -> None:
 def test_short_floats_are_reported(tmp_path: Path) -> None:
     found = read(tmp_path, parquet(rqmcl=TABLE["rqmcl"].astype(np.float16)), "a.parquet")
     assert ["16-bit floats, which are exact to 3 digits" in one.text for one in found.findings] == [True]
+
+
+# -- columns of prices -----------------------------------------------------------------------------------------
+
+PRICES = ["open", "high", "low", "close", "pre_close", "vol", "amount"]
+
+
+def bars(count: int = 60) -> pd.DataFrame:
+    """Tushare's bars of so many stocks of a day: vol in 手, amount in 千元."""
+    rng = np.random.default_rng(3)
+    before = np.round(rng.uniform(3, 60, count), 2)
+    close, start = np.round(before * rng.uniform(0.95, 1.05, count), 2), np.round(before * 1.01, 2)
+    vol = np.round(10 ** rng.uniform(3, 6, count))
+    return pd.DataFrame(
+        {
+            "ts_code": [f"{600_000 + n}.SH" for n in range(count)],
+            "trade_date": "20240611",
+            "open": start,
+            "high": np.round(np.fmax(close, start) * 1.01, 2),
+            "low": np.round(np.fmin(close, start) * 0.99, 2),
+            "close": close,
+            "pre_close": before,
+            "vol": vol,
+            "amount": np.round(vol * close / 10, 3),
+        }
+    )
+
+
+def errors(folder: Path, table: pd.DataFrame) -> set[str]:
+    found = read(folder, table.to_csv(index=False))
+    return {one.check for one in found.findings if one.severity is Severity.ERROR}
+
+
+def test_bars_without_a_fault_have_no_finding(tmp_path: Path) -> None:
+    assert read(tmp_path, bars().to_csv(index=False)).findings == []
+
+
+@pytest.mark.parametrize("column", ["high", "low", "pre_close", "vol", "amount"])
+def test_a_column_that_slipped_by_a_row_against_the_codes_is_an_error(tmp_path: Path, column: str) -> None:
+    table = bars()
+    assert errors(tmp_path, table.assign(**{column: np.roll(table[column], 1)}))
+
+
+@pytest.mark.parametrize(("one", "other"), [("open", "high"), ("high", "low"), ("low", "close")])
+def test_columns_that_are_swapped_are_an_error(tmp_path: Path, one: str, other: str) -> None:
+    assert errors(tmp_path, bars().rename(columns={one: other, other: one}))
+
+
+@pytest.mark.parametrize("share", [0.2, 1.0])
+@pytest.mark.parametrize("factor", [100.0, 0.01])
+@pytest.mark.parametrize("column", ["open", "high", "low", "pre_close"])
+def test_a_column_of_prices_in_another_unit_is_an_error(
+    tmp_path: Path, column: str, factor: float, share: float
+) -> None:
+    table = bars()
+    table.loc[: share * len(table) - 1, column] *= factor
+    assert errors(tmp_path, table)
+
+
+def test_adjusted_prices_beside_volumes_are_none_of_other_stocks(tmp_path: Path) -> None:
+    table = bars()
+    factors = np.linspace(0.02, 1, len(table))
+    for name in PRICES[:5]:
+        table[name] *= factors
+    assert errors(tmp_path, table) == set()
+
+
+def test_a_column_most_of_whose_cells_are_unreadable_is_an_error(tmp_path: Path) -> None:
+    """1.234.567 is no number, and 917.001 beside it is 917,001."""
+    table = bars().astype({"vol": object})
+    table.loc[10:, "vol"] = "1.234.567"
+    assert errors(tmp_path, table) == {"rows"}

@@ -22,8 +22,14 @@ _ROUNDING = 0.005
 _NEAR, _FACTORS = 1.25, (1e2, 1e3, 1e4, 1e8)
 _TOPIC = "prices.daily"
 _BAR = ("open", "high", "low", "close")
+#: In more rows than this share of a file they do not because of single cells.
+FEW_BARS = 0.01
+#: Times the close that hardly any high is, or low the other way; a stock without a price limit may.
+_WIDE, _FEWEST_WIDE = 3.0, 5
 #: So many traded securities of an exchange, and this share of them, never close where they closed; 10% was the most.
 _MANY, _SHARE = 20, 0.9
+#: So far from 1, on both sides in such a share of the rows, are ratios of turnovers and volumes of other securities.
+_APART, _OF_OTHERS = 2.0, 0.1
 #: In 2016–2021 the ratio of turnover to volume × close was within 0.5 to 1.2 of its median in every row.
 _ALIKE, _FAR = 0.7, 5.0
 
@@ -109,6 +115,7 @@ def prices_compared(frame: pd.DataFrame, topic: str, where: str) -> Iterator[Fin
         yield from _moves_without_trades(frame, where)
         yield from _closes_before_removed(frame, where)
         yield from _contradicting_volumes(frame, where)
+        yield from _wide_bars(frame, where)
 
 
 def _closes_before_removed(frame: pd.DataFrame, where: str) -> Iterator[Finding]:
@@ -162,10 +169,19 @@ def _contradicting_volumes(frame: pd.DataFrame, where: str) -> Iterator[Finding]
     if not {"close", "volume", "turnover"} <= set(frame.columns):
         return
     ratios = _turnover_ratios(*(frame[name].to_numpy(np.float64) for name in ("close", "volume", "turnover")))
-    ratios = ratios[~np.isnan(ratios)]
+    known = ~np.isnan(ratios)
+    ratios = ratios[known]
     if len(ratios) < _MANY:
         return
     middle = float(np.median(ratios))
+    # Adjusted prices are all of them larger than unadjusted ones, or smaller.
+    sides = (ratios > _APART).mean(), (ratios < 1 / _APART).mean()
+    if min(sides) > _OF_OTHERS and frame["key"][known].nunique() > 1:
+        text = (
+            f"{where}: turnover is more than {_APART:g} times volume × close in {sides[0]:.0%} of {len(ratios):,} rows "
+            f"and less than 1/{_APART:g} in {sides[1]:.0%}: a column is shifted against the others, or of another day"
+        )
+        yield Finding(Severity.ERROR, "columns", _TOPIC, None, text)
     for factor in (*_FACTORS, *(1 / one for one in _FACTORS)):
         if max(middle / factor, factor / middle) < _NEAR:
             near = (ratios < factor * _NEAR) & (ratios > factor / _NEAR)
@@ -175,3 +191,16 @@ def _contradicting_volumes(frame: pd.DataFrame, where: str) -> Iterator[Finding]
                     "rows: check the units of these columns"
                 )
                 yield Finding(Severity.ERROR, "unit", _TOPIC, None, text)
+
+
+def _wide_bars(frame: pd.DataFrame, where: str) -> Iterator[Finding]:
+    """Find prices in another unit than the closes, or of other securities, in more rows than single cells are wrong."""
+    for name in sorted({"open", "high", "low", "prev_close"} & set(frame.columns)) if "close" in frame else ():
+        close, price = frame["close"].to_numpy(np.float64), frame[name].to_numpy(np.float64)
+        far = (price > _WIDE * close) | (price * _WIDE < close)
+        if far.sum() > max(_FEWEST_WIDE, FEW_BARS * len(frame)):
+            text = (
+                f"{where}: {name} is more than {_WIDE:g} times the close, or less than 1/{_WIDE:g}, in {far.sum()} of "
+                f"{len(frame):,} rows: check their units, and that no column is shifted against the others"
+            )
+            yield Finding(Severity.ERROR, "unit", _TOPIC, None, text)

@@ -82,6 +82,8 @@ def _other_closes(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:
     known = ~np.isnan(then) & ~np.isnan(now)
     with np.errstate(divide="ignore", invalid="ignore"):
         other = known & (np.abs(now / then - 1) > _ROUNDING)
+        same = np.abs(batch.figures["close"] / then - 1) <= _ROUNDING / 10
+    same &= now != figure_of(last, "prev_close", batch.keys)  # or all figures are those of the day before
     for name, mask in masks_of(batch):
         rows, count = int((mask & known).sum()), int((mask & other).sum())
         if rows >= _ROWS and rows - count < _EQUAL * rows:
@@ -89,7 +91,11 @@ def _other_closes(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:
                 f"{count:,} of {rows:,} previous closes of {name} are not the closes of "
                 f"{to_date(int(last.days.max()))}: check the date of the file, and whether its prices are adjusted"
             )
-            yield Finding(Severity.WARNING, "day", batch.topic, int(batch.days[0]), text)
+            severity = Severity.WARNING
+            if (repeated := int((mask & known & same).sum())) >= _EQUAL * rows:
+                text = f"{text}: {repeated:,} closes are: are both columns swapped?"
+                severity = Severity.ERROR
+            yield Finding(severity, "day", batch.topic, int(batch.days[0]), text)
 
 
 def _other_index_closes(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:

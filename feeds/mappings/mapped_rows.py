@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +13,13 @@ from feeds.cells.dates import NO_DAY, is_open_end, parse_days
 from feeds.cells.formulas import evaluate
 from feeds.cells.row_kinds import END_OF_ROW, NO_DATA, TOO_MANY, RowKind, is_blank, row_kind
 from feeds.cells.units import Unit, parse_numbers
-from feeds.checks.price_bars import contradicting_prices, contradicting_trades, prices_compared
+from feeds.checks.price_bars import FEW_BARS, contradicting_prices, contradicting_trades, prices_compared
 from feeds.checks.row_groups import group_of
 from feeds.checks.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity
 from feeds.checks.zero_columns import zero_columns_removed, zero_prices
 from feeds.errors import InputError
 from feeds.mappings.both_balances import broken_sums
+from feeds.mappings.impossible_cells import impossible_cells
 from feeds.mappings.mapped_keys import NO_KEY, column_of, row_keys
 from feeds.mappings.mapped_moments import moments_of
 from feeds.mappings.mapped_words import matching, words_of
@@ -30,7 +31,6 @@ from processors.codes import Ids
 from processors.events import INPUT_ROWS, Column, DailyRow, Floats, Sign
 from processors.index_members import columns_of
 from processors.kinds import is_fund, is_index
-from processors.row_rules import impossible
 
 #: Floats of fewer bits → the number above which whole numbers are not exact.
 _SHORT_FLOATS = {
@@ -208,7 +208,12 @@ class _Reading:
             figure = self.table.columns[name]
             source = name if figure.column is None else f"{name} (column {figure.column!r})"
             must = not known[name].optional and figure.column is not None and figure.where is None
-            wrong = _impossible(known[name], values, must=must) | unreadable[name]
+            wrong = impossible_cells(known[name], values, must=must) | unreadable[name]
+            if known[name].optional and len(wrong) > max(TOO_MANY_ROWS, TOO_MANY_SHARE * len(values)):
+                text = f"{len(wrong)} of {len(values)} cells can't be read, too many to publish the others"
+                first = min(wrong)
+                self._report(Severity.ERROR, "rows", f"{self._at(first)}, {source}: {text}; the first: {wrong[first]}")
+                continue
             for place, reason in wrong.items():
                 if empty[place]:
                     continue
@@ -218,6 +223,11 @@ class _Reading:
                 severity = Severity.REFUSED if place in unreadable[name] else Severity.WARNING
                 text = f"{self._at(place)}, {source}: {reason}; the figure is absent"
                 self._report(severity, "figure", text, place)
+        for place, reason in broken_sums(self.raw, numbers, self.table, self.where):
+            if self.table.topic == "margin.market":  # of which each row is all that an exchange has
+                self._report(Severity.ERROR, "sum", f"{self._at(place)}, {reason}", place)
+            else:
+                refused.setdefault(place, reason)
         self._compare_prices(numbers, refused)
         days = self.columns.get("day")
         self.findings += zero_prices(zeros, numbers, self.table.topic, self.keys, days, self.where)
@@ -233,9 +243,15 @@ class _Reading:
             rows |= contradicting_trades(numbers)
         for place, reason in rows.items():
             refused.setdefault(place, reason)
+        many = len(rows) + len(cells) > max(TOO_MANY_ROWS, FEW_BARS * len(self.raw))
+        if many:
+            text = f"the prices of {len(rows) + len(cells)} of {len(self.raw)} rows contradict each other"
+            first = f"the first: {self._at(min({**rows, **cells}))}"
+            self._report(Severity.ERROR, "columns", f"{self.where}: {text}: check its columns and units; {first}")
         for place, (name, reason) in cells.items():
             numbers[name][place] = np.nan
-            self._report(Severity.WARNING, "figure", f"{self._at(place)}, {reason}; {name} is absent", place)
+            if not many:
+                self._report(Severity.WARNING, "figure", f"{self._at(place)}, {reason}; {name} is absent", place)
 
     def result(self, total: int) -> MappedRows:
         """Return the rows; ``total`` is their number before any was left out."""
@@ -248,8 +264,6 @@ class _Reading:
             if not self.has_rows and all(one.severity is Severity.WARNING for one in self.findings):
                 text = f"{self.where} has a header and no row: its figures are not published yet, or the day has none"
                 self._report(Severity.ERROR, "placeholder", text)
-            if self.table.topic.startswith("margin."):
-                self.findings += broken_sums(self.raw, frame, self.table, self.where)
             self.findings += zero_columns_removed(frame, self.table.topic, self.where)
             self.findings += prices_compared(frame, self.table.topic, self.where)
             for at, key, cells in self.unread:
@@ -373,17 +387,3 @@ class _Reading:
             if rounded:
                 text = f"{self.where}, {name}: {len(rounded)} cells such as {rounded[0]!r} are rounded"
                 self._report(Severity.WARNING, "precision", f"{text}: export the figures in whole 元 or 股")
-
-
-def _impossible(column: Column, numbers: Floats, *, must: bool) -> dict[int, str]:
-    """Return which figures can't be, or are empty though they ``must`` not be, with the reason; make them absent."""
-    if column.labels:
-        return {}
-    zero = (numbers == 0) & (column.sign is Sign.POSITIVE)  # of a security that does not trade
-    wrong = impossible(replace(column, optional=True), numbers) & ~(zero & (not must))
-    reasons = {int(place): f"{numbers[place]:,.15g} can't be: correct the cell" for place in np.flatnonzero(wrong)}
-    if must:
-        empty = np.flatnonzero(np.isnan(numbers)).tolist()
-        reasons |= dict.fromkeys(empty, "the cell is empty: fill it in, or export the file again")
-    numbers[wrong | zero] = np.nan
-    return reasons
