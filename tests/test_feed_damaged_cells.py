@@ -180,3 +180,55 @@ def test_a_figure_of_one_key_changes_more_than_any_did(
     assert [one for one in findings(now, before=(then,)) if one.check == "step"] == []
     found = findings(changed(now, name, factor, [0]), before=(then,))
     assert severity in [one.severity.value for one in found if one.check in ("step", "unit")]
+
+
+def swapped(rows: RowBatch, one: str, other: str) -> RowBatch:
+    figures = {**rows.figures, one: rows.figures[other], other: rows.figures[one]}
+    return RowBatch(rows.topic, rows.keys, rows.days, rows.revisions, rows.stamps, figures)
+
+
+def following(then: RowBatch, now: RowBatch) -> RowBatch:
+    """Return a day whose lent shares follow on those of the day before, too."""
+    figures, rng = dict(now.figures), np.random.default_rng(5)
+    sold, repaid = (np.round(rng.uniform(2e3, 5e4, len(now)), -2) for _ in range(2))
+    figures |= {"short_sell": sold, "short_repay": repaid,
+                "short_volume": then.figures["short_volume"] + sold - repaid}  # fmt: skip
+    return RowBatch(now.topic, now.keys, now.days, now.revisions, now.stamps, figures)
+
+
+@pytest.mark.parametrize(
+    ("name", "factor", "share"),
+    [("fin_buy", 0.01, 1.0), ("fin_repay", 100.0, 1.0), ("fin_repay", 0.01, 1.0), ("short_sell", 1e4, 1.0),
+     ("short_repay", 100.0, 1.0), ("fin_repay", 1e4, 0.1), ("fin_repay", 1e-4, 0.1), ("short_sell", 1e4, 0.1),
+     ("short_repay", 1e4, 0.3)],
+)  # fmt: skip
+def test_margin_figures_of_a_first_day_beside_each_other(name: str, factor: float, share: float) -> None:
+    rows = market("margin.daily", DAYS[1])
+    found = findings(changed(rows, name, factor, slice(int(COUNT * share))))
+    assert {(one.severity, one.check) for one in found} == {(Severity.ERROR, "unit")}
+
+
+@pytest.mark.parametrize(("one", "other"), [("fin_buy", "fin_repay"), ("short_sell", "short_repay")])
+def test_columns_that_change_places_are_an_error(one: str, other: str) -> None:
+    then = market("margin.daily", DAYS[0])
+    now = following(then, market("margin.daily", DAYS[1]))
+    assert findings(now, before=(then,)) == []
+    found = findings(swapped(now, one, other), before=(then,))
+    assert any(f.severity is Severity.ERROR and "change places" in f.text for f in found)
+
+
+@pytest.mark.parametrize("name", ["short_sell", "short_repay", "short_volume"])
+def test_lent_shares_that_slipped_by_a_row_are_an_error(name: str) -> None:
+    then = market("margin.daily", DAYS[0])
+    now = following(then, market("margin.daily", DAYS[1]))
+    now.figures[name] = np.roll(now.figures[name], 1)
+    found = findings(now, before=(then,))
+    assert any(one.severity is Severity.ERROR and "shifted against the codes" in one.text for one in found)
+
+
+def test_a_column_that_is_absent_and_was_not_is_reported() -> None:
+    then, now = market("margin.daily", DAYS[0]), market("margin.daily", DAYS[1])
+    now.figures["fin_repay"] = np.full(COUNT, np.nan)
+    found = findings(now, before=(then,))
+    assert [(one.severity, one.check) for one in found] == [(Severity.WARNING, "absent")]
+    assert "fin_repay of SSE is absent in all 120 rows" in found[0].text

@@ -37,8 +37,15 @@ _OWN_SHARES = {
     "short_repay": (0.08, 0.25),
     "short_balance": (0.05, 0.20),
 }
-#: Of stocks: buys over the balance that hardly any has; in 2016–2021 at most 0.3% of an exchange were outside.
-_BUYS, _BUYS_SHARE = (1e-4, 30.0), 0.05
+#: Of stocks: figure, the one beside it, their ratios that hardly any has, and the share of rows that is no chance; in
+#: 2016–2021 at most 0.3% of the buys of an exchange were outside, 0.3% of the repayments, no short sales, 3.9% of the
+#: repayments of shares.
+_BESIDE = (
+    ("fin_buy", "fin_balance", 1e-4, 30.0, 0.05),
+    ("fin_repay", "fin_buy", 1e-3, 1e3, 0.02),
+    ("short_sell", "short_volume", 0.0, 30.0, 0.02),
+    ("short_repay", "short_sell", 1e-3, 1e3, 0.10),
+)
 
 
 def mixed_units(day: ComparedDay) -> Iterator[Finding]:
@@ -46,7 +53,7 @@ def mixed_units(day: ComparedDay) -> Iterator[Finding]:
     for topic, batch in day.rows.items():
         found = list(_beside_the_day_before(batch, day.before[topic])) if topic in day.before else []
         if topic == "margin.daily" and not found:
-            found = list(_buys_beside_balances(batch))
+            found = list(_beside_each_other(batch))
         yield from found
 
 
@@ -70,18 +77,18 @@ def _beside_the_day_before(batch: RowBatch, previous: RowBatch) -> Iterator[Find
                         )
 
 
-def _buys_beside_balances(batch: RowBatch) -> Iterator[Finding]:
-    """Find exchanges where the buys of a part of the stocks are in another unit than their balances."""
-    least, most = _BUYS
-    ratios = over(batch.figures["fin_buy"], batch.figures["fin_balance"])
-    for name, mask in masks_of(batch):
-        known = mask & ~np.isnan(ratios) & is_stock(batch.keys)
-        rows = int(known.sum())
-        for word, wrong in ((f"less than {least:g}", ratios < least), (f"more than {most:g}", ratios > most)):
-            wrong &= known
-            if rows >= _ROWS and wrong.sum() > max(_FEWEST, _BUYS_SHARE * rows):
-                text = f"fin_buy of {name} is {word} times fin_balance in {wrong.sum()} of {rows} rows"
-                yield _finding(batch, f"{text} ({names_of(batch, batch.keys[wrong])})")
+def _beside_each_other(batch: RowBatch) -> Iterator[Finding]:
+    """Find exchanges where a figure of a part of the stocks is in another unit than the one beside it."""
+    for upper, lower, least, most, share in _BESIDE:
+        ratios = over(batch.figures[upper], batch.figures[lower])
+        for name, mask in masks_of(batch):
+            known = mask & ~np.isnan(ratios) & is_stock(batch.keys)
+            rows = int(known.sum())
+            for word, wrong in ((f"less than {least:g}", ratios < least), (f"more than {most:g}", ratios > most)):
+                wrong &= known
+                if rows >= _ROWS and wrong.sum() > max(_FEWEST, share * rows):
+                    text = f"{upper} of {name} is {word} times {lower} in {wrong.sum()} of {rows} rows"
+                    yield _finding(batch, f"{text} ({names_of(batch, batch.keys[wrong])})")
 
 
 def _finding(batch: RowBatch, text: str) -> Finding:

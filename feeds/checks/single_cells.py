@@ -32,6 +32,8 @@ _POWERS_OF_SHARES = (1e4, 1e8, 1e-4, 1e-8)
 #: A figure and its factor fit an identity within this share of it; a smaller break than this is no wrong cell, and so
 #: small a figure might as well be 0.
 _FITS, _LEAST, _CENTS = 1e-3, 1e5, 100.0
+#: A break of shares that is no odd lot. Two columns are swapped that explain most of the breaks to the CNY or share.
+_LEAST_SHARES, _EXACT, _MOST_BROKEN = 1e3, 1.0, 0.5
 #: A break of this share of a balance, of at least so many CNY, is no other broker's correction.
 _GROSS, _GROSS_LEAST = 0.9, 1e6
 #: Repayments below −5% of a balance, and below the rounding of three figures in million CNY.
@@ -65,9 +67,9 @@ def single_cells(day: ComparedDay) -> Iterator[Finding]:
 
 def _beside_the_session_before(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:
     now, when = batch.figures, to_date(int(last.days.max()))
-    for balance, more, less, powers in (
-        ("fin_balance", "fin_buy", "fin_repay", _POWERS),
-        ("short_volume", "short_sell", "short_repay", _POWERS_OF_SHARES),
+    for balance, more, less, powers, least in (
+        ("fin_balance", "fin_buy", "fin_repay", _POWERS, _LEAST),
+        ("short_volume", "short_sell", "short_repay", _POWERS_OF_SHARES, _LEAST_SHARES),
     ):
         if not {balance, more, less} <= now.keys():
             continue
@@ -83,6 +85,10 @@ def _beside_the_session_before(batch: RowBatch, last: RowBatch) -> Iterator[Find
                 if fits.any():
                     reported |= fits
                     yield _finding(batch, fits, name, f"{equation} holds if it is {power:g} times as large")
+        places = (np.abs(gap) > least) & (np.abs(before - now[more] + now[less] - now[balance]) <= _EXACT)
+        if places.sum() > _MOST_BROKEN * (np.abs(gap) > least).sum():
+            yield _finding(batch, places, more, f"{equation} holds if both change places")
+            reported |= places
         if balance != "fin_balance":
             continue
         larger = np.fmax(before, now[balance])

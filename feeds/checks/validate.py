@@ -39,12 +39,20 @@ _USUAL = min(_AGREED) / _NEAR  # a ratio nearer to 1 is that of no wrong unit
 _EXCHANGE_JUMP, _SECURITY_JUMP, _SECURITY_LEAST_CNY = 0.10, 10.0, 1e7
 _PRICE_JUMP = {"prices.daily": 0.45, "indices.daily": 0.15}
 #: Topic → figures whose products have a known ratio, and its range: shares cost their price (medians of 2016–2020: 0.97
-#: to 1.05), and some hundredths of a balance are bought a day (2016–2025: 0.009 to 0.19; all of it on the first day).
-_RATIOS: dict[str, tuple[tuple[str, ...], tuple[str, ...], float, float]] = {
-    "prices.daily": (("turnover",), ("volume", "close"), 1 / 30, 30),
-    "margin.daily": (("fin_buy",), ("fin_balance",), 1e-4, 3.0),
-    "margin.market": (("fin_buy",), ("fin_balance",), 1e-4, 1.5),
+#: to 1.05), some hundredths of a balance are bought a day (2016–2025: 0.009 to 0.19; all of it on the first day) and
+#: about as much is repaid (0.76 to 2.4), some tenths of the lent shares are sold (0.007 to 0.52), about as many come
+#: back (0.3 to 7.2). Of another exchange than these two, ranges are 20 times as wide. The first of a topic are never 0.
+_RATIOS: dict[str, tuple[tuple[tuple[str, ...], tuple[str, ...], float, float], ...]] = {
+    "prices.daily": ((("turnover",), ("volume", "close"), 1 / 30, 30),),
+    "margin.daily": (
+        (("fin_buy",), ("fin_balance",), 2e-3, 3.0),
+        (("fin_repay",), ("fin_buy",), 0.05, 20),
+        (("short_sell",), ("short_volume",), 3e-4, 10),
+        (("short_repay",), ("short_sell",), 0.02, 50),
+    ),
+    "margin.market": ((("fin_buy",), ("fin_balance",), 1e-4, 1.5), (("fin_repay",), ("fin_buy",), 1e-3, 1e3)),
 }
+_WIDER, _MAIN = 20.0, ("SSE", "SZSE")
 _NAMED = 5
 #: More refused rows than this, and than this share of a table, are an error: the file is not what it seems to be.
 TOO_MANY_ROWS, TOO_MANY_SHARE = 5, 0.05
@@ -194,24 +202,26 @@ def contradicting_units(batch: RowBatch) -> Iterator[Finding]:
     The ratio is the median over the keys of an exchange, without zeros. Zeros alone beside another figure are
     placeholders: there is no trade without turnover.
     """
-    if batch.topic not in _RATIOS:
-        return
-    upper, lower, least, most = _RATIOS[batch.topic]
     enough = 1 if batch.topic == _TOTALS else _AGREEING
-    over, under = (np.prod([batch.figures[name] for name in names], axis=0) for names in (upper, lower))
-    for name, mask in masks_of(batch):
-        for names, values, beside in ((upper, over, under), (lower, under, over)):
-            counted = mask & (beside > 0)
-            if np.count_nonzero(counted) >= enough and not values[counted].any():
-                text = f"{names[0]} of {name} is 0 in all {counted.sum()} rows, other figures are not: a placeholder"
-                yield _finding(batch, "placeholder", f"{text}; publish the real figures later")
-        ratios = _ratios(over[mask], under[mask])
-        if len(ratios) >= enough and not least < (middle := float(np.median(ratios))) < most:
-            text = (
-                f"{' × '.join(upper)} of {name} is {middle:,.4g} times {' × '.join(lower)} (median of {len(ratios)}), "
-                f"expected {least:.2g} to {most:g}: check the units of these columns, and whether prices are unadjusted"
-            )
-            yield _finding(batch, "unit", text)
+    for place, (upper, lower, least, most) in enumerate(_RATIOS.get(batch.topic, ())):
+        over, under = (np.prod([batch.figures[name] for name in names], axis=0) for names in (upper, lower))
+        for name, mask in masks_of(batch):
+            for names, values, beside in ((upper, over, under), (lower, under, over)):
+                counted = mask & (beside > 0)
+                if place == 0 and np.count_nonzero(counted) >= enough and not values[counted].any():
+                    text = (
+                        f"{names[0]} of {name} is 0 in all {counted.sum()} rows, other figures are not: a placeholder"
+                    )
+                    yield _finding(batch, "placeholder", f"{text}; publish the real figures later")
+            ratios = _ratios(over[mask], under[mask])
+            wider = 1.0 if name in _MAIN else _WIDER
+            if len(ratios) >= enough and not least / wider < (middle := float(np.median(ratios))) < most * wider:
+                text = (
+                    f"{' × '.join(upper)} of {name} is {middle:,.4g} times {' × '.join(lower)} (median of "
+                    f"{len(ratios)}), expected {least / wider:.2g} to {most * wider:g}: check the units and the order "
+                    "of these columns, and whether prices are unadjusted"
+                )
+                yield _finding(batch, "unit", text)
 
 
 def beside(batch: RowBatch, previous: RowBatch) -> Iterator[tuple[str, str, Ids, Floats, Floats, int]]:
@@ -229,7 +239,7 @@ def beside(batch: RowBatch, previous: RowBatch) -> Iterator[tuple[str, str, Ids,
 
 
 def emptied(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
-    """Find columns of zeros whose figures were mostly not 0 on the day before: placeholders for "no data".
+    """Find columns of zeros, or of nothing, whose figures were mostly others on the day before.
 
     A total of short selling may well be 0: nothing was sold short in Shenzhen on six days of early 2016.
     """
@@ -242,6 +252,9 @@ def emptied(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
                 "a placeholder; leave an optional column out, or publish the real figures later"
             )
             yield _finding(batch, "placeholder", text)
+        elif len(now) >= least and np.isnan(now).all() and 2 * np.count_nonzero(~np.isnan(before)) > len(now):
+            text = f"{figure} of {name} is absent in all {len(now)} rows, and was not on {to_date(then)}"
+            yield _finding(batch, "absent", f"{text}: does the file lack its column?", Severity.WARNING)
 
 
 def wrong_unit(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
