@@ -47,6 +47,7 @@ from processors.codes import to_id
 from processors.daily_store import DailyStore
 from processors.days import to_date, to_day
 from processors.events import INPUT_ROWS, EndOfDay, RowBatch, concat
+from processors.trading_hours import TradingHours
 from streams import feed_services, metrics, publisher
 from streams.calendars import xshg
 from streams.clients import redis_client
@@ -56,7 +57,7 @@ from streams.local.local_redis import EmbeddedRedis
 from streams.records import CE_TYPE, CLOSE_TYPE
 from streams.settings import Settings
 from streams.topics import Topic
-from tests.building import batch
+from tests.building import batch, with_half_days
 from tests.publishing import MemoryState, MemoryStore, Message, daily_outlet, feed, sent
 from tests.reading import check_days
 
@@ -529,6 +530,13 @@ def test_rows_of_a_mistyped_date_are_no_corrections_of_a_published_day(
     assert all("which lacks" in one.text for one in found)
 
 
+def test_a_part_of_a_list_under_another_date_is_an_error(tmp_path: Path) -> None:
+    rows = quotes(1_500, D2)
+    rows.loc[: len(rows) // 3, rows.columns[0]] = D1
+    (finding,) = errors_beside(rows, [D1], tmp_path)
+    assert "which lacks 501 of their keys" in finding.text
+
+
 def test_corrected_rows_of_a_published_day_may_stand_beside_a_list(tmp_path: Path) -> None:
     rows = pd.concat([quotes(1_500, D2), quotes(1_500, D1).head(3)])
     assert errors_beside(rows, [D1], tmp_path) == []
@@ -553,6 +561,16 @@ def errors_beside(rows: pd.DataFrame, published: list[str], folder: Path) -> lis
     rows.to_csv(folder / "a.csv", index=False)
     found = DailyChecks(CALENDAR, SecurityNames(), store).check(vendor.read([folder / "a.csv"]), "x").findings
     return [one for one in found if one.check == "date" and one.severity is Severity.ERROR]
+
+
+@pytest.mark.parametrize(("then", "reported"), [(date(2024, 6, 7), 0), (date(2023, 6, 9), 1), (date(2024, 5, 6), 1)])
+def test_a_day_far_from_the_one_before_is_reported(then: date, reported: int) -> None:
+    """The year is mistyped, month and day have changed places, or a feed was off."""
+    before, now = (
+        batch("etf.daily", day, {"510050.SH": {"shares": 1e9 + day.day}}) for day in (then, date(2024, 6, 11))
+    )
+    day = ComparedDay.of({now.topic: now}, {before.topic: before}, CALENDAR, {})
+    assert [(one.severity, one.check) for one in slipped_days(day)] == [(Severity.WARNING, "gap")] * reported
 
 
 def test_closes_that_are_those_of_the_session_before_beside_other_previous_closes_are_swapped() -> None:
@@ -979,10 +997,19 @@ def test_figures_of_a_day_that_is_not_over_are_refused(moment: str, refused: boo
     rows = {"indices.daily": batch("indices.daily", date(2024, 6, 11), {"000001.SH": {"close": 3000.0}})}
     rows["reference"] = batch("reference", date(2024, 6, 11), {"600000.SH": {}})  # announced before it takes effect
     compared = ComparedDay.of(rows, {}, CALENDAR, {})
-    found = [*days_to_come(compared, datetime.fromisoformat(moment).timestamp())]
+    found = [*days_to_come(compared, datetime.fromisoformat(moment).timestamp(), TradingHours(CALENDAR))]
     assert [one.severity for one in found] == [Severity.ERROR] * refused
     assert [one.topic for one in found] == ["indices.daily"] * refused
     assert all("the session of 2024-06-11 is not over at " in str(one) for one in found)
+
+
+def test_a_session_that_ends_at_half_past_eleven_is_over_then() -> None:
+    day = date(2024, 6, 11)
+    rows = {"indices.daily": batch("indices.daily", day, {"000001.SH": {"close": 3000.0}})}
+    noon = datetime.fromisoformat("2024-06-11T12:00:00+08:00").timestamp()
+    for calendar, refused in ((with_half_days(day), 0), (CALENDAR, 1)):
+        compared = ComparedDay.of(rows, {}, calendar, {})
+        assert len([*days_to_come(compared, noon, TradingHours(calendar))]) == refused
 
 
 def test_a_date_to_come_stops_a_feed(kept: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

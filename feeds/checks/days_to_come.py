@@ -10,16 +10,15 @@ from datetime import UTC, datetime
 
 from feeds.checks.compared_day import ComparedDay
 from feeds.checks.validate import Finding, Severity
-from processors.days import SHANGHAI, shanghai_moment, to_date
-from processors.trading_hours import HALVES
+from processors.days import SHANGHAI, to_date
+from processors.trading_hours import TradingHours
 
 CHECK = "day"
-_CLOSE = HALVES[-1][1]
 #: Its rows are known before they take effect.
 _ANNOUNCED = ("reference",)
 
 
-def days_to_come(compared: ComparedDay, now: float) -> Iterator[Finding]:
+def days_to_come(compared: ComparedDay, now: float, hours: TradingHours) -> Iterator[Finding]:
     """Find figures of a day whose session is not over.
 
     Parameters
@@ -28,7 +27,7 @@ def days_to_come(compared: ComparedDay, now: float) -> Iterator[Finding]:
     """
     for topic, rows in compared.rows.items():
         day = int(rows.days[0])
-        if topic in _ANNOUNCED or now * 1_000_000 >= shanghai_moment(day, _CLOSE):
+        if topic in _ANNOUNCED or now * 1_000_000 >= hours.close(day):
             continue
         at = datetime.fromtimestamp(now, UTC).astimezone(SHANGHAI)
         text = (

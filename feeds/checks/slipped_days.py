@@ -31,6 +31,8 @@ _SHARE, _FIGURES, _LIST, _LIST_OF_FUNDS = 0.9, 3, 200, 40
 #: An error needs so many equal figures of each row: prices with their range, or margin figures. At most 83% of the
 #: funds of an exchange had the shares of the day before.
 _CERTAIN = {"margin.daily": 2, "prices.daily": 5, "valuations.daily": 2, "etf.daily": 1}
+#: Calendar days; no holiday of the exchanges is longer than half of them.
+_FAR = 30
 #: So many closes are compared.
 _ROWS = 20
 #: Closes are equal within a rounding; less than this share of them is equal on a day that does not follow.
@@ -43,11 +45,20 @@ def slipped_days(day: ComparedDay) -> Iterator[Finding]:
     """Find exchanges whose figures are those of the day before, or do not follow on the session before."""
     for topic, batch in day.rows.items():
         if topic in _TRADED and topic in day.before:
+            yield from _far_days(batch, day.before[topic])
             yield from _repeated(batch, day.before[topic])
         if topic == "prices.daily" and topic in day.last:
             yield from _other_closes(batch, day.last[topic])
         if topic == "indices.daily" and topic in day.last:
             yield from _other_index_closes(batch, day.last[topic])
+
+
+def _far_days(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
+    """Find days that follow on no day of the weeks before: a gap, or the wrong year or month."""
+    day, before = int(batch.days[0]), int(previous.days.max())
+    if day - before > _FAR:
+        text = f"the last known day before is {to_date(before)}: check the year and the month, or give the days between"
+        yield Finding(Severity.WARNING, "gap", batch.topic, day, text)
 
 
 def _repeated(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:

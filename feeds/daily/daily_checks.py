@@ -36,6 +36,7 @@ from processors.code_changes import NO_CHANGES, CodeChanges
 from processors.codes import NO_IDS, Ids
 from processors.days import TradingCalendar, to_day
 from processors.index_members import codes_in
+from processors.trading_hours import TradingHours
 
 #: The published rows of these are compared with any of them.
 _BESIDE = ("margin.daily", "margin.market", "prices.daily")
@@ -141,7 +142,7 @@ class DailyChecks:
             for day, rows in dataset.by_day():
                 compared = compared_day(day, rows, self._calendar, earlier, self._changes, refused.get(day))
                 found = [
-                    *days_to_come(compared, self._clock()),
+                    *days_to_come(compared, self._clock(), TradingHours(self._calendar)),
                     *check_report.check_with_lists(compared),
                     *sorted_pages(tables.tables, compared),
                     *self._incomplete_days(day, compared, earlier),

@@ -1,4 +1,4 @@
-"""Days of a file that have a handful of rows beside a day with the list of a market: dates that are mistyped.
+"""Days of a file that have a handful or a part of the rows of a market's list beside them: dates that are mistyped.
 
 A file may have a list and corrected rows of earlier days, whose securities the list has, too. What the list lacks is
 what was given another date: then it does not matter whether that other day is published. A day of any topic that lies
@@ -12,15 +12,19 @@ from collections.abc import Iterator
 import numpy as np
 
 from feeds.checks.cut_lists import WHOLE_MARKET
+from feeds.checks.row_groups import groups_of
 from feeds.checks.validate import Finding, Severity
 from feeds.daily.published_figures import DaysBefore
 from feeds.files.dataset import Dataset
 from processors.codes import Ids
 from processors.days import Days, to_date
 from processors.events import INPUT_ROWS, DailyRow, RowBatch
+from processors.kinds import is_fund
 
 #: Fewer rows than this share of the list of the day beside them in the file are none of a day of their own.
 _SHARE, _LIST = 0.05, 100
+#: A part of a list may have another date, too; of a long history the days that have far fewer rows are looked at.
+_PART, _FEW_DAYS = 0.9, 20
 #: Most rows of a list's own securities are corrections of an earlier day.
 _LACKED = 0.5
 #: Calendar days; no holiday of the exchanges is longer than half of them.
@@ -41,16 +45,27 @@ def stray_days(dataset: Dataset, earlier: DaysBefore) -> Iterator[Finding]:
 
         for place, near in _candidates(topic, days, counts.astype(np.int32)):
             day, beside = int(days[place]), int(days[near])
-            lacked = len(np.setdiff1d(keys_on(day), keys_on(beside)))
+            own, others = keys_on(day), keys_on(beside)
             is_list = counts[near] >= _LIST and topic in WHOLE_MARKET
-            unknown = is_list and earlier.on(topic, day) is None and not earlier.is_published_after(topic, day)
-            if unknown or lacked > _LACKED * counts[place]:
+            handful = not is_list or counts[place] < _SHARE * counts[near]
+            if not handful:  # another exchange may have other days, and so may funds
+                own = own[np.isin(_kinds(topic, own), _kinds(topic, others))]
+            lacked = len(np.setdiff1d(own, others))
+            unknown = (
+                handful and is_list and earlier.on(topic, day) is None and not earlier.is_published_after(topic, day)
+            )
+            if unknown or lacked > _LACKED * len(own):
                 text = (
                     f"{counts[place]} rows, and {counts[near]:,} on the day beside it ({to_date(beside)})"
                     f"{f', which lacks {lacked} of their keys' if lacked else ''}: correct their date, or give "
                     f"the whole list of {to_date(day)}"
                 )
                 yield Finding(Severity.ERROR, "date", topic, day, text)
+
+
+def _kinds(topic: str, keys: Ids) -> Ids:
+    """Return the number of the exchange and kind of each key (n,)."""
+    return groups_of(topic, keys) * 2 + is_fund(keys)
 
 
 def _candidates(topic: str, days: Days, counts: Ids) -> Iterator[tuple[int, int]]:
@@ -60,7 +75,7 @@ def _candidates(topic: str, days: Days, counts: Ids) -> Iterator[tuple[int, int]
         if len(lists):
             at = int(np.searchsorted(lists, place))
             near = [int(one) for one in lists[max(at - 1, 0) : at + 2] if one != place]
-            few = _SHARE
+            few = 1.0 if len(days) <= _FEW_DAYS else _PART
         else:
             near = [one for one in (place - 1, place + 1) if 0 <= one < len(days)]
             if any(abs(int(days[one]) - int(days[place])) < _FAR for one in near):
