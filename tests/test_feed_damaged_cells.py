@@ -232,3 +232,17 @@ def test_a_column_that_is_absent_and_was_not_is_reported() -> None:
     found = findings(now, before=(then,))
     assert [(one.severity, one.check) for one in found] == [(Severity.WARNING, "absent")]
     assert "fin_repay of SSE is absent in all 120 rows" in found[0].text
+
+
+@pytest.mark.parametrize("damage", ["shifted", "swapped"])
+@pytest.mark.parametrize(("topic", "name"), [("valuations.daily", "pe_ttm"), ("valuations.daily", "pb"),
+                                             ("valuations.daily", "dividend_yield"), ("prices.daily", "float_shares"),
+                                             ("etf.daily", "shares")])  # fmt: skip
+def test_steady_figures_of_other_stocks_are_an_error(topic: str, name: str, damage: str) -> None:
+    then, now = market(topic, DAYS[0]), market(topic, DAYS[1])
+    day = ComparedDay.of({topic: now}, {topic: then}, xshg(), {})
+    assert [one for one in check_with_lists(day) if one.check == "columns"] == []
+    values = np.random.default_rng(9).permutation(now.figures[name]) if damage == "shifted" else now.figures[name] * 7
+    now.figures[name] = values
+    found = [one for one in check_with_lists(day) if one.check == "columns"]
+    assert [one.severity for one in found] == [Severity.ERROR] and f"{name} of SSE" in found[0].text

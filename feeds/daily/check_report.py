@@ -21,7 +21,7 @@ from processors.index_members import columns_of
 
 _TOTALS = "margin.market"
 #: What a wrong unit explains.
-_BY_UNITS = ("jump", "step", "identity", "cell")
+_BY_UNITS = ("jump", "step", "identity", "cell", "columns")
 _SHOWN_PER_CHECK, _SHOWN_OF_LOSSES, _FIRST_ROWS = 5, 200, 3
 
 
