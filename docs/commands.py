@@ -6,7 +6,6 @@ attributes that both have.
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -47,7 +46,7 @@ def _section(name: str, command: Any) -> str:
         for parameter in command.params
         if parameter.name not in _HIDDEN
     ]
-    words = _MARKUP.sub("", inspect.cleandoc(command.help or "").replace("\b\n", "").replace("\b", ""))
+    words = _MARKUP.sub("", command.help).replace("\\[", "[")  # which Rich would take for markup
     text = f"## `{name}`\n\n{words}"
     return f"{text}\n\n{table(('option', 'default', 'what'), rows)}" if rows else text
 
@@ -65,4 +64,5 @@ def _default(parameter: Any) -> str:
         return "required"
     if default is None or callable(default) or default is False or default in ((), []):
         return ""
-    return code(getattr(default, "value", default))
+    values = default if isinstance(default, (list, tuple)) else [default]
+    return ", ".join(code(getattr(value, "value", value)) for value in values)

@@ -65,6 +65,20 @@ def test_every_command_explains_itself(words: tuple[str, ...], option: str) -> N
 
 
 @pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_help_breaks_prose_where_the_terminal_does_and_fits_80_columns(words: tuple[str, ...]) -> None:
+    command = COMMANDS[words[0]].load(words[0])
+    for word in words[1:]:
+        command = command.commands[word]
+    first, *others = command.help.split("\n\n")
+    for paragraph in others:
+        lines = paragraph.splitlines()
+        assert len(lines) == 1 or all(line.startswith("    ") for line in lines), paragraph
+        shown = [line.replace("\\[", "[") for line in lines if line.startswith("    ")]
+        assert all(len(line) < 80 or "marginwatch" in line or line.count(",") > 4 for line in shown), paragraph
+    assert "\n" not in first
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
 def test_every_command_refuses_an_unknown_option(words: tuple[str, ...]) -> None:
     result = call(*words, "--no-such-option")
     assert result.exit_code == 2

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from alerts.rules import custom, rules
-from docs import drawing, signal_pages, tables
+from docs import commands, drawing, signal_pages, tables
 from feeds import plan
 from feeds.mappings import mapping
 from processors.parameters import DEFAULTS
@@ -128,6 +128,13 @@ def test_the_drawn_way_of_a_row_has_at_most_eight_stations_of_modules_that_exist
     for station in drawing.STATIONS:
         place = ROOT / station.where.replace(".", "/")
         assert place.is_dir() or place.with_suffix(".py").is_file(), station.where
+
+
+def test_the_reference_of_commands_is_written_as_one_types_them() -> None:
+    reference = commands.reference()
+    assert "\\[" not in reference  # what Rich needs
+    assert "<Via" not in reference and "| `--via VIA` | `akshare` |" in reference
+    assert "    [feeds.exchange]\n    kind = " in reference
 
 
 # -- files beside it ---------------------------------------------------------------------------------------------

@@ -43,9 +43,7 @@ def alerts(
     Examples:
 
         marginwatch alerts --from 2024-06-03
-
         marginwatch alerts --state firing --severity critical --severity warning
-
         marginwatch alerts ack 4f1c… --note "called the branch"
     """
     if context.invoked_subcommand is not None:

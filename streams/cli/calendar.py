@@ -35,7 +35,6 @@ def calendar_check(
     of the year, as any other weekday is a session then:
 
         weekdays_until = 2027-12-31
-
         holidays = [2027-01-01, 2027-02-05, 2027-02-08, …, 2027-10-07]
 
     `sessions = […]` adds single days, and `half_days = […]` names sessions that end at 11:30. Every worker and feed of

@@ -28,31 +28,20 @@ def feed_run(
     A plan (times are Shanghai's, paths are relative to the plan):
 
         \\[feeds.exchange]
-
         kind = "fetch"                # margin figures of the exchanges
-
-        via = \\["exchanges", "eastmoney"]   # their public pages, which must agree; by default "akshare"
-
+        via = \\["exchanges", "eastmoney"]  # which must agree; default: "akshare"
         since = 2024-06-03            # the first trade date wanted
-
-        at = 08:45:00                 # on the next session; then every retry_s = 600 until they are published
+        at = 08:45:00                 # next session, then every retry_s = 600
 
         \\[feeds.closes]
-
         kind = "fetch"
-
         via = "tushare"               # with MARGINWATCH_TUSHARE_TOKEN_FILE
-
-        tables = ["daily", "daily_basic", "index_daily"]   # at 17:00 of the day itself
+        tables = ["daily", "daily_basic", "index_daily"]  # at 17:00 of the day
 
         \\[feeds.prices]
-
-        kind = "folder"               # a drop folder; a file that changes is read again
-
+        kind = "folder"               # a drop folder; changed files are read again
         path = "/data/prices"
-
         format = "vendor"             # or "exchange"
-
         map = "mapping.toml"
 
     The running session has feeds of the kinds snapshots and positions: see `marginwatch feed live --help` and

@@ -6,6 +6,7 @@ table `COMMANDS`.
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 import sys
@@ -45,7 +46,16 @@ class Entry:
             parent.command(name)(target)
         group = get_command(parent)
         assert isinstance(group, TyperGroup)
+        _reflow(group.commands[name])
         return group.commands[name]
+
+
+def _reflow(command: Any) -> None:
+    """Make one line of each paragraph of help, else Rich breaks it where the source does; examples are indented."""
+    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+    command.help = "\n\n".join(one if one.startswith(" ") else one.replace("\n", " ") for one in paragraphs)
+    for child in getattr(command, "commands", {}).values():
+        _reflow(child)
 
 
 COMMANDS = {

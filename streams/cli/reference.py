@@ -42,7 +42,6 @@ def reference_load(
     lacks is unknown from then on. Columns (Chinese headers are known too; only the code is required):
 
         code,name,industry,csi300,csi500,chinext_index,indices,eligible_from,eligible_to,float_shares,effective_date
-
         600519.SH,贵州茅台,食品饮料,1,0,0,000016.SH 000010.SH,2010-03-31,,1256197800,2024-06-17
 
     Files of spells (members, Shenwan's history or workbook, ST) are known by their headers; what is published of

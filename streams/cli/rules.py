@@ -43,7 +43,6 @@ def rules_test(
     Examples:
 
         marginwatch rules test --data ./history
-
         marginwatch rules test my-rules.toml --data ./history --from 2020-01-02 --rule peak_warning
     """
     from streams.alert_rules import rules_of
