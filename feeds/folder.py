@@ -15,7 +15,7 @@ from feeds.checks.validate import Severity
 from feeds.daily.check_report import format_findings
 from feeds.errors import InputError
 from feeds.files import vendor
-from feeds.files.dataset import Dataset, SourceTable, SourceTables, gather
+from feeds.files.dataset import Dataset, SourceTable, SourceTables, gather, require_days
 from feeds.mappings import mapping
 from feeds.mappings.mapping import Mapping
 from processors.days import TradingCalendar
@@ -50,18 +50,28 @@ def source_of(folder: Path) -> str:
     return f"files:{folder.name}"
 
 
-def read(folder: Path, calendar: TradingCalendar, start: date | None = None, end: date | None = None) -> Dataset:
+def read(
+    folder: Path,
+    calendar: TradingCalendar,
+    start: date | None = None,
+    end: date | None = None,
+    *,
+    wanted_from: date | None = None,
+) -> Dataset:
     """Read the files of a folder as `read_tables` does, and join them; the notes name what was refused of them.
 
     Parameters
     ----------
-    start, end : the first and last trade date wanted; None for no limit.
+    start, end : the first and last trade date that is read; None for no limit.
+    wanted_from : the first trade date of which the caller needs a row, where days before it are read, too.
 
     Raises
     ------
-    InputError : if the folder has no such file, a file lacks a column, there is no row, or rows contradict each other.
+    InputError : if the folder has no such file, a file lacks a column, there is no row between the dates, or rows
+        contradict each other.
     """
     found = read_tables(folder)
+    require_days(found.tables, wanted_from or start, end)
     out = gather(_released(found.tables), calendar, source_of(folder), start, end)
     out.findings = [*found.findings, *out.findings]
     errors = [one for one in out.findings if one.severity is Severity.ERROR]

@@ -36,10 +36,10 @@ def rehearse(
 
     Raises
     ------
-    InputError : if the files can't be read, or contradict each other.
+    InputError : if the files can't be read, contradict each other, or have no row between the dates.
     """
     calendar = xshg(settings.calendar_file)
-    folder = read(data, calendar, None, end)
+    folder = read(data, calendar, None, end, wanted_from=start)
     for remark in folder.notes:
         note(remark)
     days = len(folder.days())

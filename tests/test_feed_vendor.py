@@ -86,6 +86,26 @@ def test_a_mapping_file_gives_the_same_bytes_as_feed_files(
     assert sent == files
 
 
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        (("--from", "2030-01-01"), "from 2030-01-01 to their end"),
+        (("--to", "2010-01-01"), "from their beginning to 2010-01-01"),
+    ],
+)
+def test_a_folder_without_a_row_between_the_dates_is_refused_though_it_has_undated_ones(
+    options: tuple[str, str], asked: str, tmp_path: Path, sent: list[Message]
+) -> None:
+    (tmp_path / "margin_detail_sse_2024.csv").write_text(
+        "dt,code,name,margin_balance,margin_buy_amt,margin_repay_amt,short_qty,short_sell_qty,short_repay_qty\n"
+        "2024-06-11,600000,x,100,1,1,1,1,1\n"
+    )
+    (tmp_path / "sw_l1_membership_2024.csv").write_text("code,sw_l1\n600000,银行\n", "utf-8")
+    result = feed("files", tmp_path, *options)
+    assert f"no row {asked}: their days are 2024-06-11 to 2024-06-11" in str(result.exception)
+    assert not sent
+
+
 def test_a_folder_names_the_files_that_it_does_not_read(data_dir: Path, tmp_path: Path) -> None:
     for name in ("margin_total_sse_2018_2021q1.parquet", "sw_l1_membership_2026.csv"):
         (tmp_path / name).symlink_to(data_dir / name)
@@ -497,6 +517,6 @@ def test_errors_keep_their_brackets_on_the_terminal(
 
 def test_an_empty_folder_and_a_file_that_no_table_names_are_refused(tmp_path: Path, sent: list[Message]) -> None:
     result = feed("vendor", tmp_path)
-    assert isinstance(result.exception, InputError) and "there is no file" in str(result.exception)
+    assert isinstance(result.exception, InputError) and f"{tmp_path} has no file with figures" in str(result.exception)
     result = feed("vendor", written(MARGIN, tmp_path, "csv"), "--map", EXAMPLE)
     assert isinstance(result.exception, InputError) and "no table of the mapping file fits" in str(result.exception)

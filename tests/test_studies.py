@@ -754,8 +754,12 @@ def one_exchange(small: Path, folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda small, tmp: ("study", "ratio", "--data", str(tmp)), "there is no file (.csv"),
-        (lambda small, tmp: ("study", "ratio", "--data", str(small), "--from", "2025-01-02"), "ends before 2025-01-02"),
+        (lambda small, tmp: ("study", "ratio", "--data", str(tmp)), "has no file with figures (.csv"),
+        (
+            lambda small, tmp: ("study", "ratio", "--data", str(small), "--from", "2025-01-02"),
+            "no row from 2025-01-02 to",
+        ),
+        (lambda small, tmp: ("rules", "test", "--data", str(small), "--from", "2025-01-02"), "no row from 2025-01-02"),
         (
             lambda small, tmp: ("study", "all", "--data", str(one_exchange(small, tmp))),
             "no day with margin figures of SSE",

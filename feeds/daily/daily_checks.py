@@ -28,7 +28,7 @@ from feeds.daily.sorted_pages import sorted_pages
 from feeds.daily.stray_days import stray_days
 from feeds.errors import InputError
 from feeds.feed_report import FeedReport, Outcome
-from feeds.files.dataset import Dataset, SourceTables, between, gather
+from feeds.files.dataset import Dataset, SourceTables, between, gather, require_days
 from feeds.files.master_data import MasterData, nothing_published
 from feeds.mappings.refused_rows import refused_rows, still_refused
 from feeds.ports import RowPublisher
@@ -126,6 +126,7 @@ class DailyChecks:
         InputError : if there is no row between the dates.
         LedgerError : if what was published can't be read.
         """
+        require_days(tables.tables, *dates)
         wanted = [
             replace(one, frame=between(one.frame, *dates)) if "day" in one.frame else one for one in tables.tables
         ]

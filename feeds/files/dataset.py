@@ -173,6 +173,17 @@ def between(frame: pd.DataFrame, start: date | None, end: date | None) -> pd.Dat
     return frame
 
 
+def require_days(tables: Iterable[SourceTable], start: date | None, end: date | None) -> None:
+    """Raise `InputError` if tables have days, and none between two dates: what is left would be undated rows alone."""
+    dated = [one.frame["day"] for one in tables if "day" in one.frame and "until" not in one.frame and len(one.frame)]
+    first, last = min((days.min() for days in dated), default=0), max((days.max() for days in dated), default=0)
+    if dated and ((start is not None and to_day(start) > last) or (end is not None and to_day(end) < first)):
+        raise InputError(
+            f"the files have no row from {start or 'their beginning'} to {end or 'their end'}: their days are "
+            f"{to_date(int(first))} to {to_date(int(last))}; choose another --from or --to"
+        )
+
+
 def with_first_day(
     dated: dict[str, list[pd.DataFrame]], undated: dict[str, list[pd.DataFrame]], calendar: TradingCalendar
 ) -> dict[str, list[pd.DataFrame]]:

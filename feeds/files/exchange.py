@@ -18,7 +18,7 @@ and 万股. A file without dates has that of its title or its name, see `feeds.c
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -130,7 +130,7 @@ _TITLE_UNIT = re.compile(r"单位[:：为]*[(（]?([^\s)）|]+)")
 _KEYS_OF_DETAILS = frozenset({"证券代码", "标的证券代码", "股票代码", "代码", "交易所", "市场"})
 
 
-def read(paths: Iterable[Path], day: date | None = None) -> SourceTables:
+def read(paths: Sequence[Path], day: date | None = None) -> SourceTables:
     """Read files, and the files of folders.
 
     Parameters
@@ -156,7 +156,8 @@ def read(paths: Iterable[Path], day: date | None = None) -> SourceTables:
             found.extend(parse_sheets(split_stacked(read_workbook(content, file.name)), file.name, day))
             found.files += 1
     if not found.files:
-        raise InputError(f"there is no file ({', '.join(SUFFIXES)}): give the exchanges' files, or a folder of them")
+        where = ", ".join(map(str, paths))
+        raise InputError(f"{where} has no file with figures ({', '.join(SUFFIXES)}): give the exchanges' files")
     return found
 
 

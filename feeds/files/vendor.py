@@ -55,7 +55,7 @@ _OF_ALL = (
 _Meaning = Layout | tuple[str, list[Table]]
 
 
-def read(paths: Iterable[Path], mapping: Mapping | None = None, day: date | None = None) -> SourceTables:
+def read(paths: Sequence[Path], mapping: Mapping | None = None, day: date | None = None) -> SourceTables:
     """Read files, and the files of folders.
 
     Parameters
@@ -87,7 +87,8 @@ def read(paths: Iterable[Path], mapping: Mapping | None = None, day: date | None
                 raise InputError(f"{text}; its patterns: {patterns}")
             out.findings.append(Finding(Severity.WARNING, "file", "", None, text))
     if not out.files and not any(one.check == "file" for one in out.findings):
-        raise InputError(f"there is no file ({', '.join(SUFFIXES)}): give files of a vendor, or a folder of them")
+        where = ", ".join(map(str, paths))
+        raise InputError(f"{where} has no file with figures ({', '.join(SUFFIXES)}): give files, or a folder of them")
     return out
 
 

@@ -14,7 +14,6 @@ import msgspec
 import pandas as pd
 
 from feeds.folder import read
-from processors.days import to_day
 from processors.errors import MarginwatchError
 from processors.studies import STUDIES
 from processors.studies.claims import Claim, claims_of
@@ -92,10 +91,8 @@ def panel(plan: StudyPlan, settings: Settings, advance: Advance) -> Panel:
     calendar = xshg(settings.calendar_file)
     advance("reading the files", 0, 0)
     factors = _factors(plan)
-    folder = read(plan.folder, calendar, None, plan.end)
+    folder = read(plan.folder, calendar, None, plan.end, wanted_from=plan.start)
     days = folder.days()
-    if plan.start is not None and (not days or to_day(plan.start) > days[-1]):
-        raise StudyError(f"{plan.folder} ends before {plan.start}: choose an earlier --from")
 
     model = load(plan.model)
 
