@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from feeds.cells.code_styles import BY_NUMBER, to_own
 from processors.codes import to_id
 from processors.days import to_day
 from processors.explanation import figures
@@ -94,7 +95,8 @@ def _nothing(name: str, day: date) -> str:
     )
 
 
-def _security(settings: Settings, signal: Signal, day: date, code: str) -> dict[str, Any]:
+def _security(settings: Settings, signal: Signal, day: date, subject: str) -> dict[str, Any]:
+    code = to_own(subject, exchange=BY_NUMBER)
     key = to_id(code)
     found: tuple[DayStatus, dict[str, Any]] | None = None
     for frame in readers.security_signals(settings, wanted=lambda key: key.startswith(f"{day.isoformat()}/")):

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from alerts.desk import AlertDesk
 from alerts.model import Input, State, timeless_alert
@@ -53,6 +54,7 @@ from processors.studies.collecting import collect
 from processors.studies.panel import Panel
 from processors.studies.result import Finding, Mode, Result
 from streams.calendars import xshg
+from streams.charts import gallery
 from streams.settings import Settings
 from streams.stages.charts_stage import ChartsStage
 from streams.topics import Topic, Topics
@@ -116,6 +118,14 @@ def test_an_image_does_not_depend_on_the_scale_of_prices_and_volumes(factor: flo
     made = made_bars(4, seed)
     other = Bars(*(getattr(made, name) * (volume if name == "volumes" else factor) for name in NAMES))
     np.testing.assert_array_equal(heights(made), heights(other))
+
+
+def test_the_gallery_draws_a_stock_of_which_only_closes_are_known() -> None:
+    unknown, closes = [np.nan] * 20, [*range(10, 20), np.nan, *range(21, 30)]
+    made = one_window(opens=unknown, highs=unknown, lows=unknown, volumes=unknown, closes=closes)
+    axes = Figure().subplots(1, 2)
+    gallery.candles(axes[0], axes[1], made)
+    assert axes[0].get_ylim() == (10.0, 29.0)
 
 
 def test_heights_survive_the_columns_of_a_frame() -> None:

@@ -102,6 +102,13 @@ def test_a_security_is_found_by_any_spelling_of_its_code(spelling: str, monkeypa
     assert asked == ["600519.SH"]
 
 
+@pytest.mark.parametrize("spelling", ["600519", "sh600519", "600519.SH"])
+def test_a_value_is_explained_by_any_spelling_of_its_code(spelling: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "security_signals", lambda *_args, **_options: [])
+    result = CliRunner().invoke(app, ["explain", "fin_change", "--date", "2024-06-03", "--of", spelling])
+    assert "nothing was published of fin_change of 600519.SH" in str(result.exception)
+
+
 def test_a_word_that_is_no_code_is_a_wrong_argument() -> None:
     assert CliRunner().invoke(app, ["latest", "security", "Moutai"]).exit_code == 2
 

@@ -62,7 +62,7 @@ def _png(shown: Bars, titles: list[str]) -> bytes:
     for i, title in enumerate(titles):
         row, column = divmod(i, _COLUMNS)
         left, below = axes[2 * row, 2 * column], axes[2 * row + 1, 2 * column]
-        _candles(left, below, Bars(*(getattr(shown, name)[i : i + 1] for name in Bars.__slots__)))
+        candles(left, below, Bars(*(getattr(shown, name)[i : i + 1] for name in Bars.__slots__)))
         left.set_title(title, fontsize=9)
         grid = axes[2 * row, 2 * column + 1].get_gridspec()
         for unused in (axes[2 * row, 2 * column + 1], axes[2 * row + 1, 2 * column + 1]):
@@ -75,17 +75,18 @@ def _png(shown: Bars, titles: list[str]) -> bytes:
     return out.getvalue()
 
 
-def _candles(prices: object, volumes: object, one: Bars) -> None:
+def candles(prices: object, volumes: object, one: Bars) -> None:
+    """Draw the window of one stock on two axes; a session without high and low has its open and close."""
     x = np.arange(one.closes.shape[1])
     opens = np.where(np.isnan(one.opens), one.closes, one.opens)[0]
     closes, rose = one.closes[0], one.closes[0] >= opens
+    lows, highs = np.fmin(one.lows[0], np.fmin(opens, closes)), np.fmax(one.highs[0], np.fmax(opens, closes))
     colours: npt.NDArray[np.str_] = np.where(rose, _UP, _DOWN)
-    prices.vlines(x, one.lows[0], one.highs[0], colors=colours, linewidth=1)  # type: ignore[attr-defined]
-    prices.bar(x, closes - opens, bottom=opens, color=colours, width=0.7)  # type: ignore[attr-defined]
+    prices.vlines(x, lows, highs, colors=colours, linewidth=1)  # type: ignore[attr-defined]
+    prices.bar(x, closes - opens, bottom=opens, color=colours, edgecolor=colours, width=0.7)  # type: ignore[attr-defined]
     prices.plot(x, one.means[0], color=_LINE, linewidth=1)  # type: ignore[attr-defined]
-    known = ~np.isnan(closes)
-    if known.any():
-        prices.set_ylim(np.nanmin(one.lows), np.nanmax(one.highs))  # type: ignore[attr-defined]
+    if not np.isnan(closes).all():
+        prices.set_ylim(np.nanmin(lows), np.nanmax(highs))  # type: ignore[attr-defined]
     volumes.bar(x, np.nan_to_num(one.volumes[0]), color=colours, width=0.7)  # type: ignore[attr-defined]
     for axis in (prices, volumes):
         axis.set_xlim(-0.6, len(x) - 0.4)  # type: ignore[attr-defined]
