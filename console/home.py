@@ -67,7 +67,7 @@ def answer(page: Page) -> str:
     """Return the answer in the person's language."""
     final = page.site.model.latest.get(VERDICT.id)
     if final is None:
-        return page.view.label("waiting")
+        return question.unanswered(page.site.model, page.view)
     found = reasons.verdict_words(final)
     return _TONE_MARKS[found.tone] + labels.pick((found.answer.en, found.answer.zh), page.view.language)
 

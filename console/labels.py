@@ -130,6 +130,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "due": ("due", "应到"),
     "rows": ("rows", "行"),
     "calendar_left": ("Trading calendar: announced days left, later ones are predicted", "交易日历已公布的剩余天数，其后为推算"),
+    "nothing_known": ("Nothing was known on this day.", "当日尚无已知数据。"),
     "waiting": ("Waiting for the first signals …", "等待首批信号……"),
     "price_level": ("Adjusted price (first day = 1)", "复权价格（首日＝1）"),
     "fin_balance": ("Margin balance", "融资余额"),

@@ -121,7 +121,7 @@ class _Sheet:
     def _verdict(self) -> None:
         view, final = self.view, self.model.latest.get(VERDICT.id)
         if final is None:
-            self.line(_MARGIN, view.label("waiting"), _BODY)
+            self.line(_MARGIN, question.unanswered(self.model, view), _BODY)
             return
         found = reasons.verdict_words(final)
         tone = {"hot": view.colours.hot, "warm": view.colours.warm, "cold": view.colours.cold}.get(found.tone)

@@ -495,6 +495,12 @@ def test_an_address_without_an_earlier_day_shows_the_present(text: str) -> None:
     assert EarlierModels(model).model(text) is model
 
 
+def test_a_day_before_all_figures_is_not_waiting_for_the_first_ones() -> None:
+    earlier = EarlierModels(known_model()).model("2024-06-28")
+    assert question.unanswered(earlier, EN) == "Nothing was known on this day."
+    assert question.unanswered(ConsoleModel(P.streak_flags), EN) == "Waiting for the first signals …"
+
+
 def test_models_of_earlier_days_are_kept_until_a_figure_changes() -> None:
     model = known_model()
     earlier = EarlierModels(model)
