@@ -203,11 +203,18 @@ def test_help_imports_no_command() -> None:
     assert spent < 1.0  # seconds of CPU, whatever else the machine does; 0.2 as a rule
 
 
+def test_the_log_of_notifications_says_that_no_channel_is_set() -> None:
+    result = call("notify", "log", "--json")
+    assert result.exit_code == 0
+    assert result.stdout.strip() == "{}"
+    assert "no channel is set: write [channels.NAME] tables into marginwatch.toml" in plain(result)
+
+
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
         ({"MARGINWATCH_PARTITIONS": "0"}, "error settings: partitions: Input should be greater than or equal to 1"),
-        ({"MARGINWATCH_REDIS_URL": "redis://127.0.0.1:9/0"}, "error Redis:"),
+        ({"MARGINWATCH_REDIS_URL": "redis://127.0.0.1:9/0"}, "refused: start one, set MARGINWATCH_REDIS_URL"),
         ({"MARGINWATCH_CALENDAR_FILE": "/nosuch"}, "error"),
     ],
 )

@@ -23,7 +23,7 @@ def print_error(error: Exception) -> bool:
             err.print(Text.assemble(_ERROR, str(error)))
         case RedisError():
             remedy = "start one, set MARGINWATCH_REDIS_URL, or use `marginwatch up`"
-            err.print(Text.assemble(_ERROR, f"Redis: {error}: {remedy}"))
+            err.print(Text.assemble(_ERROR, f"Redis: {str(error).removesuffix('.')}: {remedy}"))
         case ValidationError():
             err.print(Text.assemble(_ERROR, "settings:"))
             for problem in error.errors():

@@ -9,10 +9,13 @@ import typer
 from processors.errors import MarginwatchError
 from streams.cli.options import Json
 from streams.cli.render.alerts import print_notifications
-from streams.cli.terminal import out, print_result
+from streams.cli.terminal import err, out, print_result
 from streams.settings import Settings
 
 notify_app = typer.Typer(no_args_is_help=True, help="Test the channels of alerts; show what was sent.")
+
+
+_NO_CHANNEL = "no channel is set: write [channels.NAME] tables into marginwatch.toml (documentation: Operations)"
 
 
 @notify_app.command("test")
@@ -24,9 +27,7 @@ def notify_test(
 
     settings = Settings()
     if not settings.channels:
-        raise MarginwatchError(
-            "no channel is set: write [channels.NAME] tables into marginwatch.toml (documentation: Operations)"
-        )
+        raise MarginwatchError(_NO_CHANNEL)
     unknown = [name for name in channels or () if name not in settings.channels]
     if unknown:
         known = ", ".join(settings.channels)
@@ -46,8 +47,11 @@ def notify_log(
     """Show the notifications of each channel: sent, waiting or failed, with the error."""
     from streams.notify import notifications
 
+    settings = Settings()
+    if not settings.channels:
+        err.print(_NO_CHANNEL)
     found = {
         name: [n for n in sent if not waiting or n.status == "waiting"]
-        for name, sent in notifications(Settings()).items()
+        for name, sent in notifications(settings).items()
     }
     print_result(found, print_notifications, as_json=as_json)
