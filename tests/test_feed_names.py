@@ -11,11 +11,13 @@ import pytest
 
 from feeds import security_master
 from feeds.checks.validate import Finding, Severity
+from feeds.daily.daily_checks import DailyChecks
 from feeds.daily.ledger import PublishLedger
+from feeds.daily.published_figures import PublishedFigures
 from feeds.daily.security_names import SecurityNames, is_same_name
 from feeds.errors import InputError
 from feeds.files import exchange, vendor
-from feeds.files.dataset import SourceTable
+from feeds.files.dataset import SourceTable, gather
 from feeds.mappings import mapping
 from processors.codes import to_id
 from processors.days import to_day
@@ -105,6 +107,38 @@ def test_names_of_files_that_are_only_compared_are_not_learned() -> None:
     assert list(names.compare([first])) == [] == list(names.compare([second]))
     names.learn([first])
     assert len(list(names.compare([second]))) == 1
+
+
+@pytest.mark.parametrize(("renamed", "severity"), [(9, "warning"), (21, "error")])
+def test_names_of_years_before_may_be_others_and_replace_none(renamed: int, severity: str) -> None:
+    newest = {code: f"公司{i}号" for i, code in enumerate(CODES)}
+    then = newest | {code: f"旧名{i}号" for i, code in enumerate(CODES[:renamed])} | {"000001.SZ": "平安银行"}
+    tables = [part(DAYS[0], then), part(DAYS[1], then)]
+    names = SecurityNames(newest)
+    ((finding),) = names.compare(tables, lambda _topic, _day: True)  # once, not on each of the days
+    assert finding.severity.value == severity
+    assert f"{renamed} of 40 securities have another name than is known: 600000.SH 公司0号 → 旧名0号" in finding.text
+    names.learn(tables, lambda _topic, _day: True)
+    assert names.known() == newest | {"000001.SZ": "平安银行"}
+
+
+def test_a_history_before_what_is_published_has_other_names(tmp_path: Path) -> None:
+    """An operator publishes the newest year first, and earlier ones later."""
+    names = {f"{i:06d}": f"公司{i}号" for i in range(600000, 600040)}
+    day_of = {"2020-06-11": names, "2018-06-11": names | {f"{i:06d}": f"旧名{i}号" for i in range(600000, 600009)}}
+    tables = {}
+    for day, named in day_of.items():
+        text = "日期,证券代码,证券简称,收盘价(元)\n" + "".join(f"{day},{c},{n},10\n" for c, n in named.items())
+        (tmp_path / f"{day}.csv").write_text(text, "utf-8")
+        tables[day] = vendor.read([tmp_path / f"{day}.csv"])
+    store = PublishedFigures(MemoryStore())
+    store.record(gather(tables["2020-06-11"].tables, xshg(), "x").batches.values())
+    known = SecurityNames({f"{code}.SH": name for code, name in names.items()})
+    checks = DailyChecks(xshg(), known, store)
+    checked = checks.check(tables["2018-06-11"], "x")
+    assert [one.severity.value for one in checked.findings if one.check == "name"] == ["warning"]
+    checks.accept(checked)
+    assert checks.names_beside(checked)["600000.SH"] == "公司600000号"
 
 
 def test_every_reader_returns_names(tmp_path: Path) -> None:

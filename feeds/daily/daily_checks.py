@@ -132,8 +132,8 @@ class DailyChecks:
         ]
         tables = SourceTables(wanted, tables.findings, tables.files)
         findings = [one for one in tables.findings if one.day is None or _is_wanted(one.day, *dates)]
-        findings += self._names.compare(tables.tables)
         report, earlier = FeedReport(source=source, files=tables.files), self._earlier.renewed()
+        findings += self._names.compare(tables.tables, earlier.is_published_after)
         dataset = None
         if tables.tables:
             dataset = gather(tables.tables, self._calendar, source, *dates, self._changes, self._master_data)
@@ -179,7 +179,7 @@ class DailyChecks:
     def accept(self, checked: CheckedTables) -> None:
         """Take days that were published, or would be, as the days before the next ones."""
         self._earlier = checked.earlier
-        self._names.learn(checked.tables.tables)
+        self._names.learn(checked.tables.tables, checked.earlier.is_published_after)
 
     def compare_with(self, tables: SourceTables, source: str) -> None:
         """Take tables as the day before the first one, only to compare with."""

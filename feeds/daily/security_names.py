@@ -2,14 +2,16 @@
 
 Events of margin figures contain no names. They are compared while files are read: with the day before, with other files
 of the same command, and with the security master. In the published figures of 2018–2021 an exchange renamed at most 2
-securities a day, and 4% of them in three years. A few renamings are therefore a warning, many are an error.
+securities a day, and 4% of them in three years. A few renamings are therefore a warning, many are an error. A day
+before what is published may be years older than the names that are known: only if most names there are others it is an
+error, and none replaces a known one.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -21,11 +23,20 @@ from processors.codes import to_code, to_id
 
 #: More securities with another name than this, and than this share of those compared, are an error.
 _FEW, _SHARE = 5, 0.05
+#: The share that is an error on a day before what is published.
+_SHARE_OF_OLDER = 0.5
 _SHOWN = 5
 #: Temporary prefixes of a name (ex-dividend, ex-rights, new, special treatment), and the suffix of a share class.
 _MARKS = re.compile(r"^(XD|XR|DR|S?\*?ST|[NCUGS](?=[\u4e00-\u9fff]))+")
 _CLASS = re.compile(r"-[A-Z]{1,3}$")
 _SHORTEST = 2
+
+#: Whether a later day than this one is published of a topic.
+IsOlder = Callable[[str, int], bool]
+
+
+def _none_is_older(topic: str, day: int) -> bool:  # noqa: ARG001
+    return False
 
 
 class SecurityNames:
@@ -39,31 +50,34 @@ class SecurityNames:
     def __init__(self, names: Mapping[str, str] | None = None) -> None:
         self._known = {to_id(code): name for code, name in (names or {}).items()}
 
-    def compare(self, tables: Iterable[SourceTable]) -> Iterator[Finding]:
+    def compare(self, tables: Iterable[SourceTable], is_older: IsOlder = _none_is_older) -> Iterator[Finding]:
         """Compare the names of tables day by day with those known before, without learning them."""
-        known = dict(self._known)
+        newest, older = dict(self._known), dict[int, str]()
         for topic, day, origin, named in _named(tables):
+            old = day is not None and is_older(topic, day)
+            known = newest | older if old else newest
             both = [key for key in named if key in known]
             other = [key for key in both if not is_same_name(named[key], known[key])]
             if other:
-                many = len(other) > max(_FEW, _SHARE * len(both))
+                many = len(other) > max(_FEW, (_SHARE_OF_OLDER if old else _SHARE) * len(both))
                 shown = ", ".join(f"{to_code(k)} {known[k]} → {named[k]}" for k in other[:_SHOWN])
                 text = (
-                    f"{origin}: {len(other)} of {len(both)} securities have another name than before: {shown}"
-                    f"{' …' if len(other) > _SHOWN else ''}: "
+                    f"{origin}: {len(other)} of {len(both)} securities have another name than "
+                    f"{'is known' if old else 'before'}: {shown}{' …' if len(other) > _SHOWN else ''}: "
                     + ("check whether names and codes are shifted against each other" if many else "renamed?")
                 )
                 yield Finding(Severity.ERROR if many else Severity.WARNING, "name", topic, day, text)
-            known |= named
+            (older if old else newest).update(named)
 
     def known(self) -> dict[str, str]:
         """Return the last known names without temporary marks, which cut a name off: code → name."""
         return {to_code(key): name for key, name in self._known.items() if _is_whole(name)}
 
-    def learn(self, tables: Iterable[SourceTable]) -> None:
-        """Take the names of tables that passed the checks."""
-        for _, _, _, named in _named(tables):
-            self._known |= named
+    def learn(self, tables: Iterable[SourceTable], is_older: IsOlder = _none_is_older) -> None:
+        """Take the names of tables that passed the checks; those of older days where there is none."""
+        for topic, day, _, named in _named(tables):
+            old = day is not None and is_older(topic, day)
+            self._known = named | self._known if old else self._known | named
 
 
 def names_of(rows: pd.DataFrame) -> dict[str, str]:
