@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from feeds import folder
 from feeds.checks.validate import Severity
 from feeds.errors import InputError
 from feeds.files import vendor
@@ -223,3 +224,10 @@ def test_a_column_most_of_whose_cells_are_unreadable_is_an_error(tmp_path: Path)
     table = bars().astype({"vol": object})
     table.loc[10:, "vol"] = "1.234.567"
     assert errors(tmp_path, table) == {"rows"}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".xlsx"])
+def test_a_file_of_a_folder_that_is_empty_is_said_to_be(suffix: str, tmp_path: Path) -> None:
+    (tmp_path / f"margin_detail_sse_2020{suffix}").write_bytes(b"")
+    with pytest.raises(InputError, match="is empty: export it again"):
+        folder.read_tables(tmp_path)

@@ -301,5 +301,7 @@ def _tables(
         found += 1
         yield where, table_below(grid, at, texts, where)
     if not found:
+        if all(grid.empty for grid in grids.values()):
+            raise InputError(f"{name} is empty: export it again")
         columns = ", ".join(sorted(frozenset().union(*wanted)))
         raise InputError(f"{name} has no sheet with the columns {columns}: correct the mapping, or export the columns")
