@@ -103,6 +103,7 @@ class DailyChecks:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._calendar = calendar
+        self._hours = TradingHours(calendar)
         self._clock = clock
         self._group_indices = group_indices
         self._master_data = master_data
@@ -143,7 +144,7 @@ class DailyChecks:
             for day, rows in dataset.by_day():
                 compared = compared_day(day, rows, self._calendar, earlier, self._changes, refused.get(day))
                 found = [
-                    *days_to_come(compared, self._clock(), TradingHours(self._calendar)),
+                    *days_to_come(compared, self._clock(), self._hours),
                     *check_report.check_with_lists(compared),
                     *sorted_pages(tables.tables, compared),
                     *self._incomplete_days(day, compared, earlier),

@@ -76,8 +76,9 @@ class SecurityNames:
     def learn(self, tables: Iterable[SourceTable], is_older: IsOlder = _none_is_older) -> None:
         """Take the names of tables that passed the checks; those of older days where there is none."""
         for topic, day, _, named in _named(tables):
-            old = day is not None and is_older(topic, day)
-            self._known = named | self._known if old else self._known | named
+            if day is not None and is_older(topic, day):
+                named |= {key: self._known[key] for key in named.keys() & self._known.keys()}
+            self._known |= named
 
 
 def names_of(rows: pd.DataFrame) -> dict[str, str]:
