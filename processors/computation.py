@@ -56,6 +56,8 @@ class Family:
         needs = [need for module in modules for signal in module.SIGNALS for need in signal.needs]
         self.earlier = earlier_days(needs)
         self.topics = (*self.inputs, *self.optional)
+        #: Families with the same value read the same topics.
+        self.reads = (*self.inputs, "", *self.optional)
         self.of_stocks = tuple(topic for topic in (DETAIL, PRICES, VALUATIONS) if topic in self.topics)
         self.by_industry = any(signal.level is Level.INDUSTRY for module in modules for signal in module.SIGNALS)
 
@@ -98,22 +100,27 @@ class Computation:
         self._provisional_day = 0  # 0: nothing is kept
         self._wanted: dict[ModuleType, set[str]] = {}
 
-    def compute(self, days: Sequence[int], due: Callable[[Family, int], bool]) -> list[StageOutput]:
+    def compute(self, due: Callable[[Family], set[int]]) -> list[StageOutput]:
         """Compute every family on the days on which it is due; return the outputs, ordered by day.
 
         Parameters
         ----------
-        days : closed days, ascending.
-        due : whether all inputs of a family are closed on a day, and one of them is new or changed.
+        due : the days on which all inputs of a family are closed, and one of them is new or changed; it depends on the
+            topics that the family reads alone.
         """
+        due_of: dict[tuple[str, ...], set[int]] = {}
+        for family in (*MARKET_FAMILIES, INDUSTRIES, PRICING):
+            if family.reads not in due_of:
+                due_of[family.reads] = due(family)
+        days = sorted(set[int]().union(*due_of.values()))
         out: list[StageOutput] = []
         for start in range(0, len(days), self._block_days):
-            out += self._compute_block(days[start : start + self._block_days], due)
+            out += self._compute_block(days[start : start + self._block_days], due_of)
         return out
 
-    def _compute_block(self, days: Sequence[int], due: Callable[[Family, int], bool]) -> list[StageOutput]:
+    def _compute_block(self, days: Sequence[int], due: Mapping[tuple[str, ...], set[int]]) -> list[StageOutput]:
         blocks: dict[tuple[int, ...], Block] = {}
-        due_days: dict[tuple[str, ...], tuple[int, ...]] = {}  # of the families that read the same topics
+        due_here = {reads: tuple(day for day in days if day in found) for reads, found in due.items()}
         statuses: dict[tuple[tuple[str, ...], EarlierDays, bool, int], DayStatus] = {}
         unknown: dict[tuple[tuple[str, ...], bool], dict[int, dict[str, int]]] = {}
         published: dict[int, list[StageOutput]] = {day: [] for day in days}
@@ -121,10 +128,7 @@ class Computation:
         status_of_topic = lru_cache(maxsize=None)(self._status_of)
 
         def block_of(family: Family) -> Block | None:
-            read = (*family.inputs, "", *family.optional)
-            if read not in due_days:
-                due_days[read] = tuple(day for day in days if due(family, day))
-            here = due_days[read]
+            here = due_here[family.reads]
             if here and here not in blocks:
                 blocks[here] = Block(here, self._sources)
             return blocks.get(here)

@@ -234,16 +234,17 @@ class Market(Processor):
         # A day that only the reference topic has is no trading day of the market.
         topics = [topic for topic in self.closed if topic != REFERENCE]
         closed = {topic: set(self.closed[topic].closed_days(min(starts))) for topic in topics}
+        everything = set[int]().union(*closed.values())
 
-        def due(family: Family, day: int) -> bool:
-            return all(
-                day in closed[t] if t in closed else self.closed[t].is_closed(day) for t in family.inputs
-            ) and any(
-                day in changed_frames[topic] if topic in changed_frames else topic in first and day >= first[topic]
-                for topic in (*family.inputs, *family.optional)
-            )
+        def due(family: Family) -> set[int]:
+            complete = everything.intersection(*(closed[topic] for topic in family.inputs if topic in closed))
+            changed = set[int]().union(*(changed_frames.get(topic, ()) for topic in family.topics))
+            since = min((first[topic] for topic in family.topics if topic in first), default=math.inf)
+            found = {day for day in complete if day >= since or day in changed}
+            dated = REFERENCE in family.inputs
+            return {day for day in found if self.reference.is_closed(day)} if dated else found
 
-        return self._computation.compute(sorted(set().union(*closed.values())), due)
+        return self._computation.compute(due)
 
     def _update_series(self, topic: str, days: Iterable[int]) -> None:
         """Copy the retained figures of closed days from their store to the calendar series."""
