@@ -153,11 +153,14 @@ class AlertLifecycle(Processor):
         old = subject.days.get(day)
         if old is not None and evaluation.revision <= old.revision:
             return []
+        self._subjects.touch(name)
+        if old is not None and old.leads_to_the_same(evaluation.condition, evaluation.ended_by):
+            old.revision = evaluation.revision
+            return []
         first = subject.first
         subject.add(day, DayEvaluation(evaluation.revision, evaluation.condition, evaluation.ended_by))
         if first is not None and day <= first and subject.first != first:
             self.moved_rules.add(rule.name)
-        self._subjects.touch(name)
         known_at = evaluation.available_at
         out = [self._supersede(old.alert, known_at)] if old is not None and old.alert else []
         draft = (

@@ -20,6 +20,10 @@ class DayEvaluation(msgspec.Struct, array_like=True):
     ended_by: EndedBy
     alert: str = ""
 
+    def leads_to_the_same(self, condition: Condition, ended_by: EndedBy) -> bool:
+        """Whether an evaluation in its place, which raises no alert as this one does not, changes no other alert."""
+        return (self.condition, self.ended_by) == (condition, ended_by) and condition in (Condition.END, Condition.ABSENT)
+
 
 class Progress(msgspec.Struct, frozen=True, array_like=True):
     """What the evaluations up to a day have led to.
