@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import ModuleType
 
@@ -120,6 +120,8 @@ class Computation:
 
     def _compute_block(self, days: Sequence[int], due: Mapping[tuple[str, ...], set[int]]) -> list[StageOutput]:
         blocks: dict[tuple[int, ...], Block] = {}
+        # Blocks of other topics read the same days, and the master data of a day are folded from those before it.
+        sources = replace(self._sources, members=lru_cache(maxsize=None)(self._sources.members))
         due_here = {reads: tuple(day for day in days if day in found) for reads, found in due.items()}
         statuses: dict[tuple[tuple[str, ...], EarlierDays, bool, int], DayStatus] = {}
         unknown: dict[tuple[tuple[str, ...], bool], dict[int, dict[str, int]]] = {}
@@ -130,7 +132,7 @@ class Computation:
         def block_of(family: Family) -> Block | None:
             here = due_here[family.reads]
             if here and here not in blocks:
-                blocks[here] = Block(here, self._sources)
+                blocks[here] = Block(here, sources)
             return blocks.get(here)
 
         def status_of(family: Family, day: int) -> DayStatus:
