@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
 from typing import Protocol, TypeVar
 from zlib import crc32
 
@@ -148,7 +150,7 @@ def barrier_of(message: Message) -> Barrier:
 
 
 def headers_of(
-    kind: bytes, *, identity: str, source: str, subject: str, time: str, content_type: bytes = b"application/json"
+    kind: bytes, *, identity: str, source: str, subject: str, time: datetime, content_type: bytes = b"application/json"
 ) -> list[tuple[str, bytes]]:
     """Return CloudEvents headers (binary mode)."""
     return [
@@ -156,7 +158,13 @@ def headers_of(
         (CE_ID, identity.encode()),
         (CE_TYPE, kind),
         ("ce_source", source.encode()),
-        ("ce_time", time.encode()),
+        ("ce_time", _text_of(time)),
         ("ce_subject", subject.encode()),
         (CONTENT_TYPE, content_type),
     ]
+
+
+@lru_cache(maxsize=1024)
+def _text_of(time: datetime) -> bytes:
+    """Return a moment as text: all signals of a day have the same one or two."""
+    return time.isoformat().encode()

@@ -50,6 +50,6 @@ def _identity(alert: Alert) -> str:
 
 
 def _output(topic: str, alert: Alert, value: bytes, kind: bytes, identity: str) -> Output:
-    time = alert.raised_at.isoformat()
-    headers = headers_of(kind, identity=identity, source="marginwatch/alerts", subject=alert.subject, time=time)
+    source, raised = "marginwatch/alerts", alert.raised_at
+    headers = headers_of(kind, identity=identity, source=source, subject=alert.subject, time=raised)
     return Output(topic, 0, alert.id.encode(), value, headers)

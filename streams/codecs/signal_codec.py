@@ -39,7 +39,8 @@ _PROVISIONAL = "provisional"
 
 def encode_market(signal: MarketSignal, topic: str) -> Output:
     """Return a market signal as a message."""
-    key = f"{signal.name}/{signal.trade_date.isoformat()}"
+    name, known_at = signal.name, signal.available_at
+    key = f"{name}/{signal.trade_date.isoformat()}"
     value = _encode(signal)
     # A provisional value has no revision: its content identifies it.
     identity = f"{key}/" + (
@@ -47,8 +48,7 @@ def encode_market(signal: MarketSignal, topic: str) -> Output:
         if signal.provisional
         else _vector(signal.input_revisions)
     )
-    time = signal.available_at.isoformat()
-    headers = headers_of(MARKET_TYPE, identity=identity, source=_SOURCE, subject=signal.name, time=time)
+    headers = headers_of(MARKET_TYPE, identity=identity, source=_SOURCE, subject=name, time=known_at)
     return Output(topic, 0, key.encode(), value, headers)
 
 
@@ -78,8 +78,8 @@ def _status(status: DayStatus) -> dict[str, bytes]:
 def _message(topic: str, kind: bytes, key: str, status: DayStatus, frame: bytes) -> Output:
     """Return the frame of a day as a message."""
     identity, day = f"{key}/{_vector(status.input_revisions)}", status.trade_date.isoformat()
-    time = status.available_at.isoformat()
-    headers = headers_of(kind, identity=identity, source=_SOURCE, subject=day, time=time, content_type=ARROW)
+    known_at = status.available_at
+    headers = headers_of(kind, identity=identity, source=_SOURCE, subject=day, time=known_at, content_type=ARROW)
     return Output(topic, 0, key.encode(), frame, headers)
 
 
