@@ -22,7 +22,8 @@ class DayEvaluation(msgspec.Struct, array_like=True):
 
     def leads_to_the_same(self, condition: Condition, ended_by: EndedBy) -> bool:
         """Whether an evaluation in its place, which raises no alert as this one does not, changes no other alert."""
-        return (self.condition, self.ended_by) == (condition, ended_by) and condition in (Condition.END, Condition.ABSENT)
+        same = (self.condition, self.ended_by) == (condition, ended_by)
+        return same and condition in (Condition.END, Condition.ABSENT)
 
 
 class Progress(msgspec.Struct, frozen=True, array_like=True):

@@ -51,8 +51,6 @@ from streams.tables import TablePartition
 from streams.topics import Topics
 
 log = structlog.get_logger()
-#: Polls waiting for an agent: enough to keep it busy, few enough to bound memory.
-_POLLS_BUFFERED = 16
 #: Fetched of a partition at once; a larger message is fetched alone. More would only be more memory in a backlog.
 _FETCH_BYTES = 1024 * 1024
 #: Folded in one step of a backlog: some fifteen days at once, which costs less than a step for each fetch.
@@ -87,7 +85,6 @@ class MarginwatchApp(App):
             producer_max_batch_size=BATCH_BYTES,
             producer_max_request_size=REQUEST_BYTES,
             stream_recovery_delay=0.0,  # for tables of Faust's own: 3 s of waiting after every rebalance
-            stream_buffer_maxsize=_POLLS_BUFFERED,
             stream_wait_empty=True,
         )
         self.settings = settings
@@ -235,9 +232,10 @@ class MarginwatchApp(App):
 
         self.agent(topic, name=stage.name)(work)
 
-    def FlowControlQueue(self, maxsize: int | None = None, *, clear_on_resume: bool = False) -> PollQueue:  # noqa: N802
-        """Return the queue between the consumer and an agent; the name is Faust's."""
-        return PollQueue(maxsize or 0, flow_control=self.flow_control, clear_on_resume=clear_on_resume)
+    def FlowControlQueue(self, *_: Any, clear_on_resume: bool = False, **__: Any) -> PollQueue:  # noqa: N802
+        """Return the queue between the consumer and an agent; name and parameters are Faust's."""
+        flow_control = self.flow_control
+        return PollQueue(self.runner.reached, _FETCH_BYTES, flow_control=flow_control, clear_on_resume=clear_on_resume)
 
     async def _work(self, events: AsyncIterable[Any], stream: Any) -> None:
         async for event in events:

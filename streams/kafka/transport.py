@@ -35,23 +35,24 @@ from streams.records import Record
 
 
 class Poll:
-    """The records of one poll from one partition, in order; offset and timestamp are those of the last one."""
+    """The records of one poll from one partition, in order; offset and timestamp are those of the last one.
 
-    __slots__ = ("offset", "partition", "records", "timestamp", "topic")
+    Attributes
+    ----------
+    size : the bytes of the values.
+    """
+
+    __slots__ = ("offset", "partition", "records", "size", "timestamp", "topic")
 
     def __init__(self, records: Sequence[Record]) -> None:
         last = records[-1]
         self.records = records
         self.topic, self.partition = last.topic, last.partition
         self.offset, self.timestamp = last.offset, last.timestamp
+        self.size = sum([len(record.value or b"") for record in records])
 
     def __len__(self) -> int:
         return len(self.records)
-
-    @property
-    def size(self) -> int:
-        """The bytes of the values."""
-        return sum(len(record.value or b"") for record in self.records)
 
 
 class _Consumer(BatchConsumer):

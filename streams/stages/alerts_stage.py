@@ -10,7 +10,7 @@ from alerts.commands import FeedRun
 from alerts.desk import AlertDesk, Change
 from alerts.model import Input, State
 from alerts.rules.base import DeadLetters, Message
-from processors.days import TradingCalendar, shanghai_date
+from processors.days import TradingCalendar, microseconds, shanghai_date, shanghai_day
 from processors.errors import RowError
 from processors.events import Barrier
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
@@ -59,6 +59,7 @@ class AlertsState(StageState):
 
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
         now, refused = self.clock.now(), self.desk.refused
+        known: datetime | None = None
         changes: list[Change] = []
         out: list[Output] = []
         for record in records:
@@ -78,10 +79,13 @@ class AlertsState(StageState):
                     metrics.observe_feed(content)
                 changes += self.desk.command(content, origin, now)
             else:
-                if self.clock.replays and (known := _known_at(content)) is not None:
+                known = _known_at(content) or known
+                if self.clock.replays and known is not None:
                     self.clock.advance(known)
                     now = self.clock.now()
                 changes += self.desk.fold(content, origin, now)
+        if known is not None:
+            self.reached[topic] = shanghai_day(microseconds(known))
         if records:
             last = records[-1]
             origin, wait = Input(last.topic, last.partition, last.offset, 0), topic in SIGNALS

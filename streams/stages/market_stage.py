@@ -68,6 +68,9 @@ class MarketState(RowState):
             except RowError as error:
                 dead.append(DeadLetter(record, str(error)))
         known = [item for item in items if item[0] is not None]
+        newest = next((item for item, _ in reversed(known) if isinstance(item, FeatureFrame | Partial)), None)
+        if newest is not None:
+            self.reached[topic] = newest.day
         return self.stage.dead_letters(dead, topic) + self._fold_items(known)
 
     def _outputs(self, facts: list[Any]) -> list[Output]:

@@ -222,6 +222,11 @@ class PartitionRunner:
                 owned.state = None
                 self._stalled(name, partition, error, first=True)
 
+    def reached(self, tp: TP) -> int:
+        """Return how far a topic has come in the partition that reads it (`StageState.reached`); 0 if not known."""
+        owned = self.owned.get((self._stage(tp).name, tp.partition))
+        return owned.state.reached.get(self._topics.short(tp.topic), 0) if owned and owned.state else 0
+
     def start_offset(self, topic: str, partition: int) -> int | None:
         """Where to read a partition from: the offset stored with its state; None for the beginning of the topic."""
         owned = self.owned.get((self._stages[self._topics.short(topic)].name, partition))
@@ -365,13 +370,11 @@ class PartitionRunner:
             await self._store(step, table, still_ours)
         finally:
             await done()  # also when given up: the next owner reads it again
-        short = self._topics.short(step.poll.topic)
-        metrics.MESSAGES.labels(short).inc(len(step.records))
+        metrics.MESSAGES.labels(self._topics.short(step.poll.topic)).inc(len(step.records))
         metrics.BATCH.labels(step.stage.name).observe(time.perf_counter() - step.started)
         if step.encoded.outputs:
             await self._publish_outputs(step.stage, step.encoded.outputs, still_ours)
-            newest = step.records[-1].timestamp / 1000
-            metrics.AGE.labels(step.stage.name).observe(max(0.0, time.time() - newest))
+            metrics.AGE.labels(step.stage.name).observe(max(0.0, time.time() - step.records[-1].timestamp / 1000))
 
     async def _publish_outputs(self, stage: Stage, outputs: Sequence[Output], still_ours: StillOurs) -> None:
         await self._retries.publish(self._publish, outputs, still_ours)

@@ -62,11 +62,18 @@ class Overview:
 
 
 class StageState(Processor, ABC):
-    """One partition of a stage: its processor, the barriers on their way through it, and the clock that they set."""
+    """One partition of a stage: its processor, the barriers on their way through it, and the clock that they set.
+
+    Attributes
+    ----------
+    reached : topic → the trade date of the last message that was folded of it, days since 1970-01-01. Of several topics
+        with waiting polls, the one that is furthest behind is folded first.
+    """
 
     def __init__(self, stage: Stage, partition: int, *parts: StateTable | TableSet) -> None:
         self.stage = stage
         self.partition = partition
+        self.reached: dict[str, int] = {}
         self._barriers: Table[str, list[str]] = Table(  # origins so far
             "barrier", TEXT, ValueCodec(list[str]), keep=_BARRIERS_WAITING
         )
@@ -148,6 +155,9 @@ class RowState(StageState):
             metrics.IMPOSSIBLE.labels(topic).inc(len(absent))
             log.warning("impossible figures are absent", topic=topic, count=len(absent), first=absent[0])
         out = self.stage.dead_letters(dead, topic) + self._fold_items((item, topic) for item in items)
+        newest = next((item for item in reversed(items) if isinstance(item, RowBatch) and len(item)), None)
+        if newest is not None:
+            self.reached[topic] = int(newest.days[-1])
         metrics.ROWS.labels(topic).inc(sum(len(item) for item in items if isinstance(item, RowBatch)))
         return out
 
