@@ -9,8 +9,7 @@ within the cooldown after its last. `Alert.ended_at` of a superseded alert depen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from itertools import islice
 
@@ -18,31 +17,14 @@ import msgspec
 
 from alerts.model import Alert, EndedBy, Input, State, alert_id, timeless_alert
 from alerts.rules.base import Condition, Evaluation, Message, Rule, by_message, read_as
+from alerts.states import AlertStates, Status
 from alerts.subject import SUBJECT_ROW, DayEvaluation, Progress, Subject
 from processors.days import TradingCalendar, moment, shanghai_moment, to_date, to_day
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from processors.table import TEXT, Processor, Table, TableSet, ValueCodec
 from processors.trading_hours import HALVES
 
-
-@dataclass(frozen=True, slots=True)
-class _Status:
-    """The state of an alert, the day on which it began to fire, the day that ended it, and why."""
-
-    state: State
-    fired_on: date | None = None
-    ends: date | None = None
-    ended_by: EndedBy | None = None
-
-    def of(self, alert: Alert) -> bool:
-        """Whether an alert has this status."""
-        return (alert.state, alert.fired_on, alert.resolved_on, alert.ended_by) == (
-            self.state, self.fired_on, self.ends, self.ended_by
-        )  # fmt: skip
-
-
 _RUNNING = (State.PENDING, State.FIRING)
-_Statuses = dict[date, _Status]
 #: How an alert is stored.
 ALERT_ROW = ValueCodec[Alert](Alert, version=4)
 #: A kind of signals that there are no more of keeps so many evaluations, twenty years.
@@ -64,6 +46,7 @@ class AlertLifecycle(Processor):
         self._rules = {rule.name: rule for rule in rules}  # those of one name have the same durations
         self._readers = by_message(rules)
         self._calendar = calendar
+        self._states = AlertStates(calendar)
         self._keep = keep_days
         self.refused = 0
         #: Rules whose first evaluation is on another day than before; whoever reads the set clears it.
@@ -178,22 +161,22 @@ class AlertLifecycle(Processor):
 
     def _update_alerts(self, rule: Rule, name: str, subject: Subject, changed: date, known_at: datetime) -> list[Alert]:
         """Recompute the alerts of a subject after a day's evaluation changed; return those that are new or changed."""
-        newest, head = self._heads.get(name, (None, Progress()))
-        if newest is not None and changed > newest:
-            head, statuses = self._scan(rule, head, subject, [changed])
-            affected = set(statuses)
+        known = self._heads.get(name)
+        if known is None:
+            head, statuses = self._states.all(rule, subject, self.newest)
+        elif changed > known[0]:
+            head, statuses = self._states.after(rule, known[1], subject, changed, self.newest)
         else:
-            head, statuses = self._scan(rule, subject.base, subject, subject.days)
-            affected = {*statuses, *(day for day, entry in subject.days.items() if entry.alert)}
+            head, statuses = self._states.around(rule, known[1], subject, changed, self.newest)
         self._heads[name] = subject.newest, head
         changes = (
-            self._set_status(rule, name, subject, day, statuses.get(day), known_at)
-            for day in sorted(affected, reverse=True)
+            self._set_status(rule, name, subject, day, status, known_at)
+            for day, status in sorted(statuses.items(), reverse=True)
         )
         return [alert for alert in changes if alert is not None]
 
     def _set_status(
-        self, rule: Rule, name: str, subject: Subject, day: date, status: _Status | None, known_at: datetime
+        self, rule: Rule, name: str, subject: Subject, day: date, status: Status | None, known_at: datetime
     ) -> Alert | None:
         """Give the alert of a day its status, None for no alert; return it if that changes it."""
         entry = subject.days.get(day)  # None where the alert began before the kept evaluations
@@ -207,7 +190,7 @@ class AlertLifecycle(Processor):
             entry.alert = ""
             return self._supersede(identity, known_at)
         alert = self.alerts[identity] if identity else self._drafts[f"{name}/{day.isoformat()}"]
-        expires_on = self._expiry(rule, day)  # the settings may name another horizon since the alert was raised
+        expires_on = self._states.expiry(rule, day)  # the settings may name another horizon since the alert was raised
         if identity and status.of(alert) and (status.ends is not None or alert.expires_on == expires_on):
             return None
         if entry is not None and not identity:
@@ -252,58 +235,6 @@ class AlertLifecycle(Processor):
         else:
             self._drafts.pop(key, None)
 
-    # -- states of a sequence ----------------------------------------------------------------------------------
-
-    def _scan(
-        self, rule: Rule, progress: Progress, subject: Subject, days: Iterable[date]
-    ) -> tuple[Progress, _Statuses]:
-        """Return what ascending days lead to, and the status of every alert in progress before or on them."""
-        statuses: _Statuses = {}
-        if progress.begun is not None and not progress.expired:
-            statuses[progress.begun] = _status(progress)
-        for day in days:
-            progress = self._step(rule, progress, day, subject.days[day], statuses)
-        self._check_horizon(rule, progress, self.newest, statuses)
-        return progress, statuses
-
-    def _step(self, rule: Rule, before: Progress, day: date, entry: DayEvaluation, statuses: _Statuses) -> Progress:
-        """Return the progress after one evaluation; write the statuses that it changes."""
-        before = self._check_horizon(rule, before, day, statuses)
-        if entry.condition is Condition.ABSENT:
-            return before
-        if before.begun is None and before.rest:
-            return Progress(rest=before.rest - 1)
-        ends = entry.condition in (Condition.FIRE, Condition.END)
-        if ends and before.begun is not None and not before.expired:
-            reason = EndedBy.NEXT_FACT if entry.condition is Condition.FIRE else entry.ended_by
-            statuses[before.begun] = _Status(State.RESOLVED, before.fired_on, day, reason)
-        after = before
-        if entry.condition is Condition.END:
-            after = Progress(rest=0 if before.begun is None else rule.cooldown_days)
-        elif entry.condition is Condition.FIRE:
-            after = Progress(day, fired_on=day)
-        elif entry.condition is Condition.ON and before.fired_on is None and not before.expired:
-            true_days = before.true_days + 1
-            after = Progress(before.begun or day, true_days, day if true_days >= rule.minimum_days else None)
-        if after is not before and after.begun is not None:
-            statuses[after.begun] = _status(after)
-        return after
-
-    def _check_horizon(self, rule: Rule, progress: Progress, today: date, statuses: _Statuses) -> Progress:
-        """Return the progress as expired, and write the status, where a day has reached the horizon."""
-        if progress.begun is None or progress.expired:
-            return progress
-        end = self._expiry(rule, progress.begun)
-        if end is None or today < end:
-            return progress
-        statuses[progress.begun] = _Status(State.RESOLVED, progress.fired_on, end, EndedBy.HORIZON)
-        return msgspec.structs.replace(progress, expired=True)
-
-    def _expiry(self, rule: Rule, begun: date) -> date | None:
-        """Return the session on which an alert expires; None where the calendar ends before it."""
-        day = self._calendar.after(to_day(begun), rule.horizon_days)
-        return None if day is None else to_date(day)
-
     def _trim(self, rule: Rule, name: str, subject: Subject) -> None:
         """Remove the oldest evaluations, and the alerts that ended with them for good."""
         while len(subject.days) > self._keep:
@@ -313,7 +244,7 @@ class AlertLifecycle(Processor):
             day = next(iter(subject.days))
             entry = subject.days.pop(day)
             self._set_draft(name, day, None)
-            before, subject.base = subject.base, self._step(rule, subject.base, day, entry, {})
+            before, subject.base = subject.base, self._states.step(rule, subject.base, day, entry, {})
             subject.removed_to = day
             if subject.removed_from is None and entry.condition is not Condition.ABSENT:
                 subject.removed_from = day
@@ -341,7 +272,7 @@ class AlertLifecycle(Processor):
             available_at=evaluation.available_at,
             raised_at=now,
             changed_at=now,
-            expires_on=self._expiry(rule, evaluation.trade_date),
+            expires_on=self._states.expiry(rule, evaluation.trade_date),
             figures=evaluation.figures,
             thresholds=evaluation.thresholds,
             text=evaluation.text,
@@ -362,11 +293,6 @@ class AlertLifecycle(Processor):
         self._crowded = {name for name, subject in self._subjects.items() if len(subject.days) > self._keep}
         days = self._clock.values()
         self.newest, self.read_through = max(days, default=date.min), min(days, default=date.min)
-
-
-def _status(progress: Progress) -> _Status:
-    """Return the status of an alert in progress that has not expired."""
-    return _Status(State.PENDING if progress.fired_on is None else State.FIRING, progress.fired_on)
 
 
 def _opening(session: date) -> datetime:

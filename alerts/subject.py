@@ -20,6 +20,11 @@ class DayEvaluation(msgspec.Struct, array_like=True):
     ended_by: EndedBy
     alert: str = ""
 
+    @property
+    def is_fact(self) -> bool:
+        """Whether the day has a fact that has raised an alert."""
+        return self.condition is Condition.FIRE and bool(self.alert)
+
     def leads_to_the_same(self, condition: Condition, ended_by: EndedBy) -> bool:
         """Whether an evaluation in its place, which raises no alert as this one does not, changes no other alert."""
         same = (self.condition, self.ended_by) == (condition, ended_by)
