@@ -124,4 +124,6 @@ class PollQueue(ThrowableQueue):  # type: ignore[misc]  # a library without type
 
 def joined(polls: list[Poll]) -> Poll:
     """Return consecutive polls of one partition as one."""
-    return polls[0] if len(polls) == 1 else Poll([record for poll in polls for record in poll.records])
+    if len(polls) == 1:
+        return polls[0]
+    return Poll([record for poll in polls for record in poll.records], sum(poll.size for poll in polls))

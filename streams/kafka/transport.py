@@ -44,12 +44,12 @@ class Poll:
 
     __slots__ = ("offset", "partition", "records", "size", "timestamp", "topic")
 
-    def __init__(self, records: Sequence[Record]) -> None:
+    def __init__(self, records: Sequence[Record], size: int | None = None) -> None:
         last = records[-1]
         self.records = records
         self.topic, self.partition = last.topic, last.partition
         self.offset, self.timestamp = last.offset, last.timestamp
-        self.size = sum([len(record.value or b"") for record in records])
+        self.size = sum([len(record.value or b"") for record in records]) if size is None else size
 
     def __len__(self) -> int:
         return len(self.records)

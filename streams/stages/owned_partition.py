@@ -80,6 +80,8 @@ class OwnedPartition:
     def unread(self, poll: Poll) -> Sequence[Any]:
         """Drop what is already in the state (a poll fetched before a seek took effect)."""
         start = self.read.get(poll.topic, 0)
+        if poll.records[0].offset >= start:
+            return poll.records
         return [record for record in poll.records if record.offset >= start]
 
 
