@@ -20,6 +20,7 @@ class Part(StrEnum):
     """What can be measured by itself."""
 
     HISTORY = "history"
+    LARGE = "large"
     PIPELINE = "pipeline"
     ALERTS = "alerts"
     PEERS = "peers"
@@ -27,6 +28,7 @@ class Part(StrEnum):
 
 _MEASURES: dict[Part, Callable[[str], list[Figure]]] = {
     Part.HISTORY: history.figures,
+    Part.LARGE: history.large_figures,
     Part.PIPELINE: pipeline.figures,
     Part.ALERTS: alerts.figures,
     Part.PEERS: peers.figures,

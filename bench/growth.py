@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import statistics
 import tempfile
 import time
@@ -27,7 +26,7 @@ from rich.table import Table
 
 from bench.pipeline import running_worker, simulated_market, wait_for
 from bench.services import results, services
-from bench.workers import rows_and_seconds
+from bench.workers import peak_memory, run_backlog
 from processors.history import History
 from processors.market import Market
 from processors.securities import Securities
@@ -99,8 +98,8 @@ def _backlog(settings: Settings, form: Form, stocks: int, days: int) -> tuple[in
 
 def _rate(settings: Settings, folder: Path, workers: int, form: Form, stocks: int, days: int) -> float:
     """Return the rows a second of ``workers`` workers over a backlog."""
-    rows, seconds = rows_and_seconds(settings, folder, workers, lambda own: _backlog(own, form, stocks, days))
-    return rows / seconds
+    found = run_backlog(settings, folder, workers, lambda own: _backlog(own, form, stocks, days))
+    return found.rows / found.seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +133,11 @@ def _footprint(settings: Settings, folder: Path, stocks: int, days: int) -> Foot
         rows, barrier = _backlog(settings, Form.FRAMES, stocks, days)
         with running_worker(settings, worker_folder) as worker:
             wait_for(lambda: passed(settings, barrier, client), worker)
-            status = Path(f"/proc/{worker.pid}/status").read_text("utf-8")
+            peak = peak_memory(worker)
         after = _info(client)
         keys: Any = client.keys(f"{settings.namespace}:*")
         stored = sum(int(client.memory_usage(key, samples=0) or 0) for key in keys)
-    peak = re.search(r"^VmHWM:\s+(\d+) kB", status, re.M)
-    assert peak is not None
-    return Footprint(rows, int(peak[1]) * 1024, stored, **{name: after[name] - before[name] for name in before})
+    return Footprint(rows, peak, stored, **{name: after[name] - before[name] for name in before})
 
 
 # -- the table ---------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -26,20 +27,34 @@ from streams.topics import Topics
 _SESSION_S = 60.0
 
 
-def rows_and_seconds(
-    settings: Settings, folder: Path, workers: int, publish: Callable[[Settings], tuple[int, str]]
-) -> tuple[int, float]:
-    """Return the rows of a backlog, and how long workers need for it from the moment at which they may begin.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What workers did with a backlog: its rows, their seconds, and the peak memory of the largest one in bytes."""
+
+    rows: int
+    seconds: float
+    peak: int
+
+
+def run_backlog(
+    settings: Settings,
+    folder: Path,
+    workers: int,
+    publish: Callable[[Settings], tuple[int, str]],
+    session_s: float = _SESSION_S,
+) -> Run:
+    """Let workers compute a backlog; it counts from the moment at which they may begin.
 
     Parameters
     ----------
     publish : writes the backlog; returns its rows and the barrier behind it. Meanwhile SIGSTOP halts the workers.
+    session_s : how long writing may take.
 
     Raises
     ------
     MarginwatchError : if writing takes longer than a stopped worker keeps its partitions.
     """
-    settings = settings.model_copy(update={"session_timeout_s": _SESSION_S})
+    settings = settings.model_copy(update={"session_timeout_s": session_s})
     Topics(settings).create()
     with ExitStack() as stack:
         client = stack.enter_context(redis.Redis.from_url(settings.redis))
@@ -57,13 +72,21 @@ def rows_and_seconds(
             for worker in running:
                 os.kill(worker.pid, signal.SIGCONT)
         started = time.perf_counter()
-        if started - stopped > _SESSION_S:
+        if started - stopped > session_s:
             raise MarginwatchError(
                 f"writing the backlog took {started - stopped:.0f} s, so the stopped workers lost their partitions: "
                 "end other programs on this machine, or measure less"
             )
         wait_for(lambda: passed(settings, barrier, client), running[0])
-        return rows, time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        return Run(rows, seconds, max(map(peak_memory, running)))
+
+
+def peak_memory(worker: WorkerProcess) -> int:
+    """Return the peak memory of a worker in bytes (Linux)."""
+    found = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{worker.pid}/status").read_text("utf-8"), re.M)
+    assert found is not None
+    return int(found[1]) * 1024
 
 
 def _shared(workers: list[WorkerProcess]) -> bool:
