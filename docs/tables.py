@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Callable
 
 from prometheus_client import REGISTRY
+from prometheus_client.metrics import MetricWrapperBase
 
-import alerts.delivery.metrics  # noqa: F401 - both register their metrics
-import streams.metrics  # noqa: F401
+import alerts.delivery.metrics
+import streams.metrics
 from alerts.rules import rules as built_in_rules
 from docs import commands, drawing, signal_pages
 from docs.markdown import code, table
@@ -101,13 +102,19 @@ def parameters() -> str:
 
 
 def metrics() -> str:
-    """Return every metric of a worker."""
+    """Return every metric of a worker with its labels."""
+    labels = {
+        metric._name: ", ".join(map(code, metric._labelnames))
+        for module in (streams.metrics, alerts.delivery.metrics)
+        for metric in vars(module).values()
+        if isinstance(metric, MetricWrapperBase)
+    }
     rows = [
-        (code(f"{m.name}{'_total' if m.type == 'counter' else ''}"), m.type, m.documentation)
+        (code(f"{m.name}{'_total' if m.type == 'counter' else ''}"), m.type, labels[m.name], m.documentation)
         for m in sorted(REGISTRY.collect(), key=lambda m: m.name)
         if m.name.startswith("marginwatch_")
     ]
-    return table(("metric", "type", "what"), rows)
+    return table(("metric", "type", "labels", "what"), rows)
 
 
 def rules() -> str:

@@ -48,8 +48,13 @@ _FEEDS_S, _RECORDS_S, _PATIENCE_S = 2.0, 5.0, 3.0
 _PREFERENCES_KEPT_S = 400 * 86_400
 
 
-def run(settings: Settings, *, simulated: bool = False) -> None:
-    """Serve the console until the process is asked to end; raises `MarginwatchError` if it can't be opened."""
+def run(settings: Settings, *, simulated: bool = False, on_start: Callable[[], None] = lambda: None) -> None:
+    """Serve the console until the process is asked to end; raises `MarginwatchError` if it can't be opened.
+
+    Parameters
+    ----------
+    on_start : called once nothing but the port can fail.
+    """
     token = settings.console_token.get_secret_value() if settings.console_token is not None else ""
     sessions = RedisSessions(settings)
     access = Access(settings.console_host, sessions, settings.console_users_file, token, settings.console_url)
@@ -71,11 +76,13 @@ def run(settings: Settings, *, simulated: bool = False) -> None:
         await preferences.close()
         await sessions.close()
 
+    secret = asyncio.run(_secret(settings))
+    on_start()
     serve(
         site,
         host=settings.console_host,
         port=settings.console_port,
-        secret=asyncio.run(_secret(settings)),
+        secret=secret,
         start=backend.start,
         stop=stop,
     )

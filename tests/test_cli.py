@@ -16,6 +16,7 @@ from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 import streams
+from console.access import verify
 from feeds.web import sources
 from processors.studies import STUDIES
 from streams.cli.main import COMMANDS, app
@@ -100,6 +101,7 @@ def test_every_command_refuses_an_unknown_option(words: tuple[str, ...]) -> None
         (("up", "--notify"), "sent to nobody: give --data"),
         (("console", "--port", "0"), "'--port': Input should be greater than or equal to 1"),
         (("console-password", "a:b"), "a name without colons"),
+        (("console-password", "wei"), "standard input has no password"),
         (("feed", "files", "/nosuch"), "dir '/nosuch' does not exist"),
         (("feed", "files", ".", "--as", "foo"), "'foo' is not one of 'frames', 'events'"),
         (("feed", "files", ".", "--speed", "fast"), "expected `max` or a positive factor"),
@@ -232,3 +234,11 @@ def test_an_error_that_the_user_can_remove_is_a_message_and_exit_code_1(
     assert done.returncode == 1
     assert expected in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+def test_a_password_without_a_terminal_is_the_first_line_of_standard_input() -> None:
+    result = CliRunner().invoke(app, ["console-password", "wei"], input="秘密\n")
+    name, _, stored = result.stdout.rstrip("\n").partition(":")
+    assert (name, result.exit_code) == ("wei", 0)
+    assert verify("秘密", stored)
+    assert not verify("秘密\n", stored)

@@ -16,7 +16,8 @@ from prometheus_client import REGISTRY
 from typer import Context
 from typer.main import get_command
 
-import streams.metrics  # noqa: F401 - both register their metrics
+import alerts.delivery.metrics  # noqa: F401 - both register their metrics
+import streams.metrics  # noqa: F401
 from console import dashboards
 from console.dashboards.market_boards import LATE_FEEDS
 from docs import signal_pages

@@ -28,12 +28,14 @@ def console(
 
     changes = {"console_host": host, "console_port": port}
     settings = Settings().model_copy(update={name: value for name, value in changes.items() if value is not None})
-    err.print(f"console  http://{settings.console_host}:{settings.console_port}/   (Ctrl-C ends it)")
-    run(settings, simulated=simulated)
+    address = f"http://{settings.console_host}:{settings.console_port}/"
+    run(settings, simulated=simulated, on_start=lambda: err.print(f"console  {address}   (Ctrl-C ends it)"))
 
 
 def console_password(name: Annotated[str, typer.Argument(help="the user who may log in")]) -> None:
     """Ask for a password and print a line for the console's users file.
+
+    Without a terminal the password is the first line of standard input.
 
     Example:
 
@@ -43,5 +45,9 @@ def console_password(name: Annotated[str, typer.Argument(help="the user who may 
 
     if not name or ":" in name or name != name.strip():
         raise typer.BadParameter("a name without colons and without blanks around it", param_hint="NAME")
-    password = typer.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
+    if sys.stdin.isatty():
+        password = typer.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
+    elif not (password := sys.stdin.readline().rstrip("\r\n")):
+        lacks = "there is no terminal to ask for it, and standard input has no password in its first line"
+        raise typer.BadParameter(lacks, param_hint="password")
     sys.stdout.write(f"{name}:{hash_password(password)}\n")

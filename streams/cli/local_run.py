@@ -187,7 +187,7 @@ def _feed_and_wait(
                 print_reports(reports)
         _await_processed(settings, barrier, workers)
         rows, days = sum(one.rows for one in reports), sum(one.trading_days for one in reports)
-        err.print(f"{rows:,} rows of {days:,} trading days are processed")
+        err.print(f"{rows:,} rows of {days:,} trading {'day is' if days == 1 else 'days are'} processed")
     else:
         barrier = _simulate(plan, settings, workers)
     watcher.await_barrier(barrier, workers)

@@ -115,8 +115,8 @@ class FeedCommand:
             self._report_refused(checked.report)
             raise
         days = dataset.days()
-        span = f"{to_date(days[0])} to {to_date(days[-1])}"
-        err.print(f"{dataset.rows:,} rows, {len(days)} trading days ({span}), source {self.options.source}")
+        span = f"{len(days)} trading day{'s' * (len(days) > 1)} ({to_date(days[0])} to {to_date(days[-1])})"
+        err.print(f"{dataset.rows:,} rows, {span}, source {self.options.source}")
         if not self.options.check:
             self._publish(checked, len(days), replay)
         self._checks.accept(checked)
