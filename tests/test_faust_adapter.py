@@ -12,8 +12,9 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 
-from streams.kafka import faust_adapter
-from streams.kafka.faust_adapter import Internal, broken, expire_departed_leader, internals
+from streams.kafka import internals as inventory
+from streams.kafka.faust_adapter import expire_departed_leader
+from streams.kafka.internals import Internal, broken, internals
 from tests.test_structure import modules, tree
 
 #: kafka-python's one private name is used where its clients are made, so that a feed does not import Faust.
@@ -44,7 +45,7 @@ def test_a_changed_name_is_reported_with_its_version_and_what_relies_on_it(
 ) -> None:
     one = Internal("aiokafka", _Library, name, parameters, "whole polls")
     kept = Internal("aiokafka", _Library, "_kept", None, "whole polls")
-    monkeypatch.setattr(faust_adapter, "internals", lambda: (one, kept))
+    monkeypatch.setattr(inventory, "internals", lambda: (one, kept))
     (message,) = broken()
     assert message.startswith("aiokafka 0.14")
     assert re.search(said, message)

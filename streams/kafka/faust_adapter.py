@@ -1,25 +1,20 @@
 """Everything of Faust and aiokafka that is not their documented interface, in one place.
 
-Transport and app rely on private attributes of pinned versions. They use them through this module only. `internals`
-lists every one of them with what relies on it, also the one of kafka-python in `streams.clients.abandon`. `broken`
-compares the list with the installed versions; a test fails with its answer when a version that changes one is pinned.
+Transport and app rely on private attributes of pinned versions. They use them through this module only;
+`streams.kafka.internals` lists every one of them with what relies on it.
 """
 
 from __future__ import annotations
 
 import copy
-import inspect
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import aiokafka
 import faust
 import structlog
-from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.client import ConnectionGroup, CoordinationType
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import (
@@ -35,8 +30,6 @@ from aiokafka.errors import (
     UnsupportedVersionError,
     for_code,
 )
-from aiokafka.producer.transaction_manager import TransactionManager
-from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 from faust.tables import TableManager
@@ -294,107 +287,3 @@ def use_epoch(producer: AsyncProducer, epoch: tuple[int, int]) -> None:
     their own behind every step, which readers of offsets take for a message that is still to come.
     """
     producer._txn_manager.set_pid_and_epoch(*epoch)
-
-
-# -- the inventory -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Internal:
-    """A private name of a library.
-
-    Parameters
-    ----------
-    package : distribution that contains it.
-    owner : class that has the method, or whose methods assign the attribute.
-    name : of the method or attribute.
-    parameters : of a method, self left out; None for an attribute.
-    used_for : what would break.
-    """
-
-    package: str
-    owner: type
-    name: str
-    parameters: tuple[str, ...] | None
-    used_for: str
-
-
-def internals() -> tuple[Internal, ...]:
-    """Return every private name that the system uses."""
-    from kafka import KafkaProducer
-    from kafka.producer.sender import Sender
-
-    faust_, aio, sync = "faust-streaming", "aiokafka", "kafka-python"
-    thread, consumer = driver.AIOKafkaConsumerThread, driver.Consumer
-    acks, offsets = "acknowledging a poll as a whole", "reading from the offsets in Redis"
-    leader, epochs = "the end of a leader that left", "the epochs of owners"
-    return (
-        Internal(faust_, thread, "_create_worker_consumer", ("transport",), "spread stages and short waits"),
-        Internal(faust_, thread, "_ensure_consumer", (), "short waits"),
-        Internal(faust_, thread, "_consumer", None, "wake-ups of a reader"),
-        Internal(faust_, thread, "seek_wait", ("partitions",), offsets),
-        Internal(faust_, consumer, "_new_consumer_thread", (), "the consumer thread of ours"),
-        Internal(faust_, consumer, "_thread", None, offsets),
-        Internal(faust_, consumer, "_getmany", ("active_partitions", "timeout"), "whole polls"),
-        Internal(faust_, consumer, "_to_message", ("tp", "record"), "whole polls"),
-        Internal(faust_, consumer, "_add_gap", ("tp", "offset_from", "offset_to"), acks),
-        Internal(faust_, consumer, "_new_offset", ("tp",), acks),
-        Internal(faust_, consumer, "_acked", None, acks),
-        Internal(faust_, consumer, "_acked_index", None, acks),
-        Internal(faust_, consumer, "_clean_unacked_messages", (), "the end of a worker whose agents are dead"),
-        Internal(faust_, consumer, "_unacked_messages", None, "the end of a worker whose agents are dead"),
-        Internal(faust_, consumer, "on_buffer_drop", ("tp",), "wake-ups of a reader"),
-        Internal(faust_, consumer, "seek_to_committed", (), offsets),
-        Internal(faust_, TableManager, "_update_channels", (), "starting without tables of Faust's own"),
-        Internal(faust_, TableManager, "recovery", (), "starting without tables of Faust's own"),
-        Internal(faust_, faust.App, "_new_transport", (), "the transport of ours"),
-        Internal(faust_, faust.App, "_create_directories", (), "a worker that writes no files"),
-        Internal("mode-streaming", faust.Worker, "_sentinel_task", (), "a worker that ends without a pause"),
-        Internal(faust_, driver.Producer, "_ensure_producer", (), "publishing in batches"),
-        Internal(faust_, driver.Producer, "_producer", None, "the check whether Kafka answers"),
-        Internal(aio, aiokafka.AIOKafkaConsumer, "_fetcher", None, "short waits and wake-ups"),
-        Internal(aio, aiokafka.AIOKafkaConsumer, "_coordinator", None, leader),
-        Internal(aio, GroupCoordinator, "_send_req", ("request",), leader),
-        Internal(aio, JoinGroupRequest, "_member_id", None, leader),
-        Internal(aio, Fetcher, "_prefetch_backoff", None, "short waits"),
-        Internal(aio, Fetcher, "_records", None, "long waits of an idle worker"),
-        Internal(aio, Fetcher, "_get_actions_per_node", ("assignment",), "long waits of an idle worker"),
-        Internal(aio, Fetcher, "_select_read_replica", ("tp",), "long waits of an idle worker"),
-        Internal(aio, FetchRequest, "_topics", None, "long waits of an idle worker"),
-        Internal(aio, FetchRequest, "_max_wait_ms", None, "long waits of an idle worker"),
-        Internal(aio, Fetcher, "_fetch_waiters", None, "wake-ups of a reader"),
-        Internal(aio, aiokafka.AIOKafkaProducer, "_txn_manager", None, epochs),
-        Internal(aio, TransactionManager, "set_pid_and_epoch", ("pid", "epoch"), epochs),
-        Internal(aio, AIOKafkaClient, "coordinator_lookup", ("coordinator_type", "coordinator_key"), epochs),
-        Internal(aio, InitProducerIdRequest, "__init__", ("transactional_id", "transaction_timeout_ms"), epochs),
-        Internal(sync, KafkaProducer, "_sender", None, "closing a publisher whose broker is gone"),
-        Internal(sync, Sender, "force_close", (), "closing a publisher whose broker is gone"),
-    )
-
-
-def broken() -> list[str]:
-    """Compare the private names with the installed versions; an empty list is good."""
-    return [message for one in internals() if (message := _difference(one))]
-
-
-def _difference(one: Internal) -> str:
-    module = "clients" if one.package == "kafka-python" else "kafka/faust_adapter"
-    where = f"{one.package} {version(one.package)}: {one.owner.__module__}.{one.owner.__qualname__}.{one.name}"
-    remedy = f"{one.used_for} relies on it: adapt streams/{module}.py before pinning this version"
-    if one.parameters is None:
-        known = any(f"self.{one.name}" in inspect.getsource(kind) for kind in one.owner.__mro__ if _has_source(kind))
-        return "" if known else f"{where} is not assigned any more; {remedy}"
-    found = inspect.getattr_static(one.owner, one.name, None)
-    if found is None:
-        return f"{where} is gone; {remedy}"
-    function = getattr(found, "fget", None) or getattr(found, "func", None) or getattr(found, "__wrapped__", found)
-    parameters = tuple(inspect.signature(function).parameters)[1:] if callable(function) else ()
-    return "" if parameters == one.parameters else f"{where} takes {parameters}, expected {one.parameters}; {remedy}"
-
-
-def _has_source(kind: type) -> bool:
-    try:
-        inspect.getsource(kind)
-    except (OSError, TypeError):
-        return False
-    return True

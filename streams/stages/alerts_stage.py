@@ -59,7 +59,7 @@ class AlertsState(StageState):
 
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
         now, refused = self.clock.now(), self.desk.refused
-        known: datetime | None = None
+        newest: datetime | None = None
         changes: list[Change] = []
         out: list[Output] = []
         for record in records:
@@ -79,13 +79,14 @@ class AlertsState(StageState):
                     metrics.observe_feed(content)
                 changes += self.desk.command(content, origin, now)
             else:
-                known = _known_at(content) or known
-                if self.clock.replays and known is not None:
-                    self.clock.advance(known)
-                    now = self.clock.now()
+                if (known := _known_at(content)) is not None:
+                    newest = known
+                    if self.clock.replays:
+                        self.clock.advance(known)
+                        now = self.clock.now()
                 changes += self.desk.fold(content, origin, now)
-        if known is not None:
-            self.reached[topic] = shanghai_day(microseconds(known))
+        if newest is not None:
+            self.reached[topic] = shanghai_day(microseconds(newest))
         if records:
             last = records[-1]
             origin, wait = Input(last.topic, last.partition, last.offset, 0), topic in SIGNALS
