@@ -11,13 +11,14 @@ from datetime import date
 from functools import cache
 from pathlib import Path
 
+from feeds.cells.workbooks import files_of
 from feeds.checks.validate import Severity
 from feeds.daily.check_report import format_findings
 from feeds.errors import InputError
 from feeds.files import vendor
 from feeds.files.dataset import Dataset, SourceTable, SourceTables, gather, require_days
 from feeds.mappings import mapping
-from feeds.mappings.mapping import Mapping
+from feeds.mappings.mapping import Mapping, tables_of
 from processors.days import TradingCalendar
 
 MAPPING_FILE = Path(__file__).with_name("market_folder.toml")
@@ -29,6 +30,16 @@ def folder_mapping() -> Mapping:
     return mapping.load(MAPPING_FILE)
 
 
+def require_files(folder: Path) -> None:
+    """Raise `InputError` if a folder has no file whose name the mapping knows; none is read."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder: give one with files such as margin_detail_sse_2020.parquet")
+    known, (files, _) = folder_mapping(), files_of(folder, vendor.SUFFIXES)
+    if not any(tables_of(known, file.name) for file in files):
+        patterns = ", ".join(dict.fromkeys(table.files for table in known.table))
+        raise InputError(f"{folder} has no file with a known name: expected {patterns} ({', '.join(vendor.SUFFIXES)})")
+
+
 def read_tables(folder: Path) -> SourceTables:
     """Read the files of a folder whose names the mapping knows; the findings name the others.
 
@@ -36,13 +47,8 @@ def read_tables(folder: Path) -> SourceTables:
     ------
     InputError : if the folder has no such file, or a file lacks a column.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder: give one with files such as margin_detail_sse_2020.parquet")
-    found = vendor.read([folder], folder_mapping())
-    if not found.files:
-        patterns = ", ".join(dict.fromkeys(table.files for table in folder_mapping().table))
-        raise InputError(f"{folder} has no file with a known name: expected {patterns} ({', '.join(vendor.SUFFIXES)})")
-    return found
+    require_files(folder)
+    return vendor.read([folder], folder_mapping())
 
 
 def source_of(folder: Path) -> str:

@@ -236,6 +236,13 @@ def test_an_error_that_the_user_can_remove_is_a_message_and_exit_code_1(
     assert "Traceback" not in done.stderr
 
 
+def test_up_refuses_a_folder_without_market_files_before_it_starts_anything(tmp_path: Path) -> None:
+    (tmp_path / "notes.csv").write_text("a,b\n1,2\n", "utf-8")
+    result = call("up", "--data", str(tmp_path))
+    assert "has no file with a known name: expected prices_a_" in str(result.exception)
+    assert "Starting" not in plain(result)
+
+
 def test_a_password_without_a_terminal_is_the_first_line_of_standard_input() -> None:
     result = CliRunner().invoke(app, ["console-password", "wei"], input="秘密\n")
     name, _, stored = result.stdout.rstrip("\n").partition(":")

@@ -78,8 +78,11 @@ def run(plan: LocalRunPlan, base: Settings) -> None:
 
     Raises
     ------
+    InputError : if the folder of the data has no file with a known name; nothing is started then.
     LocalRunError, LocalServiceError : if a process does not start, or ends.
     """
+    if plan.data is not None:
+        folder.require_files(plan.data)
     with ended_by_signals(), contextlib.ExitStack() as stack:
         scratch = plan.state_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="marginwatch-")))
         scratch.mkdir(parents=True, exist_ok=True)
