@@ -11,6 +11,8 @@ from pathlib import Path
 
 from rich.table import Column, Table
 
+MIB = 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:

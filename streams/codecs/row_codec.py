@@ -30,8 +30,8 @@ from streams.records import (
     CLOSE_TYPE,
     CONTENT_TYPE,
     DeadLetter,
+    PlainRecord,
     Record,
-    RowOfFrame,
     barrier_of,
     punctuation_of,
 )
@@ -119,7 +119,7 @@ class Decoder:
         headers = [(name, value) for name, value in record.headers or () if name != CONTENT_TYPE]
         place = (record.topic, record.partition, record.offset, record.timestamp)
         return self._changes.renamed(batch), [
-            DeadLetter(RowOfFrame(*place, frame.key(row), frame.event(row), headers), why, row=row)
+            DeadLetter(PlainRecord(*place, frame.key(row), frame.event(row), headers), why, row=row)
             for row, why in sorted(refused.items())
         ]
 
@@ -173,7 +173,7 @@ class Decoder:
         rows, letters = list[RowBatch](), list[DeadLetter]()
         for row, event in enumerate(events_of(value) if len(value) <= self._max_bytes else []):
             place = (record.topic, record.partition, record.offset, record.timestamp)
-            alone = RowOfFrame(*place, key_of(self.topic, event).encode(), event, record.headers or [])
+            alone = PlainRecord(*place, key_of(self.topic, event).encode(), event, record.headers or [])
             try:
                 rows.append(self._rows([alone]))
             except RowError as error:

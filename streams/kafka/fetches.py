@@ -15,11 +15,11 @@ import time
 from collections import Counter
 from typing import Any
 
-import msgspec
 from aiokafka.consumer import consumer, fetcher
 
 from streams.kafka import batches as kafka_batches
 from streams.kafka.fetch_codec import PackedFetchRequest
+from streams.records import PlainRecord
 
 #: A claim waits for it, too: what a consumer asks a broker after a fetch is answered after that fetch.
 IDLE_WAIT_MS = 200
@@ -27,23 +27,11 @@ IDLE_WAIT_MS = 200
 PATIENCE = 1 / 20
 
 
-class ConsumedRecord(msgspec.Struct, gc=False):
-    """A record of a consumer (`streams.records.Record`); it is made and freed in a third of the library's time."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: list[tuple[str, bytes]]
-
-
 class LightRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # a library without types
     """The library's records of a fetch and partition, without what nobody reads."""
 
-    def _consumer_record(self, tp: Any, record: Any) -> ConsumedRecord:
-        return ConsumedRecord(
+    def _consumer_record(self, tp: Any, record: Any) -> PlainRecord:
+        return PlainRecord(
             tp.topic, tp.partition, record.offset, record.timestamp, record.key, record.value, record.headers
         )
 
