@@ -42,6 +42,8 @@ _PHRASES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"prices\.daily: no stock has a price of the year before", "prices.daily：没有股票有上年价格"),
     (r"prices\.daily: no stock of margin\.daily has a return", "prices.daily：两融标的均无收益率"),
     (r"trailing quantiles need (\d+) days of the ratio, (\d+) are known", r"滚动分位数需要\1日占比，已知\2日"),
+    (r"the streak began before a day that is not known", "连续增减始于未知日之前"),
+    (r"a count of ([\w.]+) began before a day that is not known", r"\1的计数始于未知日之前"),
     (r"the line of ([\w.]+) needs (\d+) days to settle, (\d+) are known", r"\1的趋势线需要\2日稳定，已知\3日"),
     (r"fewer than (\d+) pairs of days are known, or a series does not change", r"已知数据不足\1对，或序列没有变化"),
     (r"known of (\d+) industries, (\d+) are needed", r"仅\1个行业有数据，需要\2个"),

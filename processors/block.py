@@ -96,6 +96,22 @@ class Block(CrossSections):
         """Return the subject's code for a need of a figure of each subject, and none for any other need."""
         return code if code in need.codes(self.parameters) else ""
 
+    def history(self, need: Need, code: str = "") -> Floats:
+        """Return the figure of a total or an index on every day of the calendar (len(calendar),); NaN where unknown.
+
+        It tells a gap from the beginning of the history.
+
+        Raises
+        ------
+        UndeclaredNeedError : if no registered signal declares the need.
+        """
+        self._sources.require(need)
+        series = self._sources.series
+        if need.source is Source.TOTAL:
+            exchanges = map(EXCHANGES.index, self.exchanges)
+            return _sum([series.values(TOTALS, exchange, need.figure) for exchange in exchanges])
+        return series.values(INDICES, to_id(code), need.figure)
+
     def by_exchange(self, need: Need) -> list[Floats]:
         """Return the summands of a total, turnover or float cap, in the order of ``exchanges``.
 

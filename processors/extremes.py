@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
-from processors.codes import Ids, reindex_sorted
+from processors.codes import EXCHANGES, Ids, exchange_of, reindex_sorted
 from processors.column_table import ColumnTable, DayColumns, Layout
 from processors.days import TradingCalendar
 from processors.events import Floats
@@ -35,11 +36,19 @@ class Extremes:
 
 
 class ExtremesStage:
-    """Computes and stores the extremes of every day whose frames are stored."""
+    """Computes and stores the extremes of every day whose frames are stored.
 
-    def __init__(self, parameters: Parameters, calendar: TradingCalendar) -> None:
+    Parameters
+    ----------
+    lacks : what the margin detail lacks on a day: exchange → missing rows; None if the day never was complete.
+    """
+
+    def __init__(
+        self, parameters: Parameters, calendar: TradingCalendar, lacks: Callable[[int], Mapping[str, int] | None]
+    ) -> None:
         self.parameters = parameters
         self._calendar = calendar
+        self._lacks = lacks
         self.extremes = ColumnTable[int, Extremes](
             "extreme",
             DAY,
@@ -54,12 +63,13 @@ class ExtremesStage:
 
         Parameters
         ----------
-        missing_before : rows that the day before lacks; a change needs both days.
+        missing_before : rows that the two days before lack; a change needs two days, and that of the day before, too.
         """
         keys, columns = detail.keys, {name: detail.columns[name] for name in PUBLISHED_COLUMNS}
         side = extreme.extreme(columns["fin_change"], is_stock(keys), self.parameters.extreme_share)
         columns["extreme"] = side
-        columns["consecutive_extreme"] = extreme.consecutive(side, self._side_before(day, keys))
+        before = self._side_before(day, keys)
+        columns["consecutive_extreme"] = extreme.consecutive(side, before, self._unknown_before(day, keys))
         self.extremes[day] = Extremes(keys, side)
         status = msgspec.structs.replace(detail.status, missing=detail.status.missing | dict(missing_before))
         return SecuritySignals(status, keys, columns)
@@ -73,3 +83,15 @@ class ExtremesStage:
         yesterday = self._calendar.shift(day, -1)
         before = self.extremes.get(yesterday) if yesterday is not None else None
         return np.full(len(keys), np.nan) if before is None else reindex_sorted(keys, before.keys, before.side)
+
+    def _unknown_before(self, day: int, keys: Ids) -> npt.NDArray[np.bool_]:
+        """Return the securities of exchanges that lack rows which the changes of the day before need (n,)."""
+        exchanges: set[str] = set()
+        for back in (1, 2):
+            there = self._calendar.shift(day, -back)
+            lacks = None if there is None else self._lacks(there)
+            if lacks is not None:
+                exchanges |= lacks.keys()
+            elif there is not None and any(earlier < there for earlier in self.extremes):
+                exchanges |= set(EXCHANGES)  # a gap; before the first day of the history there is none
+        return np.isin(exchange_of(keys), [EXCHANGES.index(exchange) for exchange in exchanges])

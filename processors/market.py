@@ -100,7 +100,7 @@ class Market(Processor):
             for topic, required in ((DETAIL, exchanges), (PRICES, ()), (VALUATIONS, ()), (CHARTS, ()))
         }
         self.closed: dict[str, ClosedDays] = {**self.stores, REFERENCE: self.reference, **self.joins}
-        self.extremes = ExtremesStage(parameters, calendar)
+        self.extremes = ExtremesStage(parameters, calendar, self.joins[DETAIL].lacks)
         self.session = IntradaySession(partitions, TradingHours(calendar))
         self.memory = Memory(calendar)
         self.tables = TableSet(
@@ -200,7 +200,9 @@ class Market(Processor):
             self._computation.forget_provisional()
         detail = self.joins[DETAIL]
         out: list[StageOutput] = [
-            self.extremes.compute(day, detail.detail(day), self._computation.missing_before(day, ((DETAIL, 1),)))
+            self.extremes.compute(
+                day, detail.detail(day), self._computation.missing_before(day, ((DETAIL, 1), (DETAIL, 2)))
+            )
             for day in sorted(changed_frames[DETAIL])
         ]
         out += self._compute(touched, changed_frames)

@@ -329,8 +329,8 @@ def price(figure: str, *, mean: bool = False, **window: Unpack[Window]) -> Need:
     """Return the need of a figure of every security with a price.
 
 
-    ``level`` (adjusted), ``corporate_action`` (1 for a move without ``prev_close`` beyond the limit), or a return as a
-    fraction: ``return_1``, over the close before, and ``open_to_close``, over the day's open.
+    ``level`` (adjusted), ``corporate_action`` (1 for a move beyond the limit that the level leaves out), or a return
+    as a fraction: ``return_1``, over the close before, and ``open_to_close``, over the day's open.
     ``days`` asks for the values of the last days, ``mean`` for the mean of each security over them.
     """
     return _need(Source.PRICE, PRICES, figure, mean=mean, **window)

@@ -5,9 +5,12 @@ exchange's ``prev_close`` is already ex-right adjusted; the last known close rep
 price (suspended, or no row) has neither return nor level, and the chain continues from the last level. A chain starts
 at 1 with the first price of the security.
 
-Without ``prev_close``, a move beyond the board's daily limit can only be a corporate action: the return is absent, and
-the level goes on unchanged. A day on which the whole topic has no prices may have a move of its own, so the limit
-compounds over such days. The first days of a listing have no limit on some boards.
+**Days that never arrived.** A day that lacks the rows of an exchange may have a move of its own, which is no part of
+``close_t / prev_close_t``: the chain continues from the last known close, so the level has the move over those days.
+
+**Corporate actions.** Without ``prev_close``, a move beyond the board's daily limit can only be a corporate action: the
+return is absent, and the level goes on unchanged. Over days that never arrived the limit compounds; beyond it, their
+move is left out. The first days of a listing have no limit on some boards.
 """
 
 from __future__ import annotations
@@ -18,8 +21,10 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.charts import SESSIONS
+from processors.codes import EXCHANGES, exchange_of
 from processors.column_table import ColumnTable, DayColumns, Layout
-from processors.daily_store import ApplyResult, DailyStore
+from processors.completeness import CheckedStore
+from processors.daily_store import ApplyResult
 from processors.days import TradingCalendar
 from processors.events import Floats
 from processors.key_index import widened
@@ -38,9 +43,9 @@ class DayLevels:
     level: Floats  # last known level, NaN before the first price
     close: Floats  # last known close, CNY
     fresh: npt.NDArray[np.bool_]  # whether the day itself has a price
-    action: npt.NDArray[np.bool_]  # whether the day's move is a corporate action
+    action: npt.NDArray[np.bool_]  # whether the move since the last price is a corporate action
     age: npt.NDArray[np.int32]  # days with a price since the listing, `_LONG_AGO` where the topic begins later
-    unknown: npt.NDArray[np.int32]  # sessions since the last price on which the topic has no prices at all
+    unknown: npt.NDArray[np.int32]  # sessions since the last price that lack the rows of the exchange
     total: Floats  # Σ of the levels of all days with a price, for means over a window
     count: Floats  # number of those days
 
@@ -69,7 +74,7 @@ class PriceLevels:
         self.parameters = parameters
         self._calendar = calendar
         # Any punctuation closes a day: a feed sends the prices that it has, not those of a whole exchange.
-        self.store = DailyStore(PRICES, (), late_days=parameters.late_days, history_days=SESSIONS)
+        self.store = CheckedStore(PRICES, late_days=parameters.late_days, history_days=SESSIONS)
         self._needs = frame_columns(PRICES, parameters)
         #: Trading days of levels that a need reads: a year, or the longest mean.
         self._history = max(need.reach(parameters) for need in self._needs.values())
@@ -97,31 +102,38 @@ class PriceLevels:
         before = (_NO_LEVELS if earlier is None else self.days[earlier]).widened(width)
         close, previous = self.store.figure(day, "close"), self.store.figure(day, "prev_close")
         fresh = self.store.present(day) & ~(self.store.figure(day, "suspended") == 1.0) & ~np.isnan(close)
-        growth = close / np.where(np.isnan(previous), before.close, previous)
         unknown = before.unknown + (0 if earlier is None else len(self._calendar.between(earlier, day)) - 2)
-        action = fresh & np.isnan(previous)
-        action &= np.abs(growth - 1) > SMALLEST_LIMIT
+        # The move that may be a corporate action: the one over unknown days, or the one up to the close.
+        published = ~np.isnan(previous)
+        move = np.where(published, previous, close) / before.close
+        sessions = unknown + ~published
+        action = fresh & (sessions > 0) & (np.abs(move - 1) > SMALLEST_LIMIT)
         if len(asked := np.flatnonzero(action)):
-            action[asked] = self._beyond_limit(day, asked, growth[asked], before.age[asked], 1 + unknown[asked])
-        growth[action] = 1.0
-        chained = np.where(np.isnan(before.level), 1.0, before.level * growth)
-        level = np.where(fresh, chained, before.level)
+            action[asked] = self._beyond_limit(day, asked, move[asked], before.age[asked], sessions[asked])
+        moved = np.where(action, 1.0, np.where(sessions > 0, move, 1.0))
+        growth = moved * np.where(published, close / previous, 1.0)
+        level = np.where(fresh, np.where(np.isnan(before.level), 1.0, before.level * growth), before.level)
         self.days[day] = DayLevels(
             level,
             np.where(fresh, close, before.close),
             fresh,
             action,
             np.where(fresh, before.age + 1 if earlier is not None else _LONG_AGO, before.age).astype(np.int32),
-            np.where(fresh, 0, unknown).astype(np.int32),
+            np.where(fresh, 0, unknown + self._never_arrived(day)).astype(np.int32),
             before.total + np.where(fresh, level, 0.0),
             before.count + fresh,
         )
+
+    def _never_arrived(self, day: int) -> npt.NDArray[np.bool_]:
+        """Return the securities without a row on a closed day that lacks rows of their exchange (width,)."""
+        lacking = [EXCHANGES.index(exchange) for exchange in self.store.missing(day)]
+        return ~self.store.present(day) & np.isin(exchange_of(self.store.keys), lacking)
 
     def _beyond_limit(
         self,
         day: int,
         columns: npt.NDArray[np.intp],
-        growth: Floats,
+        move: Floats,
         age: npt.NDArray[np.int32],
         sessions: npt.NDArray[np.int32],
     ) -> npt.NDArray[np.bool_]:
@@ -130,7 +142,7 @@ class PriceLevels:
         Parameters
         ----------
         columns : (n,) columns of the store.
-        growth : (n,) close over the last close.
+        move : (n,) price over the last close.
         age : (n,) days with a price before the day.
         """
         keys = self.store.keys[columns]
@@ -138,7 +150,7 @@ class PriceLevels:
         free = unlimited_listings(keys, day) & (age < UNLIMITED_DAYS)
         highest, lowest = (1 + limits) ** sessions, np.maximum(1 - limits, 0) ** sessions
         tolerance = LIMIT_TOLERANCE + 1e-9
-        return np.asarray(~free & ((growth > highest + tolerance) | (growth < lowest - tolerance)))
+        return np.asarray(~free & ((move > highest + tolerance) | (move < lowest - tolerance)))
 
     def features(self, day: int, columns: npt.NDArray[np.intp]) -> dict[str, Array]:
         """Return the columns of a closed day's feature frame: name → (m,), NaN where absent.
@@ -171,7 +183,7 @@ class PriceLevels:
         """
         today, yesterday = self.days[day], self._calendar.shift(day, -1)
         previous = self.store.figure(day, "prev_close")
-        close = np.where(today.fresh & ~today.action, today.close, np.nan)
+        close = np.where(today.fresh & ~(today.action & np.isnan(previous)), today.close, np.nan)
         last = np.where(self.line(yesterday, "fresh"), self.line(yesterday, "close"), np.nan)
         return np.asarray(close / np.where(np.isnan(previous), last, previous) - 1)
 

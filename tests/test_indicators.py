@@ -82,10 +82,11 @@ def test_no_fall_is_extreme_on_a_day_when_all_rise() -> None:
 
 
 def test_consecutive_needs_the_same_side_twice() -> None:
-    today, yesterday = np.array([1.0, 1.0, -1.0, 0.0, np.nan, 1.0]), np.array([1.0, -1.0, -1.0, 0.0, 1.0, np.nan])
-    found = extreme.consecutive(today, yesterday)
-    assert found[[0, 1, 2, 3, 5]].tolist() == [1, 0, -1, 0, 0]
-    assert np.isnan(found[4])
+    today = np.array([1.0, 1.0, -1.0, 0.0, np.nan, 1.0, 1.0, 0.0])
+    yesterday = np.array([1.0, -1.0, -1.0, 0.0, 1.0, np.nan, np.nan, np.nan])
+    found = extreme.consecutive(today, yesterday, np.arange(8) >= 6)
+    assert found[[0, 1, 2, 3, 5, 7]].tolist() == [1, 0, -1, 0, 0, 0]
+    assert np.isnan(found[[4, 6]]).all()
 
 
 def test_a_style_is_the_difference_of_two_indices_and_is_absent_without_one_of_them() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import date
+from operator import attrgetter
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -75,14 +78,27 @@ def test_ex_right_days_gaps_and_suspensions_by_hand() -> None:
     assert np.isnan(seen[5]["level~200"])  # 200 days are not known
 
 
-def chain(code: str, closes: list[float | None], days: list[date], st: bool = False) -> tuple[list[float], list[float]]:
-    """Levels and returns of a security without prev_close beside one with a price every day; None is no row."""
+def chain(
+    code: str,
+    closes: list[float | None],
+    days: list[date],
+    st: bool = False,
+    bases: Mapping[int, float] = MappingProxyType({}),
+    lost: Collection[int] = (),
+) -> tuple[list[float], list[float]]:
+    """Levels and returns of a security beside one of each exchange with a price every day; None is no row.
+
+    Parameters
+    ----------
+    bases : position of a day → its prev_close; the others have none.
+    lost : positions of the days on which the rows of the security's exchange are missing.
+    """
     stage = Securities(0, Parameters(), EXCHANGES, xshg())
     levels, returns = [], []
-    for day, close in zip(days, closes, strict=True):
-        figures = {"600000.SH": {"close": 1.0}}
+    for i, (day, close) in enumerate(zip(days, closes, strict=True)):
+        figures = {other: {"close": 1.0} for other in BESIDE if i not in lost or other[7:] != code[7:]}
         if close is not None:
-            figures[code] = {"close": close, "st": float(st)}
+            figures[code] = {"close": close, "st": float(st)} | ({"prev_close": bases[i]} if i in bases else {})
         rows = batch("prices.daily", day, figures)
         (frame,) = [f for f in stage.fold([rows, end_of_day(rows)]) if isinstance(f, FeatureFrame)]
         at = np.flatnonzero(frame.keys == to_id(code))
@@ -91,6 +107,7 @@ def chain(code: str, closes: list[float | None], days: list[date], st: bool = Fa
     return levels, returns
 
 
+BESIDE = ("600000.SH", "000001.SZ", "430001.BJ")
 MAY = [date(2020, 5, d) for d in (6, 7, 8, 11, 12, 13, 14)]
 SEPTEMBER = [date(2020, 9, d) for d in (1, 2, 3, 4, 7, 8, 9)]
 
@@ -141,6 +158,44 @@ def test_the_first_day_of_the_data_is_no_listing_and_days_without_any_prices_wid
     np.testing.assert_allclose(levels, [1.0, 1.19, np.nan, 1.29])  # 19% in two sessions
     levels, _ = chain("000661.SZ", [10.0, None, 11.9], MAY[:3])  # suspended in between: one day's move
     assert levels[-1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("closes", "bases", "lost", "level", "last_return"),
+    [
+        ([10.0, None, 11.9], {}, {1}, 1.19, np.nan),  # two sessions' move
+        ([10.0, None, 11.0], {2: 10.5}, {1}, 1.1, 11 / 10.5 - 1),  # 5% on the day that never arrived
+        ([10.0, None, 11.0], {2: 10.5}, (), 11 / 10.5, 11 / 10.5 - 1),  # suspended, and ex-right
+        ([10.0, None, None, 12.6], {3: 12.0}, {1, 2}, 1.26, 0.05),  # 20% in two sessions
+        ([10.0, None, None, 12.6], {3: 12.0}, {2}, 1.05, 0.05),  # 20% in one session can only be a corporate action
+        ([10.0, None, 5.5], {2: 5.0}, {1}, 1.1, 0.1),
+        ([10.0, None, 10.5, 11.55], {2: 10.5, 3: 10.5}, {1}, 1.155, 0.1),  # the gap ends with the first price
+    ],
+)
+def test_the_move_over_days_that_never_arrived_is_part_of_the_level(
+    closes: list[float | None],
+    bases: dict[int, float],
+    lost: Collection[int],
+    level: float,
+    last_return: float,
+) -> None:
+    """The rows of one exchange are missing: a gap never turns into a change of 0%."""
+    levels, returns = chain("000661.SZ", closes, MAY[: len(closes)], bases=bases, lost=lost)
+    np.testing.assert_allclose((levels[-1], returns[-1]), (level, last_return))
+
+
+def test_rows_that_arrive_late_replace_the_move_over_their_day() -> None:
+    stage = Securities(0, Parameters(), EXCHANGES, xshg())
+
+    def level_after(day: date, close: float, base: float) -> float:
+        rows = batch("prices.daily", day, {"000661.SZ": {"close": close, "prev_close": base}})
+        frames = [f for f in stage.fold([rows, end_of_day(rows)]) if isinstance(f, FeatureFrame)]
+        return float(max(frames, key=attrgetter("day")).columns["level"][0])
+
+    assert level_after(MAY[0], 10.0, 10.0) == 1.0
+    assert level_after(MAY[2], 5.5, 5.0) == pytest.approx(1.1)
+    # The day between them tells that the price was halved by a right, and not by a move.
+    assert level_after(MAY[1], 10.4, 10.0) == pytest.approx(1.04 * 1.1)
 
 
 def test_the_count_of_corporate_actions_is_shown() -> None:

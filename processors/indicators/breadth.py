@@ -40,7 +40,7 @@ SIGNALS = (
         "ratio",
         (LEVEL, LAST_YEAR_LEVEL, ACTION),
         "share of stocks by adjusted return since the last session of the year before: < −30, −30…−10, −10…10, 10…30, 30…50, 50…100, > 100%; "
-        "corporate_actions: stocks whose level went on unchanged on the day, for want of prev_close",
+        "corporate_actions: stocks whose level leaves out a move beyond the board's limit on the day (no prev_close, or days that never arrived)",
         "[GF25]",
     ),
 )

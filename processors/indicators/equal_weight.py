@@ -29,7 +29,7 @@ def compute(block: Block) -> dict[str, Column]:
     """Return the mean; the details contain the number of stocks, and of those with a corporate action."""
     section = block.section(DETAIL)
     returns = np.where(block.stocks, block.on(section, RETURN), np.nan)
-    actions = block.stocks & (block.on(section, ACTION) == 1.0)
+    actions = block.stocks & (block.on(section, ACTION) == 1.0) & np.isnan(returns)
     known_returns = np.isnan(block.on(section, LEVEL)) | ~np.isnan(returns) | actions | ~block.stocks
     gaps = merged(block.gaps(DETAIL), block.with_differences(PRICES, section, known_returns))
     rows, days = section.split(~np.isnan(returns))

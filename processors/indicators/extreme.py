@@ -31,7 +31,7 @@ SIGNALS = (
         "连续极值",
         "side",
         (cross_section(EXTREME), cross_section(EXTREME, back=1)),
-        "extreme_t where extreme_t = extreme_{t−1} ≠ 0, else 0",
+        "extreme_t where extreme_t = extreme_{t−1} ≠ 0, else 0; absent where rows that extreme_{t−1} needs are missing",
         "[SW14]",
     ),
 )
@@ -65,8 +65,14 @@ def extreme(change: Floats, stock: npt.NDArray[np.bool_], share: float) -> Float
     return out
 
 
-def consecutive(today: Floats, yesterday: Floats) -> Floats:
-    """Return the side where it equals the previous day's, else 0 (n,); NaN where today's side is absent."""
+def consecutive(today: Floats, yesterday: Floats, unknown: npt.NDArray[np.bool_]) -> Floats:
+    """Return the side where it equals the previous day's, else 0 (n,); NaN where one of them is not known.
+
+    Parameters
+    ----------
+    today, yesterday : (n,) sides, NaN where absent: a stock without a side on the day before was not eligible then.
+    unknown : (n,) whether an absent side of the day before is unknown instead.
+    """
     out = np.where((today == yesterday) & (today != 0), today, 0.0)
-    out[np.isnan(today)] = np.nan
+    out[np.isnan(today) | (np.isnan(yesterday) & unknown & (today != 0))] = np.nan
     return out

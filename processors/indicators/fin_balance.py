@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from processors.block import Block
-from processors.needs import total
+from processors.events import Floats
+from processors.needs import TOTALS, total
 from processors.signal import Column, Level, Signal
 
 BALANCE = total("fin_balance")
@@ -23,7 +24,8 @@ STREAK = Signal(
     "融资余额连续增减天数",
     "days",
     (BALANCE, BALANCE_BEFORE),
-    "signed count of consecutive days with B_t − B_{t−1} of one sign; a zero change ends it",
+    "signed count of consecutive days with B_t − B_{t−1} of one sign; a zero change ends it; absent behind a day without a "
+    "balance until it ends; the first one begins with the history",
     "[GF25]",
 )
 
@@ -68,15 +70,48 @@ def compute(block: Block) -> dict[str, Column]:
     balance = block[BALANCE]
     change = balance - block[BALANCE_BEFORE]
     today, earlier = block[BALANCES][:, -1], block[BALANCES][:, :-1]
+
+    def step(before: int | None, i: int) -> int | None:
+        if before is not None:
+            return advance(before, change[i])
+        return begun_in(block.history(BALANCE)[: block.positions[i] + 1])
+
     side = np.where(today > earlier.max(axis=1), 1, np.where(today < earlier.min(axis=1), -1, 0))
     return {
         "fin_balance": Column(balance),
         "fin_balance_change": Column(change),
-        "streak": Column(block.scan(STREAK, lambda before, i: advance(before or 0, change[i]))),
+        "streak": Column(
+            block.scan(STREAK, step), undefined=f"{TOTALS}: the streak began before a day that is not known"
+        ),
         "new_high_low": Column(
             side, {"balance": today, "previous_high": earlier.max(axis=1), "previous_low": earlier.min(axis=1)}
         ),
     }
+
+
+def begun_in(balances: Floats) -> int | None:
+    """Return the streak of the last day of a history, None where it began before a day without a balance.
+
+    Parameters
+    ----------
+    balances : (n,) balances, oldest first, NaN where unknown; the first one begins the history.
+
+    Examples
+    --------
+    >>> begun_in(np.array([np.nan, 5.0, 6.0, 7.0])), begun_in(np.array([5.0, np.nan, 6.0, 7.0]))
+    (2, None)
+    >>> begun_in(np.array([5.0, np.nan, 6.0, 7.0, 6.0, 5.0]))
+    -2
+    """
+    signs = np.sign(np.diff(balances))
+    last = signs[-1]
+    others = np.flatnonzero(signs != last)
+    if last == 0:
+        return 0
+    begin = int(others[-1]) + 1 if len(others) else 0
+    if begin and np.isnan(signs[begin - 1]) and not np.isnan(balances[:begin]).all():
+        return None
+    return int(last * (len(signs) - begin))
 
 
 def advance(before: int, change: float) -> int:

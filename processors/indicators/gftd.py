@@ -28,7 +28,7 @@ GFTD = Signal(
     (CLOSES, HIGHS, LOWS),
     "setup: n2 = 4 closes each below (above) the close n1 = 4 earlier; then a count to n3 = 4 of days with close ≥ high "
     "of two days before, high > high of the day before, close > close of the day counted before (sell: mirrored); both "
-    "are counted side by side",
+    "are counted side by side; absent behind a day without prices until both counts have begun anew",
     "[GF25], conditions of the count ours",
     subjects=True,
     parameters=("gftd_setup", "gftd_count"),
@@ -37,8 +37,11 @@ SIGNALS = (GFTD,)
 
 State = dict[str, float]
 _NO_SETUP = -1.0
-_INITIAL: State = {"setup": 0.0, "buy": _NO_SETUP, "buy_last": 0.0, "sell": _NO_SETUP, "sell_last": 0.0, "position": 0.0,
-                 "signal": 0.0}  # fmt: skip
+_KNOWN = ("setup_known", "buy_known", "sell_known", "position_known")
+_BEGIN: State = {"setup": 0.0, "buy": _NO_SETUP, "buy_last": 0.0, "sell": _NO_SETUP, "sell_last": 0.0, "position": 0.0,
+                 "signal": 0.0, **dict.fromkeys(_KNOWN, 1.0)}  # fmt: skip
+#: The state behind a gap, in which anything may have happened.
+_AFTER_GAP: State = _BEGIN | dict.fromkeys(_KNOWN, 0.0)
 _DETAILS = ("setup", "buy", "sell", "position")
 
 
@@ -47,38 +50,50 @@ def compute(block: Block) -> dict[str, Column]:
     return {f"gftd/{code}": _index(block, code) for code in block.parameters.timing_indices}
 
 
-def advance(before: State | None, closes: list[float], highs: list[float], lows: list[float], p: Parameters) -> State:
+def advance(before: State, closes: list[float], highs: list[float], lows: list[float], p: Parameters) -> State:
     """Return the state after a day.
 
     Parameters
     ----------
-    before : state of the previous day, None if there is none.
+    before : state of the previous day.
     closes : closes of the day and of the ``gftd_lag`` days before it, oldest first.
     highs, lows : highs and lows of the last three days, oldest first.
     """
-    state = dict(before or _INITIAL) | {"signal": 0.0}
+    state = _BEGIN | before | {"signal": 0.0}
     close = closes[-1]
     direction = int(np.sign(close - closes[0]))
+    if not direction or state["setup"] * direction < 0:
+        state["setup_known"] = 1.0  # it begins, or is none
     state["setup"] = (state["setup"] if state["setup"] * direction > 0 else 0.0) + direction
     for side, name, edges in ((1, "buy", highs), (-1, "sell", lows)):
         if state["setup"] == -side * p.gftd_setup:
-            state |= {name: 0.0, f"{name}_last": -side * np.inf}  # the setup of a fall starts the count of a buy
+            # The setup of a fall starts the count of a buy.
+            state |= {name: 0.0, f"{name}_last": -side * np.inf}
+            state[f"{name}_known"] = max(state[f"{name}_known"], state["setup_known"])
         elif state[name] >= 0:
             turned = side * (close - edges[0]) >= 0 and side * (edges[2] - edges[1]) > 0
             if turned and side * (close - state[f"{name}_last"]) > 0:
                 state |= {name: state[name] + 1, f"{name}_last": close}
             if state[name] == p.gftd_count:
                 state |= {name: _NO_SETUP, "position": float(side), "signal": float(side)}
+                state["position_known"] = max(state["position_known"], state["buy_known"] * state["sell_known"])
     return state
 
 
 def _index(block: Block, code: str) -> Column:
     closes, highs, lows = (block.get(need, code).tolist() for need in (CLOSES, HIGHS, LOWS))
-    states = block.scan(
-        GFTD, lambda before, i: advance(before, closes[i], highs[i], lows[i], block.parameters), code=code
-    )
 
-    def column(name: str) -> list[int | None]:
-        return [None if state is None else int(state[name]) for state in states]
+    def step(before: State | None, i: int) -> State:
+        if before is None:
+            earlier = block.history(CLOSES, code)[: block.positions[i] - block.parameters.gftd_lag]
+            before = _BEGIN if np.isnan(earlier).all() else _AFTER_GAP
+        return advance(before, closes[i], highs[i], lows[i], block.parameters)
 
-    return Column(column("signal"), {name: column(name) for name in _DETAILS})
+    states = block.scan(GFTD, step, code=code)
+
+    def column(name: str, *known: str) -> list[int | None]:
+        return [None if state is None or not all(state[one] for one in known) else int(state[name]) for state in states]
+
+    details = {name: column(name, f"{name}_known") for name in _DETAILS}
+    reason = f"a count of {code} began before a day that is not known"
+    return Column(column("signal", "buy_known", "sell_known"), details, reason)

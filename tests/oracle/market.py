@@ -17,17 +17,16 @@ Tables = dict[str, pd.DataFrame]
 
 
 def signed_streak(change: pd.Series) -> pd.Series:
-    """+n on the n-th rise in a row, −n on the n-th fall, 0 on no change. An absent change breaks the row."""
-    values, count = [], 0
-    for step in change:
-        if step > 0:
-            count = count + 1 if count > 0 else 1
-        elif step < 0:
-            count = count - 1 if count < 0 else -1
-        else:
-            count = 0
-        values.append(np.nan if np.isnan(step) else float(count))
-    return pd.Series(values, index=change.index, dtype=float)
+    """+n on the n-th rise in a row, −n on the n-th fall, 0 on no change.
+
+    Behind an absent change, the row is unknown until it ends. The first row of all begins with the history.
+    """
+    side = pd.Series(np.sign(change))
+    rows = (side != side.shift(1)).cumsum()  # every absent day is a row of its own
+    known = change.notna()
+    started = known.cumsum() > 0
+    hidden = (side.shift(1).isna() & known & started.shift(1, fill_value=False)).groupby(rows).transform("first")
+    return (side * (side.groupby(rows).cumcount() + 1)).mask(hidden & (side != 0))
 
 
 def ratio_states(ratio: pd.Series, lines: pd.DataFrame | None = None, pause: int = 60) -> pd.Series:
@@ -433,7 +432,7 @@ def llt(data: Data, p: Any) -> Tables:
 
 
 def gftd(data: Data, p: Any) -> Tables:
-    """The rules read day by day; a day on which a price is unknown starts all counts again."""
+    """The rules read day by day; a day on which a price is unknown hides all counts until they begin again."""
     found = {}
     for code in p.timing_indices:
         close, high, low = (of_index(data, code, name) for name in ("close", "high", "low"))
@@ -444,14 +443,21 @@ def gftd(data: Data, p: Any) -> Tables:
         run, last_way = 0, 0.0
         buys: list[float] | None = None  # closes counted; None: no setup to count from
         sells: list[float] | None = None
+        run_hidden, hidden = False, set[str]()
         for i in range(len(close)):
             if not known.iloc[i]:
                 signals.append(np.nan)
                 run, last_way, buys, sells = 0, 0.0, None, None
                 continue
+            if not known.iloc[i - 1]:
+                run_hidden = bool(close.iloc[: i - n].notna().any())
+                hidden = {"buys", "sells"} if run_hidden else set()
+            run_hidden = run_hidden and way.iloc[i] != 0 and last_way in (0.0, way.iloc[i])
             run = 0 if way.iloc[i] == 0 else run + 1 if way.iloc[i] == last_way else 1
             last_way = way.iloc[i]
             today, fired = close.iloc[i], 0.0
+            if abs(run) == p.gftd_setup and not run_hidden:
+                hidden.discard("buys" if last_way < 0 else "sells")
             if last_way < 0 and run == p.gftd_setup:
                 buys = []
             elif buys is not None and today >= high.iloc[i - 2] and high.iloc[i] > high.iloc[i - 1]:
@@ -464,7 +470,7 @@ def gftd(data: Data, p: Any) -> Tables:
                 fired, buys = 1.0, None
             if sells is not None and len(sells) == p.gftd_count:
                 fired, sells = -1.0, None
-            signals.append(fired)
+            signals.append(np.nan if hidden else fired)
         found[code] = pd.Series(signals, index=data.days)
     return {"": pd.DataFrame(found)}
 

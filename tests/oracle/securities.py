@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache, lru_cache
+from itertools import product
 from math import isnan
 from typing import Any
 
@@ -85,6 +86,12 @@ def own_history(data: Data, p: Any = PUBLISHED) -> dict[str, pd.DataFrame]:
     extreme = _extremes(change, stock, p.extreme_share)
     again = (extreme == _shifted(extreme)) & (extreme != 0)
     consecutive = np.where(np.isnan(extreme), np.nan, np.where(again, extreme, 0.0))
+    lost = data.lacks()
+    for t, k in product(range(len(lost)), range(len(lost.columns))):
+        # The change of the day before needs that day and the one before it.
+        if any(lost.iloc[t - back, k] and present[: t - back].any() for back in (1, 2) if t >= back):
+            own = np.array([code[7:] == lost.columns[k] for code in codes])
+            consecutive[t, own & (extreme[t] != 0) & np.isnan(_shifted(extreme)[t])] = np.nan
     found = {
         "fin_balance": balance,
         "fin_change": change,
@@ -139,18 +146,22 @@ def _unlimited(code: str, day: pd.Timestamp) -> bool:
 def levels(data: Data) -> dict[str, pd.DataFrame]:
     """Adjusted levels: of the very day, the last known one (NaN on days without any price row), returns, actions.
 
-    Without a previous close, a move beyond the limit is a corporate action: no return, and the level stays.
+    Without a previous close, a move beyond the limit is a corporate action: no return, and the level stays. The move
+    over days on which the exchange's rows are missing is part of the level, within the limit of so many days.
     """
     wide = data.wide("prices", "close")
     closes = wide.mask(data.wide("prices", "suspended") == 1.0).to_numpy(dtype=float)
+    listed = data.listed("prices").reindex(columns=wide.columns).to_numpy()
     previous, st = (data.wide("prices", name).to_numpy(dtype=float) for name in ("prev_close", "st"))
     codes, day_known = wide.columns.astype(str), data.has_rows("prices").tolist()
+    lost = data.lacks("prices") & data.has_rows("prices").to_numpy()[:, None]
     out = {name: np.full(closes.shape, np.nan) for name in ("level", "last", "return", "action")}
     days, wider = list(data.days), (data.days >= pd.Timestamp("2020-08-24")).tolist()
     for j, code in enumerate(codes):
         level = last = before = np.nan
         priced, blank, begun, listed_before = 0, 0, False, False
         rows = zip(days, closes[:, j].tolist(), previous[:, j].tolist(), st[:, j].tolist(), strict=True)
+        missed = (lost[code[7:]].to_numpy() & ~listed[:, j]).tolist() if code[7:] in lost else [False] * len(days)
         for t, (day, now, base, special) in enumerate(rows):
             if not day_known[t]:
                 blank += begun
@@ -161,15 +172,25 @@ def levels(data: Data) -> dict[str, pd.DataFrame]:
                 if isnan(level):
                     level, listed_before = 1.0, not begun
                 else:
-                    ratio = now / (last if isnan(base) else base)
-                    if isnan(base) and not (priced < 5 and not listed_before and _unlimited(code, day)):
-                        limit = _limit(code, wider[t], special == 1.0)
-                        top, bottom = (1 + limit) ** (1 + blank) + 0.005, max(1 - limit, 0) ** (1 + blank) - 0.005
-                        action = ratio > top + 1e-9 or ratio < bottom - 1e-9
-                    level *= 1.0 if action else ratio
-                out["return"][t, j] = np.nan if action else now / (before if isnan(base) else base) - 1
+                    free = priced < 5 and not listed_before and _unlimited(code, day)
+                    limit = _limit(code, wider[t], special == 1.0)
+
+                    def beyond(ratio: float, sessions: int, limit: float = limit, free: bool = free) -> bool:
+                        top, bottom = (1 + limit) ** sessions + 0.005, max(1 - limit, 0) ** sessions - 0.005
+                        return not free and (ratio > top + 1e-9 or ratio < bottom - 1e-9)
+
+                    if isnan(base):
+                        action = beyond(now / last, 1 + blank)
+                        level *= 1.0 if action else now / last
+                    else:
+                        action = bool(blank) and beyond(base / last, blank)
+                        level *= (base / last if blank and not action else 1.0) * (now / base)
+                unpublished = action and isnan(base)
+                out["return"][t, j] = np.nan if unpublished else now / (before if isnan(base) else base) - 1
                 out["level"][t, j], out["action"][t, j] = level, float(action)
                 last, priced, blank = now, priced + 1, 0
+            elif missed[t]:
+                blank += 1
             before, begun = now, True
             out["last"][t, j] = level
     return {name: pd.DataFrame(values, index=data.days, columns=codes) for name, values in out.items()}
@@ -218,7 +239,7 @@ def equal_weight(data: Data) -> pd.Series:
     """Mean return of the stocks in the margin list."""
     returns = _stocks(levels(data)["return"])
     listed = data.listed().reindex(columns=returns.columns, fill_value=False)
-    acted = _stocks(levels(data)["action"]).eq(1.0)
+    acted = _stocks(levels(data)["action"]).eq(1.0) & returns.isna()
     priced = _stocks(levels(data)["level"]).notna() & listed & ~acted
     lacks = data.lacks("detail") | data.lacks_before("prices", returns, priced)
     return returns.where(listed).mean(axis=1).mask(lacks.any(axis=1))
