@@ -36,6 +36,11 @@ EVERY_SIGNAL = [signal for level in Level for signal in signals_of(level)]
 TEXTS = {path: path.read_text("utf-8") for path in [*PAGES.rglob("*.md"), *ROOT.glob("*.md")]}
 
 
+def test_every_signal_that_shows_coldness_says_that_it_is_no_bottom_signal() -> None:
+    cold = [signal.formula for signal in SIGNALS.values() if "cold" in signal.formula.lower()]
+    assert len(cold) > 3 and all("no bottom signal by itself: 6 of 11" in formula for formula in cold)
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site; a warning of the builder is an error."""

@@ -202,6 +202,11 @@ def test_bottom(panel: Panel, index: pd.DataFrame, weekly: pd.DataFrame, mode: M
     assert bear["turnover rate at trough"] == pytest.approx(rates.mean() / 100)
     published = finding(result, "SSE Composite: fall of the bear market from its peak in 2018")
     assert published.ours == bear["fall"] and published.published == -0.308
+    # The data end on 2021-03-31, 9% below the peak of February: that fall is no bear market yet.
+    open_fall = finding(result, "SSE Composite: fall of the bear market from its peak in 2021")
+    assert open_fall.ours is None
+    assert open_fall.note == "no bear market from a peak of that year in the data, which end on 2021-03-31"
+    assert any("coldness is no bottom signal by itself" in note for note in result.notes)
 
 
 @pytest.mark.parametrize("mode", list(Mode))
@@ -381,6 +386,12 @@ def test_heat_deciles_by_hand(panel: Panel, data_dir: Path) -> None:
         assert one.cases == len(share)
     quadrant = cells(result, "quadrants")
     assert len(quadrant) == len(INDUSTRIES)
+    for name in ("heat", "risk"):  # in their own σ
+        raw_scores = pd.DataFrame(panel.industries[name], columns=list(INDUSTRIES)).dropna(how="all").iloc[-1]
+        expected = (raw_scores - raw_scores.mean()) / raw_scores.std(ddof=0)
+        shown = {row["industry"]: row[name] for row in quadrant if row[name] is not None}
+        assert len(shown) > 20
+        assert shown == pytest.approx({industry: expected[industry] for industry in shown})
     assert (
         finding(result, "2024-03: share of the industries with published high risk that are high in ours").ours is None
     )

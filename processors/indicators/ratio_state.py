@@ -60,7 +60,8 @@ QUANTILE_STATE = Signal(
     "state",
     (BUYS, TURNOVERS, PAST_BUYS, PAST_TURNOVERS),
     "as ratio_state, with hot and cold at the 90% and 10% quantiles of the 750 days before (at least 250 of them known); "
-    "breakdown and extreme cold in their published proportion to them (10.0/10.3 and 6.25/6.75)",
+    "breakdown and extreme cold in their published proportion to them (10.0/10.3 and 6.25/6.75; no bottom signal by itself: "
+    "6 of 11)",
     "[DG22], trailing quantiles ours",
     parameters=(*_THRESHOLDS, "ratio_quantile_hot", "ratio_quantile_cold", "late_days"),
     warmup="percentile_least",

@@ -65,7 +65,7 @@ def run(panel: Panel, mode: Mode) -> Result:
         replace(
             hit_rate(f"{cold_weeks} followed by a rise in 20 days", int((known > 0).sum()), len(known), 6 / _PUBLISHED_COLD,
                      episodes(ends[cold], 20),
-                     "" if len(known) else "no such week in the period: coldness is no bottom signal by itself", base),
+                     "" if len(known) else "no such week in the period", base),
             kind=Kind.LEVEL,
         ),
     ]  # fmt: skip
@@ -101,8 +101,8 @@ def run(panel: Panel, mode: Mode) -> Result:
         [
             "a bear market is a fall of 20% from a peak, ended by a rise of 20% from its trough, so the published fall of 2015 is two of ours: the "
             "index rose by more than 20% in between; the deepest bear market of a year counts; ranks are among all earlier days of the data",
-            f"published cold cases are the weeks with a ratio of at most {COLD_WEEK:.2%}; 6 of 11 were followed by a stop or a rebound, "
-            "ours counts a rise of the SSE Composite over 20 trading days",
+            f"coldness is no bottom signal by itself: of the published cold cases, the weeks with a ratio of at most {COLD_WEEK:.2%}, 6 of 11 "
+            "were followed by a stop or a rebound; ours counts a rise of the SSE Composite over 20 trading days",
             *(f"{INDICES[code]}: closes from {_date(h, 0)} to {_date(h, len(h.days) - 1)}" for code, h in panel.histories.items()),
         ],
     )  # fmt: skip
@@ -117,7 +117,7 @@ def _bear_row(index: str, history: IndexHistory, bear: Bear, rates: Floats) -> t
 
 
 def _bear_findings(history: IndexHistory, found: list[Bear]) -> list[Finding]:
-    """Return the published falls beside ours; a bear market that has not ended is measured to its lowest close."""
+    """Return the published falls beside ours; a bear market whose end is not known is measured to its lowest close."""
     falls: dict[int, float] = {}
     for bear in found:
         year = to_date(int(history.days[bear.peak])).year
@@ -126,10 +126,15 @@ def _bear_findings(history: IndexHistory, found: list[Bear]) -> list[Finding]:
     if len(tail):
         top = int(np.nanargmax(tail))
         year = to_date(int(history.days[len(history.days) - len(tail) + top])).year
-        falls.setdefault(year, float(np.nanmin(tail[top:]) / tail[top] - 1))
+        fall = float(np.nanmin(tail[top:]) / tail[top] - 1)
+        if fall <= -DEFAULTS.bear_market:
+            falls.setdefault(year, fall)
+    lacking = (
+        f"no bear market from a peak of that year in the data, which end on {_date(history, len(history.days) - 1)}"
+    )
     return [
         Finding(f"SSE Composite: fall of the bear market from its peak in {year}", falls.get(year), published=published,
-                kind=Kind.LEVEL, note="" if year in falls else "no such peak in the data")
+                kind=Kind.LEVEL, note="" if year in falls else lacking)
         for year, published in _BEARS.items()
     ]  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from processors.events import Floats
+from processors.indicators.industry_heat import in_own_sigma
 from processors.industries import INDUSTRIES
 from processors.studies.panel import Panel
 from processors.studies.result import Cell, Chart, Curve, Finding, Kind, Mode, Result, Table, Unit
@@ -72,7 +73,8 @@ def run(panel: Panel, mode: Mode) -> Result:
         [
             "published deciles are to 2024-03; ours are of the days of that sample in the data",
             f"the published quadrant is of {_MONTH}; an industry counts as high or low among the {_THIRD} highest or lowest of 31 (ours)",
-            "heat and risk leave out factors that the data lack, see the signals' page; a level is in cross-sectional σ",
+            "heat and risk leave out factors that the data lack, see the signals' page; the table and the map state them in "
+            "their own σ across the industries, because a mean of z-scores has a smaller one than 1",
         ],
     )  # fmt: skip
 
@@ -93,7 +95,7 @@ def _quadrant_day(panel: Panel) -> tuple[str, int | None]:
 def _quadrants(panel: Panel, at: int | None) -> list[tuple[Cell, ...]]:
     if at is None:
         return []
-    heat, risk = panel.industries["heat"][at], panel.industries["risk"][at]
+    heat, risk = (in_own_sigma(panel.industries[name][at]) for name in ("heat", "risk"))
     order = np.argsort(-heat, kind="stable")  # NaN last
     return [(INDUSTRIES[i], *_pair(heat[i], risk[i])) for i in order.tolist()]
 

@@ -144,15 +144,16 @@ _NOTES: Final = {
     "top or range: no close of the next # trading days is more than # above the entry; fell first: a close # below the entry before one # above it, within # trading days (both ours; the source judges by eye: about #)":
         "顶部或高位：其后#个交易日收盘均未高于入场价#以上；先跌：先有收盘低于入场价#，再有收盘高于#，限#个交易日内（均为本系统定义；报告为目测，约#）",
     "published: # weeks, all in #; the data end on # and have #": "发表：#周，均在#年；数据截至#，其中有#周",
-    "no such week in the period: coldness is no bottom signal by itself": "期间没有这样的周：偏冷本身不是底部信号", "no such peak in the data": "数据中没有该高点", "the data don't reach that month": "数据未到该月",
+    "no such week in the period": "期间没有这样的周", "no bear market from a peak of that year in the data, which end on #": "数据（截至#）中没有自该年高点开始的熊市", "the data don't reach that month": "数据未到该月",
     "share of the days of # years, as far as known, that are not above #": "#年内（已知部分）不高于#的天数占比",
     "a bear market is a fall of # from a peak, ended by a rise of # from its trough, so the published fall of # is two of ours: the index rose by more than # in between; the deepest bear market of a year counts; ranks are among all earlier days of the data":
         "熊市：自高点下跌#，自低点上涨#结束，因此发表的#年跌幅在此为两段：其间指数上涨超过#；同一年取最深一段；分位为数据中此前全部日期",
-    "published cold cases are the weeks with a ratio of at most #; # of # were followed by a stop or a rebound, ours counts a rise of the SSE Composite over # trading days":
-        "发表的偏冷为占比不高于#的周；其中#（共#）之后止跌或反弹，本系统统计其后上证指数#个交易日上涨",
+    "coldness is no bottom signal by itself: of the published cold cases, the weeks with a ratio of at most #, # of # were followed by a stop or a rebound; ours counts a rise of the SSE Composite over # trading days":
+        "偏冷本身不是底部信号：发表的偏冷为占比不高于#的周，其中#（共#）之后止跌或反弹；本系统统计其后上证指数#个交易日上涨",
     "closes from # to #": "收盘价自#至#", "published deciles are to #; ours are of the days of that sample in the data": "发表的十分位截至#；本系统取数据中属于该样本的日期",
     "the published quadrant is of #; an industry counts as high or low among the # highest or lowest of # (ours)": "发表的象限为#；最高或最低的#个（共#个）行业计为高或低（本系统定义）",
-    "heat and risk leave out factors that the data lack, see the signals' page; a level is in cross-sectional σ": "热度与风险剔除数据缺少的因子，见信号页；数值以截面σ计",
+    "heat and risk leave out factors that the data lack, see the signals' page; the table and the map state them in their own σ across the industries, because a mean of z-scores has a smaller one than #":
+        "热度与风险剔除数据缺少的因子，见信号页；表与图以其自身的行业截面σ计，因为z值之均值的σ小于#",
     "the data end in #": "数据截至#", "the data have no float cap of the market": "数据没有全市场流通市值", "no short sales": "没有融券数据", "base: the balance # to # days earlier": "基准：#至#日前的余额",
     "# on #–# (ours)": "#–#年为#（本系统）", "no peak in the period": "期间没有高点",
     "a peak is a close from which the SSE Composite falls by at least #; the balance's peak is its highest value within # sessions of it (ours)": "高点：此后上证指数下跌至少#；余额高点为其前后#个交易日内的最高值（本系统定义）",
