@@ -20,7 +20,7 @@ from processors.cross_sections import CrossSections, Flags
 from processors.days import to_date, to_day
 from processors.errors import UndeclaredNeedError
 from processors.events import INPUT_ROWS, KEYS, Floats
-from processors.needs import INDICES, TOTALS, Need, Source, reference_date
+from processors.needs import DETAIL, INDICES, TOTALS, Need, Source, reference_date
 from processors.signal import Signal
 from processors.sources import Sources
 
@@ -264,6 +264,16 @@ class Block(CrossSections):
                     if i not in out:
                         out[i] = self._reason(need, i, code)
         return out
+
+    def reason_of_all(self, signal: Signal, i: int) -> str:
+        """Return why a signal is absent of every security on the i-th day."""
+        if i in (why := self.reasons(signal)):
+            return why[i]
+        section = self.section(DETAIL)
+        for need in signal.needs:
+            if need.source not in _DAILY_SOURCES and np.isnan(self.on(section, need)[section.rows(i)]).all():
+                return self.model_reason(i, need.topic) or f"no security has the figures of {need.topic} that it needs"
+        return "no security has all of its inputs"
 
     def _reason(self, need: Need, i: int, code: str) -> str:
         if need.signal is not None:

@@ -284,15 +284,14 @@ class Computation:
         for module in PRICING.modules:
             columns |= {name: _one_nan(values) for name, values in module.compute(block).items()}
         section = block.section(DETAIL)
-        return [
-            SecuritySignals(
-                status(PRICING, day),
-                section.keys[section.rows(i)],
-                {name: values[section.rows(i)] for name, values in columns.items()},
-                "pricing",
-            )
-            for i, day in enumerate(block.days)
-        ]
+        signals = [signal for module in PRICING.modules for signal in module.SIGNALS]
+        out = []
+        for i, day in enumerate(block.days):
+            here = {name: values[section.rows(i)] for name, values in columns.items()}
+            absent = [one for one in signals if len(here[one.id]) and np.isnan(here[one.id]).all()]
+            left_out = {one.id: block.reason_of_all(one, i) for one in absent}
+            out.append(SecuritySignals(status(PRICING, day), section.keys[section.rows(i)], here, "pricing", left_out))
+        return out
 
     def _status_of(self, topic: str, day: int) -> DayStatus:
         return self._closed[topic].status(day)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from processors.codes import EXCHANGES, Ids, exchange_of, reindex_sorted
 from processors.column_table import ColumnTable, DayColumns, Layout
@@ -15,7 +14,9 @@ from processors.days import TradingCalendar
 from processors.events import Floats
 from processors.indicators import extreme
 from processors.kinds import is_stock
+from processors.needs import DETAIL
 from processors.outputs import Detail, SecuritySignals
+from processors.pack import Array
 from processors.parameters import Parameters
 from processors.registry import PUBLISHED_COLUMNS
 from processors.table import DAY, TableSet
@@ -63,16 +64,17 @@ class ExtremesStage:
 
         Parameters
         ----------
-        missing_before : rows that the two days before lack; a change needs two days, and that of the day before, too.
+        missing_before : rows that the day before lacks; a change needs both days.
         """
         keys, columns = detail.keys, {name: detail.columns[name] for name in PUBLISHED_COLUMNS}
         side = extreme.extreme(columns["fin_change"], is_stock(keys), self.parameters.extreme_share)
         columns["extreme"] = side
-        before = self._side_before(day, keys)
-        columns["consecutive_extreme"] = extreme.consecutive(side, before, self._unknown_before(day, keys))
+        lacking = self._lacking_before(day)
+        unknown = np.isin(exchange_of(keys), [EXCHANGES.index(exchange) for exchange in lacking])
+        columns["consecutive_extreme"] = extreme.consecutive(side, self._side_before(day, keys), unknown)
         self.extremes[day] = Extremes(keys, side)
         status = msgspec.structs.replace(detail.status, missing=detail.status.missing | dict(missing_before))
-        return SecuritySignals(status, keys, columns)
+        return SecuritySignals(status, keys, columns, left_out=_left_out(columns, lacking))
 
     def discard(self, days: set[int]) -> None:
         """Delete the extremes of days whose frames were deleted."""
@@ -84,8 +86,8 @@ class ExtremesStage:
         before = self.extremes.get(yesterday) if yesterday is not None else None
         return np.full(len(keys), np.nan) if before is None else reindex_sorted(keys, before.keys, before.side)
 
-    def _unknown_before(self, day: int, keys: Ids) -> npt.NDArray[np.bool_]:
-        """Return the securities of exchanges that lack rows which the changes of the day before need (n,)."""
+    def _lacking_before(self, day: int) -> list[str]:
+        """Return the exchanges that lack rows which the extremes of the day before need."""
         exchanges: set[str] = set()
         for back in (1, 2):
             there = self._calendar.shift(day, -back)
@@ -94,4 +96,24 @@ class ExtremesStage:
                 exchanges |= lacks.keys()
             elif there is not None and any(earlier < there for earlier in self.extremes):
                 exchanges |= set(EXCHANGES)  # a gap; before the first day of the history there is none
-        return np.isin(exchange_of(keys), [EXCHANGES.index(exchange) for exchange in exchanges])
+        return sorted(exchanges)
+
+
+#: Column → why it is absent of every security.
+_CAUSES = {
+    "fin_change": "no security has a balance of the day before",
+    "extreme": "fin_change is absent",
+    "consecutive_extreme": "fin_change is absent",
+}
+
+
+def _left_out(columns: Mapping[str, Array], lacking: list[str]) -> dict[str, str]:
+    """Return why a column has no figure of any security, or none of those of some exchanges.
+
+    Parameters
+    ----------
+    lacking : exchanges that lack rows which the extremes of the day before need.
+    """
+    behind = f"{DETAIL} of the two days before lacks rows of {', '.join(lacking)}"
+    found = {"consecutive_extreme": behind} if lacking else {}
+    return found | {name: why for name, why in _CAUSES.items() if len(columns[name]) and np.isnan(columns[name]).all()}

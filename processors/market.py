@@ -200,9 +200,7 @@ class Market(Processor):
             self._computation.forget_provisional()
         detail = self.joins[DETAIL]
         out: list[StageOutput] = [
-            self.extremes.compute(
-                day, detail.detail(day), self._computation.missing_before(day, ((DETAIL, 1), (DETAIL, 2)))
-            )
+            self.extremes.compute(day, detail.detail(day), self._computation.missing_before(day, ((DETAIL, 1),)))
             for day in sorted(changed_frames[DETAIL])
         ]
         out += self._compute(touched, changed_frames)

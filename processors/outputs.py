@@ -6,7 +6,7 @@ The securities stage sends `FeatureFrame` and `Partial` to the market stage. Sub
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
@@ -171,12 +171,14 @@ class SecuritySignals:
     """All securities of one trade date, as published to ``signals.security.v1``.
 
     A day has a frame per family: ``financing`` needs the margin detail alone, ``pricing`` also needs prices.
+    ``left_out`` maps columns that are absent, of all securities or of those of an exchange, to the reason.
     """
 
     status: DayStatus
     keys: Ids
     columns: dict[str, Array]
     family: str = "financing"
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def bits(made: StageOutput) -> tuple[Any, ...]:
     status = msgspec.msgpack.encode(made.status)
     if isinstance(made, IndustrySignals):
         return "industry", "", made.status.trade_date, (columns, status, tuple(made.left_out.items()))
-    return made.family, "", made.status.trade_date, (columns, status, made.keys.tobytes())
+    return made.family, "", made.status.trade_date, (columns, status, made.keys.tobytes(), tuple(made.left_out.items()))
 
 
 def stored(rows: Rows, changed: dict[str, bytes | None]) -> None:

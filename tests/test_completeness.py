@@ -23,7 +23,7 @@ from processors.industries import INDUSTRIES
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
 from streams.calendars import xshg
-from streams.codecs.signal_codec import encode_industry, encode_security
+from streams.codecs.signal_codec import decode_security, encode_industry, encode_security
 from streams.export import industries_table, market_table, securities_table
 from tests.building import DAYS, batch
 from tests.folding import Folded, check_signal, fold_history, oracle_data
@@ -257,6 +257,23 @@ def test_frames_carry_the_flag_in_their_metadata() -> None:
         table = pa.ipc.open_stream(encode(frame, "topic").value).read_all()  # type: ignore[operator]
         assert table.schema.metadata[b"degraded"] == b"true"
         assert b"margin.daily SZSE" in table.schema.metadata[b"status"]
+
+
+def test_a_column_without_any_figure_has_its_reason_in_the_metadata() -> None:
+    days, _ = whole()
+    gone = sorted(days)[SESSION]
+    found = fold_history({d: f if d != gone else {t: r for t, r in f.items() if t != "margin.daily"}
+                          for d, f in days.items()}, SMALL)  # fmt: skip
+    frame = found.securities[sorted(days)[SESSION + 1], "financing"]
+    lacking = "margin.daily of the two days before lacks rows of BSE, SSE, SZSE"
+    output = encode_security(frame, "topic")
+    assert decode_security(output.value).left_out == {
+        "fin_change": "no security has a balance of the day before",
+        "extreme": "fin_change is absent",
+        "consecutive_extreme": "fin_change is absent",
+    }
+    behind = {day: found.securities[day, "financing"].left_out for day in sorted(days)[SESSION + 2 : SESSION + 4]}
+    assert list(behind.values()) == [{"consecutive_extreme": lacking}, {}]
 
 
 def test_rows_that_arrive_late_make_the_figures_whole_again() -> None:

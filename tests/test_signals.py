@@ -129,6 +129,11 @@ def test_an_absent_value_has_a_reason(signal: Signal, small: Case) -> None:
     for one in small.folded.market.values():
         if one.signal == signal.id and signal.level is Level.MARKET:
             assert (one.value is None) == bool(one.reason), one
+    for frame in small.folded.securities.values():
+        if signal.level is Level.SECURITY and signal.id in frame.columns:
+            absent = np.isnan(frame.columns[signal.id].astype(float))
+            assert not absent.all() or frame.left_out[signal.id], frame.status.trade_date
+            assert absent.any() or signal.id not in frame.left_out, frame.status.trade_date
 
 
 def test_the_oracle_has_no_entry_of_a_signal_that_is_not_registered() -> None:

@@ -185,7 +185,7 @@ def _add_market(market: dict[int, dict[str, object]], available: dict[int, int],
     row[output.name] = output.value
     for detail in _MARKET_DETAILS.get(output.signal, ()):
         row[detail] = output.details[detail]
-    if output.signal in _POSITIONS:
+    if output.signal in _POSITIONS and "position" in output.details:  # not known behind a gap
         row[f"{output.name}/position"] = output.details["position"]
     if output.signal == "fin_balance":
         available[day] = microseconds(output.available_at)

@@ -58,7 +58,8 @@ def encode_security(signals: SecuritySignals, topic: str) -> Output:
     columns: dict[str, pa.Array] = {"code": code_array(signals.keys)}
     for name, values in signals.columns.items():
         columns[name] = pa.array(values, from_pandas=values.dtype.kind == "f")
-    frame = _frame(columns, {**_status(status), "family": signals.family.encode()})
+    metadata = _status(status) | {"left_out": _encode(signals.left_out), "family": signals.family.encode()}
+    frame = _frame(columns, metadata)
     return _message(topic, SECURITY_TYPE, f"{status.trade_date}/{signals.family}", status, frame)
 
 
@@ -126,7 +127,9 @@ def decode_security(value: bytes) -> SecuritySignals:
     declared = _columns_of(family)
     if not declared:
         raise RowError(f"there is no family {family[:64]!r} of security signals")
-    return SecuritySignals(status, keys, _numbers(table, declared), family)
+    # A frame of an earlier release names no reasons.
+    left_out = msgspec.json.decode(table.constants.get("left_out", "{}"), type=dict[str, str])
+    return SecuritySignals(status, keys, _numbers(table, declared), family, left_out)
 
 
 @cache
