@@ -24,7 +24,8 @@ class IndustryPeriod:
     ----------
     net_buy, fin_buy, turnover : Σ over the sessions, CNY.
     buy_to_turnover : Σ fin_buy / Σ turnover, a fraction.
-    net_buy_rank, buy_to_turnover_rank : 1 is the largest; None where one industry is absent.
+    net_buy_rank, buy_to_turnover_rank : 1 is the largest; None where a figure of any industry is not known. An industry
+        without one in the whole period (no members, no turnover of its index) has no rank, and the others have theirs.
     """
 
     industry: str
@@ -82,7 +83,10 @@ def period_of(frames: Iterable[IndustrySignals], first: date, last: date, calend
     here = [newest[day] for day in sessions if day in newest]
     net, buys, turnover = (_sum(here, name, whole=not missing) for name in ("net_buy", "fin_buy", "turnover"))
     share = buys / np.where(turnover > 0, turnover, np.nan)
-    placed = [ranks(values[None])[0] if not np.isnan(values).any() else values * np.nan for values in (net, share)]
+    placed = [
+        ranks(values[None])[0] if not missing and all(_is_known(here, name) for name in names) else values * np.nan
+        for values, names in ((net, ("net_buy",)), (share, ("fin_buy", "turnover")))
+    ]
     rows = [
         IndustryPeriod(
             name, number(net[i]), _rank(placed[0][i]), number(buys[i]), number(turnover[i]), number(share[i]),
@@ -99,6 +103,14 @@ def _sum(frames: Sequence[IndustrySignals], name: str, *, whole: bool) -> Floats
     if not frames or not whole or any(name not in frame.columns for frame in frames):
         return np.full(len(INDUSTRIES), np.nan)
     return np.asarray(np.sum([frame.columns[name] for frame in frames], axis=0), dtype=np.float64)
+
+
+def _is_known(frames: Sequence[IndustrySignals], name: str) -> bool:
+    """Return whether every industry has a column on all days or, because it has none, on no day."""
+    if not frames or any(name not in frame.columns or name in frame.left_out for frame in frames):
+        return False
+    absent = np.isnan([frame.columns[name] for frame in frames])
+    return bool((absent.all(axis=0) | ~absent.any(axis=0)).all())
 
 
 def _rank(value: float) -> int | None:

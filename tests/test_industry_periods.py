@@ -80,6 +80,30 @@ def test_a_session_of_which_nothing_is_published_is_named_and_makes_every_sum_ab
 
 
 @pytest.mark.parametrize(
+    ("absent", "left_out", "ranked"),
+    [
+        ((), {}, 31),
+        ((0, 1, 2), {}, 30),  # it has no members: the others have their ranks
+        ((1,), {}, 0),  # one of its days is not known
+        ((0, 1, 2), {"net_buy": "margin.daily lacks all rows of SZSE"}, 0),
+    ],
+)
+def test_an_industry_without_a_figure_in_the_whole_period_has_no_rank(
+    frames: list[IndustrySignals], absent: tuple[int, ...], left_out: dict[str, str], ranked: int
+) -> None:
+    made = []
+    for i, frame in enumerate(frames[-3:]):
+        values = np.arange(31.0)
+        values[[3] if i in absent else []] = np.nan
+        columns = frame.columns | dict.fromkeys(("net_buy", "fin_buy", "turnover"), values)
+        made.append(IndustrySignals(frame.status, columns, left_out if i == 1 else {}))
+    period = period_of(made, made[0].status.trade_date, made[-1].status.trade_date, xshg())
+    ranks = {row.industry: row.net_buy_rank for row in period.industries if row.net_buy_rank is not None}
+    assert sorted(ranks.values()) == [*range(1, ranked + 1)]
+    assert INDUSTRIES[3] not in ranks or not absent
+
+
+@pytest.mark.parametrize(
     ("arguments", "expected"),
     [
         ((), [("2020-01-01", "2020-01-23")]),
