@@ -76,8 +76,8 @@ def rule(parameters: Parameters) -> Rule:
                 name="consecutive rises",
                 members=_repeated_rises,
                 claim=PublishedClaim(
-                    Text("fewer than 35% win over 20 days where the excess return before was below −5%",
-                         "此前超额收益低于−5%者，20日胜率低于35%"), "[SW14]", "2013–2014",
+                    Text("fewer than 35% win over 20 days where the excess return before was below −5%; this record has all of them",
+                         "此前超额收益低于−5%者，20日胜率低于35%；本记录不限此条件"), "[SW14]", "2013–2014",
                 ),
             ),
         ),
