@@ -204,7 +204,7 @@ def test_what_is_no_answer_with_figures_is_refused_with_its_remedy(
 )
 def test_a_cell_that_is_no_figure_of_json_is_refused(server: Sites, cell: str, reason: str) -> None:
     row = '{"opDate": "20240611", "stockCode": "600519", "rzye": %s, "rzmre": 5}' % cell  # noqa: UP031
-    server.instead["mxtype"] = [f'{{"result": [{row}]}}'.encode()]
+    server.instead["mxtype"] = [f'{{"result": [{row}], "pageHelp": {{"total": 1}}}}'.encode()]
     with pytest.raises(InputError, match=reason):
         fetch_shanghai(asked(server))
 
@@ -299,8 +299,9 @@ def long_list(server: Sites, site: str) -> int:
 
 
 @EACH_SITE
-def test_a_list_of_several_pages_is_whole(server: Sites, site: str) -> None:
-    count = long_list(server, site)
+@pytest.mark.parametrize("states", [True, False])
+def test_a_list_of_several_pages_is_whole(server: Sites, site: str, states: bool) -> None:
+    count, server.states = long_list(server, site), states
     found = batches(FETCHES[site](asked(server)))["margin.daily"]
     assert sum(code.endswith(LONG[site][0]) for code in to_codes(found.keys)) == count
 

@@ -12,7 +12,6 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from feeds.checks.cut_lists import is_page
 from feeds.checks.validate import Finding, Severity
 from feeds.errors import InputError, NotPublishedError
 from feeds.files.dataset import SourceTables
@@ -75,7 +74,7 @@ class PagesOfDay:
 
 
 def pages_of(where: str, page: Callable[[int], tuple[list[Record], int | None]]) -> list[Record]:
-    """Return the rows of all pages of a list; one that states no number of rows ends with a page of no round number.
+    """Return the rows of all pages of a list; if it states no number of rows, a page shorter than the first ends it.
 
     Parameters
     ----------
@@ -87,6 +86,7 @@ def pages_of(where: str, page: Callable[[int], tuple[list[Record], int | None]])
     """
     rows: list[Record] = []
     stated: int | None = None
+    first = 0
     for number in range(_MOST_PAGES):
         found, total = page(number)
         if number and total not in (None, stated):
@@ -97,7 +97,8 @@ def pages_of(where: str, page: Callable[[int], tuple[list[Record], int | None]])
                 f"{len(rows):,} rows; use another source"
             )
         rows, stated = rows + found, stated if total is None else total
-        if not found or (len(rows) >= stated if stated is not None else not is_page(len(found))):
+        first = first or len(found)
+        if not found or (len(rows) >= stated if stated is not None else len(found) < first):
             break
     if stated is not None and len(rows) != stated:
         raise InputError(
