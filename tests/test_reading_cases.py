@@ -840,6 +840,54 @@ def test_a_title_may_state_the_unit_but_not_contradict_the_header(
         assert whole(vendor.read([path])).tables[0].frame["fin_balance"].tolist() == [expected]
 
 
+AKSHARE_DETAIL = """证券代码,证券简称,融资买入额,融资余额,融券卖出量,融券余量,融券余额,融资融券余额
+000001,平安银行,100000,4000000,1000,20000,2000,4002000
+"""
+
+
+@pytest.mark.parametrize(
+    ("title", "note", "expected"),
+    [
+        ("", "", (1, 1)), ("填报单位：某某证券", "", (1, 1)), ("", "注：由各单位报送", (1, 1)),
+        ("单位：人民币千元、股", "", (1e3, 1)), ("金额单位：万元 数量单位：万股", "", (1e4, 1e4)),
+        ("融资融券交易明细(千元、万股)", "", (1e3, 1e4)), (",,,,单位：,人民币万元、股", "", (1e4, 1)),
+        ("以万元计，股数以股为单位", "", (1e4, 1)), ("", "注：金额单位为千元，股数单位为万股。", (1e3, 1e4)),
+        ("单位：万元", "数量单位：万股", (1e4, 1e4)),
+        ("单位：人民币千元", "", "states 千元, not a unit of money and one of shares"),
+        ("数量单位：股", "", "states 股, not a unit"), ("融资融券交易明细(千元)", "", "states 千元, not"),
+        ("", "注：金额单位为千元", "states 千元, not"), ("单位：见表头", "", "states 见表头, not a unit"),
+        ("单位：十亿元、股", "", "the unit 十亿元, which is not known"),
+        ("单位：万元、股", "单位：千元、股", "state 万元 and 千元: write the units into the headers"),
+    ],
+)  # fmt: skip
+def test_a_stated_unit_goes_before_the_one_that_akshare_documents(
+    tmp_path: Path, title: str, note: str, expected: tuple[float, float] | str
+) -> None:
+    path = tmp_path / "stock_20240611.csv"
+    path.write_text(f"{title}\n{AKSHARE_DETAIL}{note}\n", "utf-8")
+    for reader in (vendor, exchange):
+        if isinstance(expected, str):
+            with pytest.raises(InputError, match=expected):
+                reader.read([path])
+            continue
+        (table,) = whole(reader.read([path])).tables
+        of = {name: table.frame[name].tolist() for name in ("fin_balance", "short_volume")}
+        assert of == {"fin_balance": [4_000_000 * expected[0]], "short_volume": [20_000 * expected[1]]}
+
+
+def test_shanghais_totals_of_akshare_have_the_units_of_their_title(tmp_path: Path) -> None:
+    path = tmp_path / "stock_margin_sse_20240611.csv"
+    text = (
+        "信用交易日期,融资余额,融资买入额,融券余量,融券余量金额,融券卖出量\n20240611,78000000,5000000,3000,100000,50\n"
+    )
+    path.write_text("单位：人民币万元\n" + text, "utf-8")
+    with pytest.raises(InputError, match="states 万元, not a unit of money and one of shares"):
+        exchange.read([path])
+    path.write_text("单位：人民币万元、万股\n" + text, "utf-8")
+    (table,) = whole(exchange.read([path])).tables
+    assert table.frame["fin_balance"].tolist() == [78e10] and table.frame["short_volume"].tolist() == [3e7]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "broken"),
     [

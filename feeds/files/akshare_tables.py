@@ -70,11 +70,20 @@ def with_units(headers: Sequence[str], table: AkshareTable) -> list[str]:
     return [f"{today}{name}({units[name]})" if name in units else name for name in headers]
 
 
-def akshare_table(headers: Sequence[str], rows: pd.DataFrame, hint: str) -> AkshareTable | None:
-    """Return the table that a header is of, None for any other.
+def tables_of(headers: Sequence[str]) -> list[AkshareTable]:
+    """Return the tables that a header may be of; none for no table of akshare."""
+    names = set(headers)
+    return [one for one in TABLES if one.columns <= names <= one.columns | _OTHERS]
+
+
+def documented_table(
+    tables: Sequence[AkshareTable], headers: Sequence[str], rows: pd.DataFrame, hint: str
+) -> AkshareTable:
+    """Return the table of a header whose figures are in the documented units.
 
     Parameters
     ----------
+    tables : those that the header may be of, at least one.
     rows : the rows below the header, one column for each header.
     hint : the name of the file and its sheet.
 
@@ -82,8 +91,7 @@ def akshare_table(headers: Sequence[str], rows: pd.DataFrame, hint: str) -> Aksh
     ------
     InputError : for totals whose exchange is not named, and for figures that are not in the documented unit.
     """
-    names = set(headers)
-    found = [one for one in TABLES if one.columns <= names <= one.columns | _OTHERS]
+    found = list(tables)
     if len({one.money for one in found}) > 1:
         found = [one for one in found if _HINTS[one.exchange].search(hint)]
         if len(found) != 1:
@@ -91,8 +99,6 @@ def akshare_table(headers: Sequence[str], rows: pd.DataFrame, hint: str) -> Aksh
                 f"{hint}: akshare's totals of Shenzhen (亿元) and Beijing (万元) have the same headers: name the file "
                 "after the function, such as stock_margin_szse_20240611.csv"
             )
-    if not found:
-        return None
     balances, _ = parse_numbers(rows.iloc[:, list(headers).index("融资余额")])
     known, unit = balances[~np.isnan(balances)], UNITS[found[0].money]
     if (unit.apply(known) > _MOST).any() or (unit.times == 1.0 and (known != np.floor(known)).any()):

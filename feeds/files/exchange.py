@@ -40,12 +40,12 @@ from feeds.cells.sheet_tables import (
     split_stacked,
     table_below,
 )
-from feeds.cells.units import UNITS, Kind, parse_numbers, parse_unit, split_header
+from feeds.cells.units import Kind, parse_numbers, parse_unit, split_header
 from feeds.cells.workbooks import SUFFIXES, Grids, files_of, read_workbook, subfolders, unended_text
 from feeds.checks.validate import Finding, Severity
 from feeds.errors import InputError
-from feeds.files.akshare_tables import MONEY, SHARES, akshare_table, with_units
 from feeds.files.dataset import SourceTables
+from feeds.files.stated_units import with_documented_units
 from feeds.mappings.mapped_rows import MappedRows, map_rows
 from feeds.mappings.mapping import CodeColumn, DateColumn, Figure, Table
 from processors.codes import EXCHANGES
@@ -125,7 +125,6 @@ LAYOUTS = (
 )
 
 
-_TITLE_UNIT = re.compile(r"单位[:：为]*[(（]?([^\s)）|]+)")
 #: A table with one of these columns is none of totals of one exchange.
 _KEYS_OF_DETAILS = frozenset({"证券代码", "标的证券代码", "股票代码", "代码", "交易所", "市场"})
 
@@ -246,54 +245,6 @@ def _doubtful_exchange(sheet: _Sheet, sheets: Iterable[_Sheet], file: str, rows:
         "and is of the size of Beijing's: name the exchange in the name of the file or in a cell (深交所, 北交所)"
     )
     return [Finding(Severity.WARNING, "exchange", sheet.layout.topic, None, text)]
-
-
-def with_documented_units(grid: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Return a sheet with the units of its title (单位：万元) in its header, or those that akshare documents.
-
-    Raises
-    ------
-    InputError : if title and header contradict each other.
-    """
-    header = find_header(grid, lambda texts: texts if any("融资余额" in text for text in texts) else None)
-    if header is None:
-        return grid
-    at, texts, _ = header
-    titled = units_of_title(texts, cells_above(grid, at), where)
-    table = akshare_table(texts, grid.iloc[at + 1 :], where) if titled == texts else None
-    if table is not None:
-        titled = with_units(texts, table)
-    if titled == texts:
-        return grid
-    grid = grid.copy()
-    grid.iloc[at] = titled
-    return grid
-
-
-def units_of_title(headers: list[str], above: Iterable[object], where: str) -> list[str]:
-    """Return headers with the units that a title above them states, such as 单位：万元、股.
-
-    Raises
-    ------
-    InputError : if a header has another unit than the title.
-    """
-    stated: dict[Kind, str] = {}
-    for cell in above:
-        for words in _TITLE_UNIT.findall(re.sub(r"\s+", "", str(cell))):
-            for word in re.split(r"[、,，/;；和]", words):
-                for kind in (Kind.MONEY, Kind.SHARES):
-                    if word in UNITS and kind in UNITS[word].kinds:
-                        stated.setdefault(kind, word)
-    out = []
-    for header in headers:
-        name, unit = split_header(header)
-        bare = name.removeprefix("本日")
-        of = Kind.MONEY if bare in MONEY else Kind.SHARES
-        title = stated.get(of) if bare in MONEY + SHARES else None
-        if title is not None and unit is not None and parse_unit(unit, of, where).times != UNITS[title].times:
-            raise InputError(f"{where}: the title states {title}, the header {header}: correct one of them")
-        out.append(f"{name}({title})" if title is not None and unit is None else header)
-    return out
 
 
 def unread_sheet(grid: pd.DataFrame, where: str) -> list[Finding]:

@@ -31,8 +31,9 @@ from feeds.cells.workbooks import Grids, files_of, read_workbook, subfolders, un
 from feeds.checks.validate import Finding, Severity
 from feeds.errors import InputError
 from feeds.files.dataset import SourceTables
-from feeds.files.exchange import Layout, layout_of, parse_sheets, unended, unread, unread_sheet, with_documented_units
+from feeds.files.exchange import Layout, layout_of, parse_sheets, unended, unread, unread_sheet
 from feeds.files.index_codes import by_index, until_next_list
+from feeds.files.stated_units import with_documented_units
 from feeds.mappings.mapped_rows import map_rows
 from feeds.mappings.mapping import Mapping, Table, columns_used, tables_of
 from feeds.mappings.presets import (
