@@ -195,6 +195,32 @@ def test_what_is_no_answer_with_figures_is_refused_with_its_remedy(
 
 
 @pytest.mark.parametrize(
+    ("site", "answer", "reason"),
+    [
+        ("sse", {"result": None, "success": "false", "error": "访问过于频繁"}, "访问过于频繁"),
+        ("sse", {"result": [], "errorMessage": "system busy"}, "system busy"),
+        ("sse", {"result": [], "success": False}, "success is false"),
+        ("sse", {"result": [], "actionErrors": [], "success": "true", "error": ""}, None),
+        ("szse", [{"metadata": {"tabkey": "tab1"}, "data": [], "error": "系统繁忙"}], "系统繁忙"),
+        ("szse", [{"metadata": {"tabkey": "tab1"}, "data": [], "error": None}], None),
+        ("szse", [{"metadata": {"tabkey": "tab1"}, "data": [], "error": "没有找到符合条件的数据！"}], None),
+        ("em", {"success": True, "result": None, "code": 0, "message": "limit"}, "0: limit"),
+        ("em", {"success": True, "result": {"data": []}, "code": 0, "message": "limit"}, "0: limit"),
+        ("em", {"success": False, "result": None, "code": 9501, "message": "ok"}, "9501: ok"),
+        ("em", {"success": True, "result": None, "code": 0, "message": "ok"}, None),
+    ],
+)
+def test_an_error_text_in_place_of_rows_is_not_figures_to_come(
+    server: Sites, site: str, answer: object, reason: str | None
+) -> None:
+    server.instead[f"/{site}/"] = [json.dumps(answer).encode()]
+    expected = "not published yet" if reason is None else rf"the site refuses \({reason}\)"
+    with pytest.raises(InputError, match=expected) as found:
+        FETCHES[site](asked(server))
+    assert isinstance(found.value, NotPublishedError) is (reason is None)
+
+
+@pytest.mark.parametrize(
     ("cell", "reason"),
     [
         ("true", "row 1: rzye is True, expected a number or a text"),

@@ -13,11 +13,11 @@ import msgspec
 from feeds.errors import InputError
 from feeds.files.dataset import SourceTables
 from feeds.mappings.mapping import CodeColumn, DateColumn, Figure, Table
-from feeds.web.json_tables import PagesOfDay, Record, add_records, pages_of
+from feeds.web.json_tables import PagesOfDay, Record, add_records, pages_of, refuse_error
 from processors.codes import EXCHANGES
 
 _PAGE = 500
-_NO_ROWS = 9201
+_NO_ROWS, _FINE = 9201, (None, "", "ok")
 _SUFFIXES = dict(zip(EXCHANGES, ("SH", "SZ", "BJ"), strict=False))
 _SITE = "https://data.eastmoney.com/rzrq/"
 _FIGURES = {
@@ -97,8 +97,7 @@ def _page(
     params = {"reportName": report, "columns": "ALL", "source": "WEB", "client": "WEB", **order}
     params |= {"filter": f"({dated}='{asked.day}')", "pageSize": str(_PAGE), "pageNumber": str(number + 1)}
     answer = asked.read(where, _Answer, f"{asked.pages.sites.eastmoney}/api/data/v1/get", params, _SITE)
-    if not answer.success and answer.code != _NO_ROWS:
-        raise InputError(
-            f"{where}: the site refuses ({answer.code}: {answer.message}): try again later, or use another source"
-        )
-    return ([], None) if answer.result is None else (answer.result.data or [], answer.result.count)
+    found = _List() if answer.result is None else answer.result
+    if answer.code != _NO_ROWS and not (answer.success and (found.data or answer.message in _FINE)):
+        refuse_error(where, f"{answer.code}: {answer.message}")
+    return found.data or [], found.count

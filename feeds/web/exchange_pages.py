@@ -15,7 +15,7 @@ from feeds.cells.dates import days_in
 from feeds.errors import InputError
 from feeds.files.dataset import SourceTables
 from feeds.mappings.mapping import CodeColumn, DateColumn, Figure, Table
-from feeds.web.json_tables import PagesOfDay, Record, add_records, pages_of
+from feeds.web.json_tables import PagesOfDay, Record, add_records, pages_of, refuse_error
 from processors.days import to_date, to_day
 
 _DETAIL, _TOTALS = "margin.daily", "margin.market"
@@ -79,9 +79,19 @@ class _PageHelp(msgspec.Struct):
     total: int | None = None
 
 
-class _Shanghai(msgspec.Struct, rename={"page_help": "pageHelp"}):
+class _Shanghai(msgspec.Struct, rename="camel"):
     result: list[Record] | None
     page_help: _PageHelp | None = None
+    success: object = None
+    error: object = None
+    error_message: object = None
+    error_msg: object = None
+    action_errors: object = None
+
+    def failure(self) -> object:
+        """Return what the answer states of an error; empty without one."""
+        stated = self.error or self.error_message or self.error_msg or self.action_errors
+        return stated or ("success is false" if str(self.success).lower() == "false" else "")
 
 
 class _TabFacts(msgspec.Struct):
@@ -94,6 +104,7 @@ class _TabFacts(msgspec.Struct):
 class _Tab(msgspec.Struct):
     metadata: _TabFacts
     data: list[Record] | None = None
+    error: object = None
 
 
 class _BeijingTotals(msgspec.Struct, array_like=True):
@@ -124,6 +135,8 @@ def fetch_shanghai(asked: PagesOfDay) -> SourceTables:
         params |= dict.fromkeys(("pageHelp.pageNo", "pageHelp.beginPage", "pageHelp.endPage"), str(number + 1))
         params["pageHelp.cacheSize"] = "1"
         answer = asked.read(where, _Shanghai, url, params, _SHANGHAI_SITE)
+        if not answer.result:
+            refuse_error(where, answer.failure())
         return answer.result or [], (answer.page_help.total or None) if answer.page_help is not None else None
 
     asked.require_due("Shanghai")
@@ -151,6 +164,7 @@ def fetch_shenzhen(asked: PagesOfDay) -> SourceTables:
                 f"{where}: the answer has no table {word} ({key}): the site has changed; update marginwatch"
             )
         if found is None or not found.data:
+            refuse_error(where, found.error if found is not None else None)
             return [], None
         _require_day(asked, where, found.metadata.subname)
         return found.data, found.metadata.recordcount or None

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+from feeds.cells.row_kinds import NO_DATA
 from feeds.checks.validate import Finding, Severity
 from feeds.errors import InputError, NotPublishedError
 from feeds.files.dataset import SourceTables
@@ -106,6 +107,12 @@ def pages_of(where: str, page: Callable[[int], tuple[list[Record], int | None]])
             "another source"
         )
     return rows
+
+
+def refuse_error(where: str, error: object) -> None:
+    """Raise `InputError` for the error that an answer states in place of rows, unless it is that there are none yet."""
+    if error and not NO_DATA.search(str(error)):
+        raise InputError(f"{where}: the site refuses ({str(error)[:200]}): try again later, or use another source")
 
 
 def add_records(out: SourceTables, table: Table, records: Sequence[Record], where: str, day: date) -> None:
