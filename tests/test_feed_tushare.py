@@ -233,8 +233,23 @@ def test_a_server_that_knows_no_pages_is_noticed(server: Tushare) -> None:
     page = json.loads(server.answer({"api_name": "margin", "token": TOKEN, "params": {}})[1])
     page["data"]["has_more"] = True
     server.instead = [page, page]
-    with pytest.raises(InputError, match="all pages are the same"):
+    with pytest.raises(InputError, match=r"20240611 SSE is on two pages.*check that .* is tushare's API"):
         fetched(server, "margin")
+
+
+def test_a_row_on_two_pages_hides_another_one(server: Tushare) -> None:
+    """A row that is published while pages are read shifts the others: one is repeated, or one is skipped."""
+    server.tables["margin_detail"] = detail("20240611", "600000.SH", "600004.SH", "000001.SZ", "430047.BJ")
+    server.limit, answer = 2, server.answer
+
+    def growing(asked: Row) -> tuple[int, bytes]:
+        found = answer(asked)
+        server.tables["margin_detail"][:0] = detail("20240611", f"51030{len(server.asked)}.SH")
+        return found
+
+    server.answer = growing  # type: ignore[method-assign]
+    with pytest.raises(InputError, match=r"20240611 600004.SH is on two pages, so that rows may be missing"):
+        fetched(server, "margin_detail")
 
 
 OFTEN = "抱歉，您每{}最多访问该接口{}次，权限的具体详情访问：https://tushare.pro/document/1?doc_id=108。"

@@ -43,6 +43,8 @@ TABLES = {
 }
 _SUFFIXES = {"SSE": "SH", "SZSE": "SZ", "BSE": "BJ"}
 _PAGE = 5000
+#: The columns that tell the rows of a table apart.
+_KEYS = ("ts_code", "exchange_id", "trade_date")
 #: Requests a minute of an interface that the smallest paid account allows; a refusal names another number.
 _PER_MINUTE = 200
 _MINUTE_S, _MINUTES = 60.0, 5
@@ -94,18 +96,25 @@ class Client:
         Raises
         ------
         ConfigurationError : if the token is wrong, or the account has no permission.
-        InputError : if the account's quota is used up, or there is no readable answer.
+        InputError : if the account's quota is used up, there is no readable answer, or a row is on two pages, because
+            they shift while they are read, or the server knows no pages.
         StoppedError : if the process ends meanwhile.
         """
         columns: list[str] = []
         rows: list[list[str | float | None]] = []
+        known: set[tuple[str | float | None, ...]] = set()
         while True:
             page = self._page(interface, {**params, "limit": _PAGE, "offset": len(rows)})
-            if rows and page.items and (page.fields != columns or page.items == rows[-len(page.items) :]):
+            places = [place for place, name in enumerate(page.fields) if name in _KEYS]
+            keys = [tuple(row[place] for place in places) for row in page.items]
+            again = next((key for key in keys if key in known), None)
+            if again is not None or (rows and page.items and page.fields != columns):
+                what = "a page has other columns" if again is None else f"{' '.join(map(str, again))} is on two pages"
                 raise InputError(
-                    f"tushare {interface}: all pages are the same, so that rows would be lost: check that {self.url} "
-                    "(MARGINWATCH_TUSHARE_URL) is tushare's API"
+                    f"tushare {interface}: {what}, so that rows may be missing: try again later; if this repeats, "
+                    f"check that {self.url} (MARGINWATCH_TUSHARE_URL) is tushare's API"
                 )
+            known.update(keys)
             columns = page.fields
             rows += page.items
             # Without has_more, pages are requested until one is empty.
