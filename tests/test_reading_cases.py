@@ -311,6 +311,18 @@ def test_a_code_of_another_exchange_is_refused_and_the_other_prices_count(tmp_pa
     assert "2 rows have a key and no figure" in result.output  # suspended
 
 
+@pytest.mark.parametrize(("exchange", "code"), [("上交所", "161725"), ("深交所", "501018"), ("深交所", "430047")])
+def test_a_code_beside_another_exchange_is_refused(tmp_path: Path, exchange: str, code: str) -> None:
+    path = tmp_path / "a20240611.csv"
+    path.write_text(
+        f"交易所,证券代码,融资余额(元),融资买入额(元)\n{exchange},{code},100,1\n沪市,600000,100,1\n", "utf-8"
+    )
+    found = vendor.read([path])
+    assert found.tables[0].frame["key"].map(to_code).tolist() == ["600000.SH"]
+    (finding,) = found.findings
+    assert finding.severity is Severity.REFUSED and "row 2" in finding.text and "another exchange" in finding.text
+
+
 def test_a_file_of_which_most_rows_are_refused_is_refused(tmp_path: Path, sent: list[Message]) -> None:
     path = tmp_path / "a.csv"
     MARGIN.assign(rzye="x").to_csv(path, index=False)
@@ -472,7 +484,10 @@ def test_figures_without_a_date_are_refused_by_their_mapping(tmp_path: Path) -> 
         ("128136", "128136.SZ"), ("131810", "131810.SZ"), ("900901", "900901.SH"), ("200002", "200002.SZ"),
         ("159915", "159915.SZ"), ("689009", "689009.SH"), ("920002", "920002.BJ"), ("430047", "430047.BJ"),
         ("122222", None), ("sz600519", None), ("510300.SZ", None), ("sh159915", None), ("SZ920002", None),
-        ("SH000001", None), ("600519.HK", None), ("贵州茅台", None),
+        ("SH000001", None), ("600519.HK", None), ("贵州茅台", None), ("161725.SH", None), ("501018.SZ", None),
+        ("430047.SZ", None), ("830799.SH", None), ("180101.SH", None), ("508000.SZ", None), ("900901.SZ", None),
+        ("200012.SH", None), ("110059.SZ", None), ("123001.SH", None), ("150001.SH", None), ("600519.BJ", None),
+        ("122222.SH", "122222.SH"), ("112222.SZ", "112222.SZ"), ("161725.SZ", "161725.SZ"), ("508000", "508000.SH"),
     ],
 )  # fmt: skip
 def test_codes_of_every_spelling(tmp_path: Path, cell: str, code: str | None) -> None:

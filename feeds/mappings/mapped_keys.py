@@ -13,19 +13,16 @@ from feeds.cells.distinct_cells import read_distinct
 from feeds.cells.index_names import index_named, index_names
 from feeds.errors import InputError, at
 from feeds.mappings.mapping import Table
-from processors.codes import Ids, to_code, to_id
+from processors.codes import EXCHANGES, Ids, to_code, to_id
 from processors.errors import RowError
 from processors.events import KEYS
-from processors.kinds import is_index, is_stock
+from processors.kinds import Kind, is_index, is_stock, kinds_of
 
 #: In place of a key: the cell names none.
 NO_KEY = -1
 _EXCHANGE_OF = {"SH": "SSE", "SZ": "SZSE", "BJ": "BSE"}
-#: Numbers of stocks and funds, and the exchange (index into `EXCHANGES`) that alone has them.
-_STOCKS = (
-    *((0, 4_000, 1), (300_000, 310_000, 1), (600_000, 610_000, 0), (688_000, 690_000, 0), (920_000, 921_000, 2)),
-    *((159_000, 160_000, 1), (510_000, 520_000, 0), (560_000, 570_000, 0), (588_000, 590_000, 0)),
-)
+#: What feeds have rows of; and what they hardly have: the same number of another exchange is likelier.
+_LIKELY, _UNLIKELY = (Kind.STOCK, Kind.FUND, Kind.B_SHARE, Kind.CONVERTIBLE), (Kind.BOND, Kind.REPO, Kind.OTHER)
 
 
 def row_keys(table: Table, raw: pd.DataFrame, where: str) -> tuple[Ids, dict[int, str]]:
@@ -56,8 +53,8 @@ def row_keys(table: Table, raw: pd.DataFrame, where: str) -> tuple[Ids, dict[int
     else:
         keys, wrong = read_distinct(cells, lambda cell: _id(to_own(cell, code.style, code.exchange, ""), ""), NO_KEY)
     indices = table.only is not None or table.topic.startswith("indices.")
-    for place in np.flatnonzero(_misplaced(keys, indices=indices)).tolist():
-        wrong[place] = f"code {cells.iloc[place]!r} is read as {to_code(int(keys[place]))}, {_MISPLACED}"
+    for place, reason in misplaced(keys, indices=indices).items():
+        wrong[place] = f"code {cells.iloc[place]!r} is read as {reason}"
         keys[place] = NO_KEY
     if code.name in raw:
         names = raw[code.name]
@@ -93,19 +90,25 @@ def _named_as_index(names: pd.Series) -> npt.NDArray[np.bool_]:
     return np.array(index_names(distinct), dtype=bool)[places]
 
 
-_MISPLACED = (
-    "but such a number is an index, or a stock of another exchange: correct the code, or the exchange of the file"
-)
+def misplaced(keys: Ids, *, indices: bool) -> dict[int, str]:
+    """Return which keys are of a number that another exchange gives to a stock, a fund or a convertible bond.
 
+    Parameters
+    ----------
+    indices : whether the topic has indices; without them every index is misplaced.
 
-def _misplaced(keys: Ids, *, indices: bool) -> npt.NDArray[np.bool_]:
-    """Return which keys are stocks of another exchange, or (unless the topic has ``indices``) are indices."""
-    known = keys != NO_KEY
-    number, exchange, index = keys // 4, keys % 4, is_index(keys)
-    wrong = np.zeros(len(keys), dtype=bool) if indices else index & known
-    for first, end, own in _STOCKS:
-        wrong |= known & ~index & (number >= first) & (number < end) & (exchange != own)
-    return wrong
+    Returns
+    -------
+    the reason of each, by place.
+    """
+    elsewhere = [np.isin(kinds_of(keys - keys % 4 + place), _LIKELY) for place in range(len(EXCHANGES))]
+    wrong = np.isin(kinds_of(keys), _UNLIKELY) & np.any(elsewhere, axis=0)
+    wrong = (keys != NO_KEY) & (wrong if indices else wrong | is_index(keys))
+    remedy = "correct the code, or its exchange"
+    return {
+        place: f"{to_code(int(keys[place]))}: such a number is an index, or a security of another exchange: {remedy}"
+        for place in np.flatnonzero(wrong).tolist()
+    }
 
 
 def column_of(raw: pd.DataFrame, name: str, where: object) -> pd.Series:
