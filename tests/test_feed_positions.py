@@ -97,6 +97,11 @@ def test_headers_say_what_columns_are(text: str) -> None:
         ("code,ts,fin_buy,fin_repay\n600519.SH,10:00:00,1,x", "'x' is no number"),
         ("code,ts,fin_buy,fin_repay\n600519.SH,10:00:00,1,2\n600519.SH,later,1,2", "not written as %H:%M:%S"),
         ("code,ts,fin_buy,fin_repay\nMoutai,10:00:00,1,2", "no style that is known"),
+        ("code,ts,fin_buy,fin_repay\n600519.SZ,10:00:00,1,2", "600519.SZ: such a number is .* of another exchange"),
+        (
+            "code,ts,fin_buy(亿元),fin_repay\n600519.SH,10:00:00,1000000,2",
+            r"row 2: fin_buy of .*0.0: expected an amount below 1e\+14",
+        ),
         ("code,ts,fin_buy,fin_repay\n600519.SH,10:00:00,1,500,2", "more cells than its header"),
         ("code,ts,fin_buy,fin_repay\n600519.SH,10:00:00,1,500,000,2", "more cells than its header"),
         ("code,ts,fin_buy,融资买入额(元),fin_repay\n600519.SH,10:00:00,1,2,3", None),
@@ -187,14 +192,21 @@ def test_entries_that_are_wrong_are_named_and_the_others_count() -> None:
         entry(5, json=json.dumps(as_json | {"fin_buy": -1})),
         entry(6, json="{"),
         Entry("1717380000000-7", {b"code": b"\xff"}),
+        entry(9, json=json.dumps(as_json | {"code": "600519.SZ"})),
         entry(8, **{"证券代码": "600519", "时间": "10:00:00", "融资买入额(万元)": "150", "融资偿还额(元)": "200000"}),
     ]
     found = ParsedEntries(None).add(entries)
     assert [one.id[-1] for one in found.entries] == ["0", "2", "4", "8"]
     assert [plain(rows) for rows in found.batches] == [[ROW]] * 4
     reasons = {one.id[-1]: reason for one, reason in found.refused}
-    assert list(reasons) == ["1", "3", "5", "6", "7"]
-    for number, said in {"1": "'lots' is no number", "3": "no column code", "5": "fin_buy", "6": "truncated"}.items():
+    assert list(reasons) == ["1", "3", "5", "6", "7", "9"]
+    for number, said in {
+        "1": "'lots' is no number",
+        "3": "no column code",
+        "5": "fin_buy",
+        "6": "truncated",
+        "9": "another exchange",
+    }.items():
         assert said in reasons[number]
 
 
@@ -362,7 +374,11 @@ def test_a_request_that_is_not_signed_for_this_body_and_time_is_refused(desk: De
         ({"code": "600519.SH"}, 422, 0, "ts"),
         ([GOOD, GOOD | {"fin_buy": -1}], 422, 1, "fin_buy"),
         ([GOOD, GOOD | {"fin_buy": "1"}], 422, 1, "fin_buy"),
+        ([GOOD, GOOD | {"fin_buy": 1e300}], 422, 1, "fin_buy"),
+        ([GOOD, GOOD | {"fin_repay": 1e14}], 422, 1, "fin_repay"),
         ([GOOD, GOOD | {"code": "600519"}], 422, 1, "code"),
+        ([GOOD, GOOD | {"code": "600519.SZ"}], 422, 1, "code"),
+        ([GOOD, GOOD | {"code": "000300.SH"}], 422, 1, "code"),
         ([GOOD, GOOD | {"ts": "2024-06-03T10:00:00"}], 422, 1, "ts"),
         ([GOOD, GOOD | {"colour": "red"}], 422, 1, "colour"),
         ([GOOD, GOOD | {"ts": "2024-06-03T14:02:00+08:00"}], 422, 1, "ts"),  # in the future

@@ -60,7 +60,7 @@ _HINTS = {
     "BSE": re.compile(r"bse|(?<![a-z])bj(?![a-z])|北", re.IGNORECASE),
 }
 #: No exchange's balance reaches it, CNY.
-_MOST = 1e14
+MOST_CNY = 1e14
 
 
 def with_units(headers: Sequence[str], table: AkshareTable) -> list[str]:
@@ -101,7 +101,7 @@ def documented_table(
             )
     balances, _ = parse_numbers(rows.iloc[:, list(headers).index("融资余额")])
     known, unit = balances[~np.isnan(balances)], UNITS[found[0].money]
-    if (unit.apply(known) > _MOST).any() or (unit.times == 1.0 and (known != np.floor(known)).any()):
+    if (unit.apply(known) > MOST_CNY).any() or (unit.times == 1.0 and (known != np.floor(known)).any()):
         raise InputError(
             f"{hint}: the headers are akshare's, whose 融资余额 is in {found[0].money}, but the figures are not: write "
             "the units into the headers, such as 融资余额(亿元)"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -18,11 +19,13 @@ import structlog
 
 from feeds.cells.code_styles import BY_NUMBER
 from feeds.cells.units import split_header
-from feeds.errors import ConfigurationError, InputError
+from feeds.errors import ConfigurationError, InputError, Refusal, RowsRefusedError
 from feeds.files import vendor
+from feeds.files.akshare_tables import MOST_CNY
 from feeds.intraday.deduplicator import AcceptancePolicy
 from feeds.intraday.intraday_outlet import IntradayOutlet, PublishResult
 from feeds.mappings import mapping as mappings
+from feeds.mappings.mapped_keys import misplaced
 from feeds.mappings.mapped_rows import map_rows
 from feeds.mappings.mapping import CodeColumn, DateColumn, Figure, Mapping, Table
 from feeds.plan import MarginPositions, PositionsFolder
@@ -46,6 +49,7 @@ _FORMATS = (
     (r"\d{14}", "%Y%m%d%H%M%S"),
     (r"\d\d?:\d\d:\d\d", "%H:%M:%S"),
 )
+_Amount = Annotated[Amount, msgspec.Meta(lt=MOST_CNY)]
 
 
 class PositionRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,8 +57,8 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     code: Code
     ts: Moment
-    fin_buy: Amount
-    fin_repay: Amount
+    fin_buy: _Amount
+    fin_repay: _Amount
 
 
 def load_mapping(feed_map: Path | None) -> Mapping | None:
@@ -136,11 +140,13 @@ def _batch(frame: pd.DataFrame, where: str) -> RowBatch:
     figures = {}
     for column in FIGURES[TOPIC]:
         values = frame[column.name].to_numpy(np.float64)
-        bad = impossible(column, values)
+        bad = impossible(column, values) | (values >= MOST_CNY)
         if bad.any():
             place = int(np.argmax(bad))
             row, code = frame["row"].iloc[place], to_code(int(frame["key"].iloc[place]))
-            raise InputError(f"{where}, row {row}: {column.name} of {code} is {values[place]}: expected an amount")
+            raise InputError(
+                f"{where}, row {row}: {column.name} of {code} is {values[place]}: expected an amount below {MOST_CNY:g}"
+            )
         figures[column.name] = values
     stamps = frame["ts"].to_numpy(np.int64)
     return batch_of(frame["key"].to_numpy(np.int32), stamps, figures)
@@ -152,8 +158,10 @@ def batch_of(keys: Ids, stamps: Ints, figures: dict[str, Floats]) -> RowBatch:
 
 
 def batch_of_rows(rows: Sequence[PositionRow]) -> RowBatch:
-    """Return JSON rows as a batch."""
+    """Return JSON rows as a batch; raises `RowsRefusedError` for codes of another exchange."""
     keys = np.array([to_id(row.code) for row in rows], dtype=np.int32)
+    if wrong := misplaced(keys, indices=False):
+        raise RowsRefusedError([Refusal(row, "code", f"code {reason}") for row, reason in wrong.items()])
     stamps = np.array([microseconds(row.ts) for row in rows], dtype=np.int64)
     figures = {c.name: np.array([getattr(row, c.name) for row in rows], dtype=np.float64) for c in FIGURES[TOPIC]}
     return batch_of(keys, stamps, figures)
