@@ -560,6 +560,40 @@ def test_akshare_s_columns_and_units() -> None:
     assert asked == [{"symbol": "沪深重要指数"}]
 
 
+ODD_ROWS = [
+    {"代码": "700001", "名称": "新板", "最新价": 10.0, "昨收": 9.9, "成交量": 5.0, "成交额": 5e3},
+    {"代码": np.nan, "最新价": 10.0, "昨收": 9.9, "成交量": 5.0, "成交额": 5e3},
+    {"代码": "600001", "最新价": "停牌", "昨收": "9.9", "成交量": 0, "成交额": 0},
+]
+
+
+@pytest.mark.parametrize("odd", ODD_ROWS)
+def test_a_row_that_can_not_be_read_costs_that_row(odd: dict[str, Any]) -> None:
+    good = {"最新价": 10.5, "昨收": 10.4, "成交量": 5.0, "成交额": 5250.0}
+    sound = [{"代码": f"{600100 + at}"} | good for at in range(90)]
+    market = Market("2024-06-03 10:00")
+    akshare = SimpleNamespace(stock_zh_a_spot_em=lambda: spot(SPOT, *sound, odd))
+    market.read = AkshareSource("securities", (), lambda: market.now, akshare).read  # type: ignore[method-assign]
+    assert (market.read().unknown, len(market.read().refused)) == (0, 1)
+    one = market.run(60)
+    with capture_logs() as logs:
+        one.tick(market.now)
+    assert one.failures == 0 and len(market.published) == 90
+    (finding,) = [entry for entry in logs if entry["event"] == "finding"]
+    assert finding["rows"] == 1 and "stock_zh_a_spot_em, row 90" in finding["what"]
+    akshare.stock_zh_a_spot_em = lambda: spot(SPOT, *sound, *[odd] * 6)
+    with pytest.raises(InputError, match="6 of 96 rows are refused, too many"):
+        market.read()
+
+
+def test_a_row_without_a_code_is_refused_once_of_two_tables(tmp_path: Path) -> None:
+    path = tmp_path / "quotes.csv"
+    path.write_text(f"{PAGE}600519,1,1,1,1\n", "utf-8")
+    found = FileSource(path, mapped(tmp_path), 0.0).read()
+    assert [len(frame) for _, frame in found.tables] == [1, 1]
+    assert len(found.refused) == 1 and "row 4" in found.refused[0]
+
+
 @pytest.mark.parametrize("error", [OSError("away"), KeyError("f2"), TypeError("None"), ValueError("Length mismatch")])
 def test_errors_of_akshare_are_reported(error: Exception) -> None:
     def fail() -> pd.DataFrame:

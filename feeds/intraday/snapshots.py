@@ -20,7 +20,7 @@ import structlog
 from feeds.checks.cut_lists import is_far_fewer, is_page
 from feeds.daily.security_names import names_of
 from feeds.daily.sorted_pages import page_of
-from feeds.errors import BusyError, ConfigurationError, InputError, Refusal
+from feeds.errors import BusyError, ConfigurationError, InputError
 from feeds.intraday.deduplicator import AcceptancePolicy
 from feeds.intraday.intraday_outlet import IntradayOutlet
 from feeds.mappings.row_order import derived, is_by_code, order_of
@@ -186,7 +186,7 @@ class SnapshotTask(FeedTask):
 
     def _publish(self, reading: Reading) -> None:
         today, seen = shanghai_day(int(self.clock() * _US)), 0
-        refused: list[Refusal] = []
+        refused = list(reading.refused)
         self._counts["unknown"] += reading.unknown
         for topic, frame in reading.tables:
             self._refuse_cut(topic, frame)
@@ -195,7 +195,7 @@ class SnapshotTask(FeedTask):
             seen += len(batch) + left_out["old"]
             result = self.outlet.publish(batch, AcceptancePolicy(changed_only=True, may_fall=self.may_fall))
             self._counts.update(rows=result.published, unchanged=result.unchanged, late=result.late)
-            refused += result.refused
+            refused += map(str, result.refused)
             if topic == "prices.intraday":
                 self._store(names_of(frame))
         if not seen:
@@ -204,7 +204,7 @@ class SnapshotTask(FeedTask):
         if len(refused) != self._logged_refused:
             self._logged_refused = len(refused)
             if refused:
-                log.warning("finding", feed=self.name, what=str(refused[0]), rows=len(refused))
+                log.warning("finding", feed=self.name, what=refused[0], rows=len(refused))
 
     def _store(self, names: dict[str, str]) -> None:
         """Store the names that this task has not stored yet."""

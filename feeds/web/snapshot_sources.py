@@ -19,6 +19,7 @@ import httpx
 import pandas as pd
 
 from feeds.cells.code_styles import BY_NUMBER, PLAIN
+from feeds.checks.validate import Severity
 from feeds.errors import BusyError, ConfigurationError, InputError
 from feeds.files import vendor
 from feeds.mappings.mapped_rows import map_rows
@@ -44,11 +45,13 @@ class Reading:
     tables : topic and rows, as `feeds.mappings.mapped_rows.map_rows` returns them.
     at : the moment of the figures, µs since the epoch, for rows without a ``ts`` of their own.
     unknown : the number of rows that the source left out because their code is unknown.
+    refused : the reason of each row that can't be read.
     """
 
     tables: list[tuple[str, pd.DataFrame]]
     at: int
     unknown: int = 0
+    refused: tuple[str, ...] = ()
 
 
 class Source(Protocol):
@@ -59,8 +62,18 @@ class Source(Protocol):
 
 
 def _mapped(raw: pd.DataFrame, tables: Iterable[Table], name: str, at: int) -> Reading:
-    today = shanghai_day(at)
-    return Reading([(one.topic, map_rows(one, raw, name, today).whole().drop(columns="row")) for one in tables], at)
+    """Return the rows that can be read; raises `InputError` if too many can't."""
+    today, found = shanghai_day(at), list[tuple[str, pd.DataFrame]]()
+    refused: dict[str, None] = {}  # a row without a readable code is refused by each table
+    for table in tables:
+        rows = map_rows(table, raw, name, today)
+        for one in rows.findings:
+            if one.severity is Severity.ERROR:
+                raise InputError(one.text)
+            if one.severity is Severity.REFUSED:
+                refused[one.text.replace(f" → {table.topic}", "")] = None
+        found.append((table.topic, rows.frame.drop(columns="row")))
+    return Reading(found, at, refused=tuple(refused))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,4 +198,4 @@ class AkshareSource:
                 "has changed: pip install --upgrade akshare"
             ) from error
         found = _mapped(raw, [akshare_table(self.of, self.indices)], f"akshare {name}", int(self.clock() * _US))
-        return replace(found, unknown=len(raw) - len(found.tables[0][1]))
+        return replace(found, unknown=len(raw) - len(found.tables[0][1]) - len(found.refused))
