@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -29,7 +30,7 @@ from processors.securities import Securities
 from streams.alert_rules import rules_of
 from streams.calendars import xshg
 from streams.settings import Settings
-from tests.building import batch, end_of_day
+from tests.building import batch, end_of_day, with_half_days
 
 #: The fall of 7% in one day; the session before it and the one after.
 FALL, BEFORE, AFTER = date(2025, 4, 7), date(2025, 4, 3), date(2025, 4, 8)
@@ -264,6 +265,62 @@ def test_files_that_are_no_bars_are_refused_with_the_reason(write: Callable[...,
     write(bar("2025-04-07 09:35"), name="bars5m_x.parquet")
     with pytest.raises(InputError, match="several lengths"):
         read_bars(tmp_path, xshg())
+
+
+def sessions() -> pd.DataFrame:
+    """Return all bars of 20 stocks in four sessions; every third one has a larger volume."""
+    return pd.DataFrame([
+        bar(f"{day} {end}", code=str(600_000 + at), volume=100 + 200 * (place % 3 == 0)) | {
+            "amount": 10.0 * (100 + 200 * (place % 3 == 0))}
+        for at in range(20) for day in (date(2025, 4, 2), BEFORE, FALL, AFTER) for place, end in enumerate(ENDS)
+    ])  # fmt: skip
+
+
+def running(name: str) -> Callable[[pd.DataFrame], pd.Series]:
+    return lambda raw: raw.groupby(["code", raw["ts"].dt.date])[name].cumsum()
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda raw: raw, None),
+        (lambda raw: raw.assign(volume=raw["volume"] / 100), "amount is about 100 times volume × close"),
+        (lambda raw: raw.assign(amount=raw["amount"] / 1e4), "amount is about 0.0001 times volume × close"),
+        (lambda raw: raw.assign(volume=running("volume"), amount=running("amount")), "volume rises from bar to bar"),
+        (lambda raw: raw.assign(amount=running("amount")), "turnover rises from bar to bar .* in 100% of the secur"),
+        (lambda raw: raw[(raw["ts"].dt.date != FALL) | (raw["ts"].dt.hour < 13)], "2025-04-07: .* that ends at 13:15"),
+        (lambda raw: raw[raw["ts"] != pd.Timestamp("2025-04-03 15:00")], "2025-04-03: .* that ends at 15:00"),
+        (lambda raw: raw[raw["ts"].dt.date != FALL], "bars of 2025-04-07: there is none"),
+        (lambda raw: raw.assign(ts=raw["ts"] - pd.Timedelta(minutes=15)), "160 of 1,280 bars are refused, too many"),
+        (lambda raw: raw.assign(ts=raw["ts"] - pd.Timedelta(minutes=15)), "no bar that ends at 11:30: .* beginning"),
+    ],
+)
+def test_bars_that_are_none_of_whole_sessions_are_an_error(
+    tmp_path: Path, change: Callable[[pd.DataFrame], pd.DataFrame], text: str | None
+) -> None:
+    change(sessions()).to_parquet(tmp_path / "bars15m_x.parquet")
+    errors = [one.text for one in read_bars(tmp_path, xshg(), BEFORE).findings if one.severity == "error"]
+    assert not errors if text is None else any(re.search(text, one) for one in errors)
+
+
+def test_a_half_day_has_bars_until_1130_alone(tmp_path: Path) -> None:
+    raw = sessions()
+    raw[(raw["ts"].dt.date != FALL) | (raw["ts"].dt.hour < 12)].to_parquet(tmp_path / "bars15m_x.parquet")
+    assert read_bars(tmp_path, with_half_days(FALL), FALL).findings == []
+
+
+def test_a_close_of_an_earlier_session_is_no_close_before_unless_the_security_was_suspended(
+    write: Callable[..., Path],
+) -> None:
+    first, last = bar("2025-04-03 15:00"), bar("2025-04-08 09:45")
+    with pytest.raises(InputError, match="no close before the bars between these dates"):
+        read_bars(write(first, last), xshg(), AFTER)
+    found = read_bars(write(first, last, bar("2025-04-07 15:00", code="600001"), bar("2025-04-08 09:45", "600001")),
+                      xshg(), AFTER)  # fmt: skip
+    assert found.frame["key"].tolist() == [to_id("600001.SH")]
+    assert [one.text for one in found.findings] == ["1 bars are left out: the close before their session is not known"]
+    pause = bar("2025-04-07 15:00", price=0.0, volume=0, amount=0)
+    assert read_bars(write(first, pause, last), xshg(), AFTER).frame["prev_close"].tolist() == [10.0]
 
 
 def test_steps_must_divide_the_bars(write: Callable[..., Path]) -> None:

@@ -21,7 +21,8 @@ import pandas as pd
 
 from feeds.cells.code_styles import BY_NUMBER, to_own
 from feeds.cells.distinct_cells import read_distinct
-from feeds.checks.validate import Finding, Severity
+from feeds.checks.bar_sessions import bar_sessions
+from feeds.checks.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity
 from feeds.errors import ConfigurationError, InputError
 from feeds.mappings.mapped_keys import NO_KEY
 from processors.codes import Ids, to_id
@@ -185,7 +186,8 @@ def read_bars(folder: Path, calendar: TradingCalendar, start: date | None = None
 
     Raises
     ------
-    InputError : if there is none, a file lacks a column, or two bars of a security end at one moment.
+    InputError : if there is none, a file lacks a column, two bars of a security end at one moment, or no close before
+        the sessions is known.
     """
     files = bar_files(folder)
     minutes = _minutes(files[0])
@@ -214,9 +216,11 @@ def read_bars(folder: Path, calendar: TradingCalendar, start: date | None = None
         if bad.any():
             first = raw[bad].iloc[0]
             text = wrong.get(str(first["code"]), f"{first['code']} at {first['ts']}")
-            findings.append(
-                Finding(severity, "bars", "prices.intraday", None, f"{int(bad.sum()):,} bars {reason}, such as {text}")
-            )
+            findings.append(_finding(severity, f"{int(bad.sum()):,} bars {reason}, such as {text}"))
+    refused = int((~known | (~sound & ~suspended)).sum())
+    if refused > max(TOO_MANY_ROWS, TOO_MANY_SHARE * len(raw)):
+        text = f"{refused:,} of {len(raw):,} bars are refused, too many to publish the others"
+        findings.append(_finding(Severity.ERROR, text))
     frame = raw[known & sound].sort_values(["key", "ts"], kind="stable")
     if (twice := frame.duplicated(["key", "ts"])).any():
         first = frame[twice].iloc[0]
@@ -224,15 +228,23 @@ def read_bars(folder: Path, calendar: TradingCalendar, start: date | None = None
     frame = frame.rename(columns={"close": "last", "amount": "turnover"})
     before = frame.groupby(["key", "day"])["last"].shift()
     frame["start"] = before.fillna(frame["open"])
-    frame["prev_close"] = _closes_before(frame, folder)
-    if start is not None:
-        frame = frame[frame["day"] >= to_day(start)]
+    frame["prev_close"] = _closes_before(frame, raw.loc[known & suspended, ["key", "day"]], folder, calendar)
+    first = to_day(start) if start is not None else calendar.first
+    # The session before the first one is judged, too: its last bar is the close before.
+    findings += bar_sessions(frame, ends, calendar, since=calendar.before(first) or first)
+    frame = frame[frame["day"] >= first]
     if not len(frame):
         raise InputError(f"{folder} has no bar between these dates: look at --from and --to")
-    if (unknown := frame["prev_close"].isna()).any():
+    if (unknown := frame["prev_close"].isna()).all():
+        raise InputError(f"{folder} has no close before the bars between these dates: add those of the session before")
+    if unknown.any():
         text = f"{int(unknown.sum()):,} bars are left out: the close before their session is not known"
-        findings.append(Finding(Severity.WARNING, "bars", "prices.intraday", None, text))
+        findings.append(_finding(Severity.WARNING, text))
     return Bars(minutes, frame[~unknown].reset_index(drop=True), findings)
+
+
+def _finding(severity: Severity, text: str) -> Finding:
+    return Finding(severity, "bars", "prices.intraday", None, text)
 
 
 def _columns_of(path: Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -257,20 +269,34 @@ def _keys(codes: pd.Series) -> tuple[Ids, dict[str, str]]:
     return keys, {texts.iloc[place]: reason for place, reason in wrong.items()}
 
 
-def _closes_before(frame: pd.DataFrame, folder: Path) -> pd.Series:
+def _closes_before(frame: pd.DataFrame, suspended: pd.DataFrame, folder: Path, calendar: TradingCalendar) -> pd.Series:
     """Return the close of the session before each bar's, ex-right where the folder has adjusted closes, CNY.
 
     An adjusted close over the unadjusted one of the same session is a security's factor F; the close before is then the
-    adjusted close of the session before, over F.
+    adjusted close of the session before, over F. NaN where that session has no close and no suspension.
+
+    Parameters
+    ----------
+    suspended : ``key`` and ``day`` of bars of suspended securities.
     """
     closes = frame.groupby(["key", "day"])["last"].last()
-    before = closes.groupby("key").shift()
+    pauses = pd.MultiIndex.from_frame(suspended.drop_duplicates())
+    before = _shifted(closes, pauses, calendar)
     files = adjusted_files(folder)
     if files:
         raw = pd.concat([_columns_of(path, ("dt", "code", "close")) for path in files], ignore_index=True)
         raw["key"], _ = _keys(raw["code"])
         raw["day"] = _days(pd.to_datetime(raw["dt"], errors="coerce"))
-        adjusted = raw[raw["close"] > 0].groupby(["key", "day"])["close"].last().astype(np.float64).sort_index()
-        ex_right = adjusted.groupby("key").shift() / (adjusted / closes)
+        adjusted = raw[raw["close"] > 0].groupby(["key", "day"])["close"].last().astype(np.float64)
+        ex_right = _shifted(adjusted, pauses, calendar) / (adjusted / closes)
         before = (ex_right.reindex(closes.index) * _PRICE_STEPS).round().div(_PRICE_STEPS).fillna(before)
     return before.reindex(pd.MultiIndex.from_frame(frame[["key", "day"]])).set_axis(frame.index)
+
+
+def _shifted(closes: pd.Series, pauses: pd.MultiIndex, calendar: TradingCalendar) -> pd.Series:
+    """Return the close of the session before each of ``closes`` (by key and day), or of the last one before a pause."""
+    every = closes.reindex(closes.index.union(pauses))
+    keys, days = every.index.get_level_values("key"), every.index.get_level_values("day")
+    sessions = days.map(calendar.count_before)
+    runs = np.cumsum((np.diff(keys, prepend=NO_KEY) != 0) | (np.diff(sessions, prepend=-1) != 1))
+    return every.groupby(runs).ffill().groupby(runs).shift().reindex(closes.index)
