@@ -1,8 +1,8 @@
 """The units of a margin table without them in its headers: those that its title or a note states, or akshare documents.
 
 A statement is what follows 单位 in a cell (单位：万元), units in brackets that end a title (明细(千元)), a cell of
-units alone, and 以万元计. What akshare documents are the units of a table that states none; a table of akshare that
-states units, but not those of money and of shares, is refused.
+units alone, and 以万元计. What akshare documents are the units of a table that states none, or states one of them; a
+table of akshare that states other units, but not those of money and of shares, is refused.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from feeds.errors import InputError
 from feeds.files.akshare_tables import MONEY, SHARES, documented_table, tables_of, with_units
 
 _UNIT = re.compile(r"[十百千万亿]*[元股份手]")
+#: What stands for a unit behind 单位: 仟元 and 美元, too, which are not known.
+_NAMED_UNIT = re.compile(r".{0,3}[元股份手]")
 #: 单位 is also an organisation or a fund's unit; 以万元为单位 states the unit before it.
 _AFTER_UNIT = re.compile(
     r"(?<!填报)(?<!报送)(?<!编制)(?<!制表)(?<!发布)(?<!提供)(?<!来源)(?<!为)单位(?!名称|代码|净值|面值)"
@@ -43,19 +45,23 @@ def with_documented_units(grid: pd.DataFrame, where: str) -> pd.DataFrame:
     at, texts, _ = header
     rows = grid.iloc[at + 1 :]
     stated = [*_of_title(cells_above(grid, at)), *_of_notes(rows)]
-    if unknown := [word for word in stated if _UNIT.fullmatch(word) and word not in UNITS]:
+    if unknown := [word for word in stated if _NAMED_UNIT.fullmatch(word) and word not in UNITS]:
         raise InputError(
             f"{where}: a title or a note states the unit {unknown[0]}, which is not known: convert the figures"
         )
     tables = tables_of(texts)
     if tables and stated:
         money, shares = (_only(_units_of(stated, kind), where) for kind in (Kind.MONEY, Kind.SHARES))
-        if money is None or shares is None:
+        alike = [one for one in tables if money in (None, one.money) and shares in (None, one.shares)]
+        if money is not None and shares is not None:
+            titled = with_units(texts, replace(tables[0], money=money, shares=shares))
+        elif alike and all(word in UNITS for word in stated):
+            titled = with_units(texts, documented_table(alike, texts, rows, where))
+        else:
             raise InputError(
                 f"{where}: the headers are akshare's, and a title or a note states {', '.join(stated)}, not a unit of "
                 "money and one of shares: write the units into the headers, such as 融资余额(万元), 融券余量(股)"
             )
-        titled = with_units(texts, replace(tables[0], money=money, shares=shares))
     elif tables:
         titled = with_units(texts, documented_table(tables, texts, rows, where))
     else:
@@ -87,7 +93,7 @@ def _statements(text: str) -> Iterator[str]:
     for part in _AFTER_UNIT.split(text)[1:]:
         is_one = _IS.match(part)
         words = _words(part[is_one.end() :] if is_one else part)
-        yield from [word for word in words if _UNIT.fullmatch(word)] or (words[:1] if is_one else [])
+        yield from [word for word in words if _NAMED_UNIT.fullmatch(word)] or (words[:1] if is_one else [])
     yield from _COUNTED_IN.findall(text)
     if _are_units(words := _words(text)):
         yield from words
