@@ -592,6 +592,32 @@ def test_the_rank_ic_of_the_study_is_that_of_plain_pandas(panel: Panel, mode: Mo
         assert found.ours == pytest.approx(np.mean(ics[name]), rel=1e-9)
 
 
+def test_the_deciles_of_the_study_pay_for_what_is_new_in_each(panel: Panel) -> None:
+    rows = panel.charts
+    table = pd.DataFrame({"at": rows.at, "key": rows.keys, "score": rows.score})
+    last, opens = (pd.DataFrame(v, columns=panel.level_keys) for v in (panel.levels, panel.open_levels))
+    last, weeks, held = last.ffill(), [], [set[int]()] * 10
+    for at, week in table.groupby("at"):
+        if at + 5 >= len(last) or at < 20:
+            continue
+        gains = last.loc[at + 5, week["key"]] / opens.loc[at + 1, week["key"]] - 1
+        known = week.assign(gains=gains.to_numpy(), moved=last.loc[at - 20, week["key"]].to_numpy()).dropna()
+        if len(known) < 30:
+            continue
+        place = ((known["score"].rank() - 0.5) * 10 // len(known)).clip(upper=9)
+        excess = known["gains"] - known["gains"].mean()
+        now = [set(known["key"][place == i]) for i in range(10)]
+        cost = [0.003 * (1 - len(new & old) / len(new)) if new else np.nan for new, old in zip(now, held, strict=True)]
+        weeks.append([excess[place == i].mean() - paid for i, paid in enumerate(cost)])
+        held = now
+    result = charts_study.run(panel, Mode.POINT_IN_TIME)
+    (deciles,) = (one for one in result.tables if one.name == "deciles")
+    ours = next(row for row in deciles.rows if row[:2] == ("network", "all"))
+    means = np.nanmean(weeks, axis=0)
+    np.testing.assert_allclose(np.array(ours[2:], dtype=float), means, rtol=1e-9, atol=1e-12)
+    assert finding(result, "network: top decile after costs, weekly").ours == pytest.approx(means[-1])
+
+
 def test_momentum_is_the_opposite_of_reversal_and_deciles_sum_to_nothing(panel: Panel) -> None:
     result = charts_study.run(panel, Mode.POINT_IN_TIME)
     reversal, momentum = (finding(result, f"20-day {name}: rank IC").ours for name in ("reversal", "momentum"))

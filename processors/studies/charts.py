@@ -40,7 +40,7 @@ class _Week:
     accuracy: float
     ic: float
     deciles: Floats  # (10,) excess over the mean of all stocks, the lowest score first
-    turnover: float  # share of the top decile that is new
+    turnover: Floats  # (10,) share of each decile that is new
     themes: float  # mean of the five best industries less the mean of all
     theme_turnover: float
 
@@ -72,15 +72,15 @@ def run(panel: Panel, mode: Mode) -> Result:
         for label, some in [("all", weeks[name]), *((str(y), [w for w in weeks[name] if w.year == y]) for y in years)]:
             if some:
                 rows.append(_row(name, label, some))
-                means = np.nanmean([week.deciles for week in some], axis=0)
+                means = np.nanmean([_after_costs(week) for week in some], axis=0)
                 deciles.append((name, label, *means.tolist()))
     first, last = panel.period()
     network = weeks[NETWORK]
     chart = Chart(
         "deciles",
-        "Mean weekly excess return by decile of the network's score, before costs",
+        "Mean weekly excess return by decile of the network's score, after costs",
         Unit.RATIO,
-        bars=[Bars(str(i + 1), float(np.nanmean([w.deciles[i] for w in network]))) for i in range(_DECILES)]
+        bars=[Bars(str(i + 1), float(np.nanmean([_after_costs(w)[i] for w in network]))) for i in range(_DECILES)]
         if network
         else [],
     )
@@ -88,7 +88,7 @@ def run(panel: Panel, mode: Mode) -> Result:
         "charts", TITLE, SOURCE, mode, first, last, findings,
         [
             Table("predictors", "Predictors, all years and by year: every year is held out", _COLUMNS, rows, _UNITS),
-            Table("deciles", "Mean weekly excess return by decile, lowest score first, before costs",
+            Table("deciles", "Mean weekly excess return by decile, lowest score first, after costs",
                   ("predictor", "years", *(str(i + 1) for i in range(_DECILES))), deciles,
                   {str(i + 1): Unit.RATIO for i in range(_DECILES)}),
         ],
@@ -157,7 +157,7 @@ def _filled(levels: Floats) -> Floats:
 
 def _weeks(cases: list[_Cases], name: str) -> list[_Week]:
     out: list[_Week] = []
-    held: npt.NDArray[Any] = np.empty(0)
+    held: list[npt.NDArray[Any]] = [np.empty(0)] * _DECILES
     themes_held: npt.NDArray[Any] = np.empty(0)
     for one in cases:
         values = one.predictors[name]
@@ -165,7 +165,7 @@ def _weeks(cases: list[_Cases], name: str) -> list[_Week]:
         decile = np.minimum((ranks - 0.5) * _DECILES // len(ranks), _DECILES - 1).astype(int)
         excess = one.returns - one.returns.mean()
         means = np.array([excess[decile == i].mean() if (decile == i).any() else np.nan for i in range(_DECILES)])
-        top = one.keys[decile == _DECILES - 1]
+        inside = [one.keys[decile == i] for i in range(_DECILES)]
         score = _by_industry(values, one.industry)
         priced = ~np.isnan(score) & ~np.isnan(one.industry_returns)
         order = np.flatnonzero(priced)[np.argsort(-score[priced], kind="stable")][:_THEMES]
@@ -176,13 +176,23 @@ def _weeks(cases: list[_Cases], name: str) -> list[_Week]:
                 float(((values > np.median(values)) == (one.returns > np.median(one.returns))).mean()),
                 _correlation(ranks, _ranks(one.returns)),
                 means,
-                1.0 - float(np.isin(top, held).mean()) if len(top) else np.nan,
+                np.array([_new(keys, before) for keys, before in zip(inside, held, strict=True)]),
                 float(best),
-                1.0 - float(np.isin(order, themes_held).mean()) if len(order) else np.nan,
+                _new(order, themes_held),
             )
         )
-        held, themes_held = top, order
+        held, themes_held = inside, order
     return out
+
+
+def _new(now: npt.NDArray[Any], before: npt.NDArray[Any]) -> float:
+    """Return the share of a portfolio that was not in it before; NaN without any."""
+    return 1.0 - float(np.isin(now, before).mean()) if len(now) else np.nan
+
+
+def _after_costs(week: _Week) -> Floats:
+    """Return the excess returns of a week's deciles less the cost of what is new in each (10,)."""
+    return week.deciles - ROUND_TRIP * week.turnover
 
 
 def _by_industry(values: Floats, industry: npt.NDArray[np.int16]) -> Floats:
@@ -242,12 +252,12 @@ _UNITS = dict.fromkeys(
 def _series(weeks: list[_Week]) -> dict[str, Floats]:
     """Return the weekly figures by name (weeks,)."""
     deciles = np.array([week.deciles for week in weeks]).reshape(-1, _DECILES)
-    turnover, themes = np.array([week.turnover for week in weeks]), np.array([week.themes for week in weeks])
+    themes = np.array([week.themes for week in weeks])
     return {
         "accuracy": np.array([week.accuracy for week in weeks]),
         "ic": np.array([week.ic for week in weeks]),
         "top": deciles[:, -1],
-        "top after costs": deciles[:, -1] - ROUND_TRIP * turnover,
+        "top after costs": np.array([_after_costs(week)[-1] for week in weeks]),
         "spread": deciles[:, -1] - deciles[:, 0],
         "themes": themes,
         "themes after costs": themes - ROUND_TRIP * np.array([week.theme_turnover for week in weeks]),

@@ -198,8 +198,8 @@ _NOTES: Final = {
 _CHARTS: Final = {
     "Chart model 图表模型: the network beside reversal, momentum and a logistic regression": "图表模型：神经网络与反转、动量及逻辑回归的比较",
     "Predictors, all years and by year: every year is held out": "各预测方法，全部年份与分年（每年均为样本外）",
-    "Mean weekly excess return by decile, lowest score first, before costs": "按得分十分位的周均超额收益（由低到高，未扣成本）",
-    "Mean weekly excess return by decile of the network's score, before costs": "按神经网络得分十分位的周均超额收益（未扣成本）",
+    "Mean weekly excess return by decile, lowest score first, after costs": "按得分十分位的周均超额收益（由低到高，扣除成本）",
+    "Mean weekly excess return by decile of the network's score, after costs": "按神经网络得分十分位的周均超额收益（扣除成本）",
     "network": "神经网络", "logistic regression": "逻辑回归", "#-day reversal": "#日反转", "#-day momentum": "#日动量",
     "predictor": "预测方法", "accuracy": "准确率", "rank IC": "秩相关IC", "top decile": "最高十分位", "top after costs": "最高十分位（扣成本）",
     "t (HAC) after costs": "t（HAC，扣成本）", "top less bottom": "最高减最低", "top-5 themes": "前5主题", "themes after costs": "主题（扣成本）",
