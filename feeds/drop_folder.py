@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import structlog
+from redis.exceptions import RedisError
 
 from feeds.cells.workbooks import files_of
 from feeds.errors import ConfigurationError, InputError
@@ -18,6 +19,7 @@ from feeds.mappings import mapping
 from feeds.plan import DropFolder, PositionsFolder
 from feeds.ports import FeedState
 from feeds.tasks import FeedTask
+from processors.errors import MarginwatchError
 
 log = structlog.get_logger()
 _DONE, _FAILED = "done", "failed"
@@ -121,18 +123,30 @@ class FolderTask(FeedTask, Generic[RowsT]):
         try:
             refused = self.publish(self.read(list(files)))
         except InputError as error:
-            if not final:
-                return False
-            self.unreadable(error)
-            self.failures += 1
-            for path, digest in files.items():
-                log.warning("file refused", feed=self.name, file=path.name, error=str(error))
-                self.state.set(f"file/{path.name}", f"{_FAILED} {digest}")
-            return True
+            if final:
+                self._refuse(files, error)
+            return final
+        except (MarginwatchError, RedisError, OSError):  # no file is the cause: the scheduler calls again
+            raise
+        except Exception as error:
+            if final:
+                names = ", ".join(path.name for path in files)
+                log.exception("file failed: this is a bug of marginwatch", feed=self.name, file=names)
+                text = f"{names} can't be read or published ({error!r}): this is a bug of marginwatch, report it"
+                self._refuse(files, InputError(text))
+            return final
         self.failures += bool(refused)
         for path, digest in files.items():
             self.state.set(f"file/{path.name}", f"{_DONE} {digest}")
         return True
+
+    def _refuse(self, files: Mapping[Path, str], error: InputError) -> None:
+        """Report files that can't be published, and store that."""
+        self.unreadable(error)
+        self.failures += 1
+        for path, digest in files.items():
+            log.warning("file refused", feed=self.name, file=path.name, error=str(error))
+            self.state.set(f"file/{path.name}", f"{_FAILED} {digest}")
 
 
 def read_daily_files(name: str, feed: DropFolder, files: Sequence[Path]) -> SourceTables:

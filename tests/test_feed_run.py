@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
@@ -253,6 +253,28 @@ def test_a_bad_file_is_logged_once_and_does_not_hold_up_the_others(tmp_path: Pat
     write(tmp_path, "2024-06-12.csv", DETAIL.format(5002))
     one.tick(time.time())
     assert rows(sent) == 2
+
+
+def test_a_bug_that_one_file_meets_is_recorded_against_it_and_does_not_hold_up_the_others(
+    tmp_path: Path, sent: list[Message]
+) -> None:
+    write(tmp_path, "2024-06-11.csv", DETAIL.format(5000))
+    odd = write(tmp_path, "2024-06-12.csv", DETAIL.format(5001))
+    one, reported = dropping(tmp_path, MemoryState()), list[str]()
+
+    def read(files: Sequence[Path], right: Callable[[Sequence[Path]], SourceTables] = one.read) -> SourceTables:
+        if odd in files:
+            raise TypeError("a bug")
+        return right(files)
+
+    one.read, one.unreadable = read, lambda error: reported.append(str(error))
+    with capture_logs() as logs:
+        one.tick(time.time())
+        one.tick(time.time())
+    assert (rows(sent), one.failures) == (1, 1)
+    assert [(entry["file"], entry["exc_info"]) for entry in logs if "is a bug" in entry["event"]] == [(odd.name, True)]
+    (text,) = reported
+    assert "2024-06-12.csv" in text and "TypeError('a bug')" in text and "report it" in text
 
 
 def test_when_kafka_is_away_nothing_is_marked_as_done(tmp_path: Path) -> None:

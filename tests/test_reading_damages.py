@@ -6,13 +6,17 @@ Figures are made up.
 from __future__ import annotations
 
 import io
+import re
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet as pq
 
 from feeds import folder
 from feeds.checks.validate import Severity
@@ -105,17 +109,39 @@ def test_a_long_text_without_a_last_line_break_may_be_cut_off(
 SHEETS: dict[str, Any] = {"明细信息": SSE_DETAIL}
 
 
-@pytest.mark.parametrize("damage", ["cut", "nul"])
-def test_a_damaged_sheet_of_a_workbook_is_named(tmp_path: Path, damage: str) -> None:
+def altered(member: str, change: Callable[[bytes], bytes]) -> bytes:
+    """Return a workbook of which a change made one member."""
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(workbook(**SHEETS))) as given, zipfile.ZipFile(out, "w") as made:
         for name in given.namelist():
             content = given.read(name)
-            if "sheet1" in name:
-                content = content[: len(content) // 2] if damage == "cut" else content.replace(b"<v>", b"<v>\0", 1)
-            made.writestr(name, content)
+            made.writestr(name, change(content) if name == member else content)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("member", "change"),
+    [
+        ("xl/worksheets/sheet1.xml", lambda content: content[: len(content) // 2]),
+        ("xl/worksheets/sheet1.xml", lambda content: content.replace(b"<v>", b"<v>\0", 1)),
+        ("xl/workbook.xml", lambda content: re.sub(rb'calcId="\d+"', b'calcId="x"', content)),  # a TypeError
+        ("xl/styles.xml", lambda content: content.replace(b"<border>", b"<fonts>", 1)),
+    ],
+)
+def test_a_damaged_part_of_a_workbook_is_refused_by_name(
+    tmp_path: Path, member: str, change: Callable[[bytes], bytes]
+) -> None:
     with pytest.raises(InputError, match=r"a\.xlsx is a damaged workbook .*download it again"):
-        read(tmp_path, out.getvalue(), "a.xlsx")
+        read(tmp_path, altered(member, change), "a.xlsx")
+
+
+@pytest.mark.parametrize("fill", [b"<fill/>", b"<fill></fill>"])
+def test_a_workbook_with_an_empty_fill_is_read(tmp_path: Path, fill: bytes) -> None:
+    """Web systems write such styles; openpyxl refuses them."""
+    content = altered("xl/styles.xml", lambda styles: re.sub(rb"<fill>.*?</fill>", fill, styles))
+    found, expected = (read(tmp_path, one, "2024-06-11.xlsx") for one in (content, workbook(**SHEETS)))
+    assert codes(found) == codes(expected) > 0
+    assert found.tables[0].frame.equals(expected.tables[0].frame)
 
 
 TABLE = pd.DataFrame(
@@ -142,6 +168,19 @@ def test_a_nested_column_of_parquet_is_refused_where_it_is_read(tmp_path: Path, 
     found = read(tmp_path, parquet(**{column: [cell] * 8}), "a.parquet")
     assert codes(found) == (8 if column == "unread" else 0)
     assert len(refused(found)) == (0 if column == "unread" else 8)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "code"),
+    [(None, b"\xff00000.SH"), ({"pandas": "{}"}, b"600000.SH")],  # a UnicodeDecodeError, a KeyError
+)
+def test_a_damaged_parquet_file_is_refused_by_name(
+    tmp_path: Path, metadata: dict[str, str] | None, code: bytes
+) -> None:
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_pandas(TABLE).replace_schema_metadata(metadata), out, compression="none")
+    with pytest.raises(InputError, match=r"a\.parquet is a damaged parquet file .*export it again"):
+        read(tmp_path, out.getvalue().replace(b"600000.SH", code), "a.parquet")
 
 
 def test_true_and_false_are_no_figures(tmp_path: Path) -> None:

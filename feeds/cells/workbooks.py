@@ -10,13 +10,13 @@ import csv
 import gzip
 import importlib
 import io
-import struct
+import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,8 @@ _SEPARATORS = (",", "\t", ";", "|")
 _SNIFFED_LINES = 60
 #: A shorter text may have been written by hand.
 _LONG = 100
+#: Of the styles of a workbook: a fill without a pattern, which some programs write and openpyxl can't read.
+_STYLES, _EMPTY_FILL = "xl/styles.xml", re.compile(rb"<(\w+:)?fill\s*(/>|>\s*</(\w+:)?fill>)")
 #: Of the built-in formats of a workbook: 0% and 0.00%.
 _PERCENT_FORMATS = (9, 10)
 
@@ -94,9 +96,10 @@ def read_workbook(content: bytes, name: str) -> Grids:
             return read(content)
         except ImportError as error:
             raise ConfigurationError(f"{name}: {library} is not installed: pip install 'marginwatch[excel]'") from error
-        except (ValueError, OSError, KeyError, BadZipFile, struct.error, zlib.error, EOFError, SyntaxError) as error:
-            # A damaged sheet is a `ParseError` of its XML, which is a `SyntaxError`.
-            raise InputError(f"{name} is a damaged workbook ({error}): download it again") from error
+        except Exception as error:  # the libraries raise whatever a damaged part makes their code run into
+            raise InputError(
+                f"{name} is a damaged workbook ({error}): download it again, or open it and save it as a new xlsx"
+            ) from error
     text = _decoded(content, name)
     if "<html" in text[:2000].lower() or "<table" in text[:2000].lower():
         raise InputError(f"{name} is a web page, not a workbook: save it as xlsx")
@@ -214,9 +217,10 @@ def _separator(text: str) -> str:
 
 def _xlsx(content: bytes) -> Grids:
     openpyxl = importlib.import_module("openpyxl")
-    if "[Content_Types].xml" not in ZipFile(io.BytesIO(content)).namelist():
+    archive = ZipFile(io.BytesIO(content))
+    if "[Content_Types].xml" not in archive.namelist():
         raise ValueError("an archive, not an xlsx: unpack it")
-    book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+    book = openpyxl.load_workbook(_with_filled_styles(archive, content), read_only=True, data_only=True)
     # Cells are objects, which take longer to read, only where one may be a percentage.
     percent = any("%" in one for one in book._number_formats)
     percent |= any(style.numFmtId in _PERCENT_FORMATS for style in book._cell_styles)
@@ -226,6 +230,19 @@ def _xlsx(content: bytes) -> Grids:
         rows = sheet.iter_rows(values_only=not percent)
         grids[str(sheet.title)] = _cell_grid([list(map(_shown, row)) for row in rows] if percent else list(rows))
     return grids
+
+
+def _with_filled_styles(archive: ZipFile, content: bytes) -> io.BytesIO:
+    """Return the bytes of an xlsx, in which each empty fill has an empty pattern."""
+    styles = archive.read(_STYLES) if _STYLES in archive.namelist() else b""
+    filled = _EMPTY_FILL.sub(rb"<\1fill><\1patternFill/></\1fill>", styles)
+    if filled == styles:
+        return io.BytesIO(content)
+    out = io.BytesIO()
+    with ZipFile(out, "w") as copy:
+        for name in archive.namelist():
+            copy.writestr(name, filled if name == _STYLES else archive.read(name))
+    return io.BytesIO(out.getvalue())
 
 
 def _shown(cell: Any) -> object:
