@@ -102,6 +102,10 @@ def test_headers_say_what_columns_are(text: str) -> None:
             "code,ts,fin_buy(亿元),fin_repay\n600519.SH,10:00:00,1000000,2",
             r"row 2: fin_buy of .*0.0: expected an amount below 1e\+14",
         ),
+        (
+            "code,ts,fin_buy,fin_repay\n600519.SH,10:00:00,1,2\ncode,ts,fin_repay,fin_buy\n",
+            "row 3 is a header of other",
+        ),
         ("code,ts,fin_buy,fin_repay\n600519.SH,10:00:00,1,500,2", "more cells than its header"),
         ("code,ts,fin_buy,fin_repay\n600519.SH,10:00:00,1,500,000,2", "more cells than its header"),
         ("code,ts,fin_buy,融资买入额(元),fin_repay\n600519.SH,10:00:00,1,2,3", None),

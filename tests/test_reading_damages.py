@@ -23,6 +23,7 @@ from feeds.checks.validate import Severity
 from feeds.errors import InputError
 from feeds.files import vendor
 from feeds.files.dataset import SourceTables
+from feeds.mappings import mapping
 from tests.test_feed_exchange import SSE_DETAIL, workbook
 
 HEAD = "trade_date,ts_code,rzye,rzmre,rqyl,rqmcl,note"
@@ -101,6 +102,47 @@ def test_a_long_text_without_a_last_line_break_may_be_cut_off(
 ) -> None:
     found = read(tmp_path, "\n".join(lines(count)) + end)
     assert [f"line {count + 1}" in one.text for one in found.findings if one.check == "end"] == [True] * reported
+
+
+TOTALS = "交易日期,交易所,融资余额({0}),融资买入额({0}),融券余量(股),融券卖出量(股)\n20240611,{1},78{2},5{2},3000,100\n"
+MAPPED = """[[table]]
+topic = "margin.daily"
+date = { column = "date" }
+code = { column = "code" }
+[table.columns]
+fin_balance = { column = "rzye", unit = "元" }
+fin_buy = { column = "rzmre", unit = "元" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (TOTALS.format("元", "沪市", "0000000000"), TOTALS.format("万元", "深市", "000000")),
+        (
+            TOTALS.format("元", "沪市", "0000000000"),
+            TOTALS.format("元", "深市", "0000000000").replace(",融资余额(元)", ""),
+        ),
+        ("date,code,rzye,rzmre\n20240611,600000.SH,9,1\n", "date,code,rzmre,rzye\n20240611,000001.SZ,1,9\n"),
+        ("date,code,rzye,rzmre,a\n20240611,600000.SH,9,1,7\n", "date,code,rzye,b,rzmre\n20240611,000001.SZ,9,7,1\n"),
+    ],
+)
+def test_a_header_of_other_columns_or_units_within_a_file_is_refused_with_its_line(
+    tmp_path: Path, first: str, second: str
+) -> None:
+    (tmp_path / "a.toml").write_text(MAPPED, "utf-8")
+    rules = mapping.load(tmp_path / "a.toml") if "code" in first else None
+    path = tmp_path / "a.csv"
+    path.write_text(first + second, "utf-8")
+    with pytest.raises(InputError, match=r"a\.csv: row 3 is a header of other .* than that of row 1: .* save the rows"):
+        vendor.read([path], rules)
+
+
+def test_a_header_again_is_no_row_though_a_title_gives_its_units(tmp_path: Path) -> None:
+    head = "交易日期,交易所,融资余额,融资买入额,融券余量(股),融券卖出量(股)\n"
+    text = f"单位：元,,,,,\n{head}20240611,沪市,9,1,3,1\n{head}20240611,深市,8,1,3,1\n交易日期,交易所,,,,\n"
+    found = read(tmp_path, text)
+    assert codes(found) == 2 and refused(found) == []
 
 
 # -- workbooks and parquet -------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from feeds.cells.row_kinds import END_OF_ROW, TOO_MANY, RowKind, is_blank, row_kind
+from feeds.cells.units import UNITS, split_header
 from feeds.cells.workbooks import Grids
 from feeds.errors import InputError
 
@@ -70,12 +71,17 @@ def table_below(grid: pd.DataFrame, at: int, headers: list[str], where: str) -> 
 
     Raises
     ------
-    InputError : if two columns have one header.
+    InputError : if two columns have one header, or a row is a header of other columns or units.
     """
     named = [place for place, text in enumerate(headers) if text]
     twice = sorted({headers[place] for place in named if headers.count(headers[place]) > 1})
     if twice:
         raise InputError(f"{where}: two columns are headed {twice[0]!r}: rename or remove one of them")
+    if (other := _other_header(grid, at, headers)) is not None:
+        raise InputError(
+            f"{where}: row {other} is a header of other columns, another order or other units than that of row "
+            f"{grid.index[at]}: two tables are joined; save the rows from it on as a file of their own"
+        )
     width = named[-1] + 1
     table = grid.iloc[at + 1 :, named].set_axis([headers[place] for place in named], axis=1)
     beyond = grid.iloc[at + 1 :, width:]
@@ -85,6 +91,26 @@ def table_below(grid: pd.DataFrame, at: int, headers: list[str], where: str) -> 
             if row_kind(grid.loc[row].to_dict()) is RowKind.FIGURES:
                 table.loc[row] = TOO_MANY
     return table
+
+
+def _other_header(grid: pd.DataFrame, at: int, headers: list[str]) -> int | None:
+    """Return the number of the first row below a header that is another header, None without one.
+
+    Most of its cells are headers, and some are not that of their column. A cell without a unit is that of its column: a
+    title may have given the unit.
+    """
+    own = [split_header(text) for text in headers]
+    names = {name for name, _ in own if name}
+    units = ["", *map("({})".format, UNITS), *map("（{}）".format, UNITS)]
+    spellings = {f"{name}{unit}" for name in names for unit in units}
+    below = grid.iloc[at + 1 :]
+    for row in np.flatnonzero(below.isin(spellings | set(headers) - {""}).any(axis=1)).tolist():
+        cells = {place: split_header(text) for place, text in enumerate(header_texts(below.iloc[row])) if text}
+        known = sum(name in names for name, _ in cells.values())
+        same = all(name == own[place][0] and unit in (None, own[place][1]) for place, (name, unit) in cells.items())
+        if known > 1 and 2 * known > len(cells) and not same:
+            return int(below.index[row])
+    return None
 
 
 def rows_with_figures(grid: pd.DataFrame) -> int:
