@@ -26,9 +26,27 @@ _DONE, _FAILED = "done", "failed"
 RowsT = TypeVar("RowsT")
 
 
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """A refused file and what else decided that; it is read again when one of these changes.
+
+    Parameters
+    ----------
+    digest, mapping : digests of the file and of the mapping file, None for no mapping file.
+    retry_at : seconds since the epoch, if the file came too early.
+    """
+
+    digest: str
+    mapping: str | None
+    retry_at: float
+
+
 @dataclass(slots=True)
 class FolderTask(FeedTask, Generic[RowsT]):
     """Reads new and changed files together, or one by one if that fails.
+
+    A process reads a refused file again when the file or its mapping changes, or its session is over. The next process
+    reads it again, too: calendar, changes of codes, packages and code may have changed.
 
     Parameters
     ----------
@@ -50,6 +68,8 @@ class FolderTask(FeedTask, Generic[RowsT]):
     unreadable: Callable[[InputError], None] = lambda _error: None
     failures: int = 0
     _digests: dict[Path, tuple[tuple[int, int, int], str]] = field(default_factory=dict)  # by the result of `stat`
+    _refusals: dict[Path, _Refusal] = field(default_factory=dict)
+    _mapping: str | None = None
     _unreadable: set[Path] = field(default_factory=set)
     _others: set[Path] = field(default_factory=set)
 
@@ -58,18 +78,25 @@ class FolderTask(FeedTask, Generic[RowsT]):
         if not self.feed.path.is_dir():
             raise ConfigurationError(f"{self.feed.path} is not a folder: create it, or correct [feeds.{self.name}]")
         known = self.state.load()
-        changed = {}
+        self._mapping = self._digest(self.feed.map) if self.feed.map is not None else None
+        changed, again = dict[Path, str](), dict[Path, str]()
         waiting = False
         for path in self._files():
             if self._is_settling(path, now):
                 waiting = True
                 continue
             digest = self._digest(path)
-            if digest is not None and known.get(f"file/{path.name}", "").partition(" ")[2] != digest:
+            if digest is None:
+                continue
+            outcome, _, stored = known.get(f"file/{path.name}", "").partition(" ")
+            if stored != digest:
                 changed[path] = digest
+            elif outcome == _FAILED and not self._is_refused(path, digest, now):
+                again[path] = digest
         if changed and not self._publish(changed, final=len(changed) == 1):
-            for path, digest in changed.items() if len(changed) > 1 else ():
-                self._publish({path: digest}, final=True)
+            again |= changed
+        for path, digest in again.items():
+            self._publish({path: digest}, final=True)
         return now + (min(self.feed.every_s, max(self.feed.settle_s, 0.1)) if waiting else self.feed.every_s)
 
     def pending(self, now: float) -> bool:
@@ -95,6 +122,15 @@ class FolderTask(FeedTask, Generic[RowsT]):
         except FileNotFoundError:  # removed meanwhile
             return False
 
+    def _is_refused(self, path: Path, digest: str, now: float) -> bool:
+        """Whether a file would be refused again."""
+        refusal = self._refusals.get(path)
+        return (
+            refusal is not None
+            and (refusal.digest, refusal.mapping) == (digest, self._mapping)
+            and now < refusal.retry_at
+        )
+
     def _digest(self, path: Path) -> str | None:
         """Return a digest of a file, which is read only if it has changed; None, logged once, if it can't be read."""
         try:
@@ -118,7 +154,7 @@ class FolderTask(FeedTask, Generic[RowsT]):
 
         Parameters
         ----------
-        final : log and store a failure; a file that failed is read again when it changes. Else only return false.
+        final : log and store a failure. Else only return false.
         """
         try:
             refused = self.publish(self.read(list(files)))
@@ -147,6 +183,7 @@ class FolderTask(FeedTask, Generic[RowsT]):
         for path, digest in files.items():
             log.warning("file refused", feed=self.name, file=path.name, error=str(error))
             self.state.set(f"file/{path.name}", f"{_FAILED} {digest}")
+            self._refusals[path] = _Refusal(digest, self._mapping, error.retry_at)
 
 
 def read_daily_files(name: str, feed: DropFolder, files: Sequence[Path]) -> SourceTables:

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -41,9 +42,11 @@ class InputError(FeedError):
     Attributes
     ----------
     report : the report of the run that refused it; None if the error ended the run before its rows were checked.
+    retry_at : from when on it may be published unchanged, because it came too early; seconds since the epoch.
     """
 
     report: FeedReport | None = None
+    retry_at: float = math.inf
 
 
 class ConfigurationError(InputError):

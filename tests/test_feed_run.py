@@ -22,8 +22,10 @@ from feeds import drop_folder
 from feeds import plan as plans
 from feeds.build import build_tasks
 from feeds.cells import workbooks
+from feeds.daily.daily_checks import DailyChecks
 from feeds.daily.daily_outlet import DailyOutlet
 from feeds.daily.ledger import PublishLedger
+from feeds.daily.security_names import SecurityNames
 from feeds.drop_folder import FolderTask
 from feeds.errors import GoneError, InputError, NotPublishedError
 from feeds.fetch_task import FetchTask
@@ -253,6 +255,71 @@ def test_a_bad_file_is_logged_once_and_does_not_hold_up_the_others(tmp_path: Pat
     write(tmp_path, "2024-06-12.csv", DETAIL.format(5002))
     one.tick(time.time())
     assert rows(sent) == 2
+
+
+MAPPING = """[[table]]
+topic = "margin.daily"
+date = {{ column = "date" }}
+code = {{ column = "code" }}
+[table.columns]
+fin_balance = {{ column = "{}", unit = "元" }}
+fin_buy = {{ column = "rzmre", unit = "元" }}
+"""
+
+
+def test_a_refused_file_is_read_again_when_its_mapping_changes(tmp_path: Path, sent: list[Message]) -> None:
+    rules, folder, state = tmp_path / "m.toml", tmp_path / "in", MemoryState()
+    folder.mkdir()
+    rules.write_text(MAPPING.format("balance"), "utf-8")
+    write(folder, "a.csv", "date,code,rzye,rzmre\n2024-06-11,000001.SZ,5000,100\n")
+    one = dropping(folder, state, format="vendor", map=rules)
+    for _ in range(3):
+        one.tick(time.time())
+    assert (rows(sent), one.failures) == (0, 1)
+    rules.write_text(MAPPING.format("rzye"), "utf-8")
+    for _ in range(3):
+        one.tick(time.time())
+    dropping(folder, state, format="vendor", map=rules).tick(time.time())
+    assert (rows(sent), one.failures) == (1, 1)
+
+
+def test_a_refused_file_stays_a_failure_of_each_process_and_is_read_apart_from_new_ones(
+    tmp_path: Path, sent: list[Message]
+) -> None:
+    state, read = MemoryState(), list[list[str]]()
+
+    def run() -> int:
+        one = dropping(tmp_path, state)
+        one.read = lambda files, right=one.read: read.append([path.name for path in files]) or right(files)
+        return run_tasks([one], threading.Event(), once=True)
+
+    write(tmp_path, "2024-06-07.csv", "nothing,of\nthe,kind\n")
+    assert [run(), run()] == [1, 1]
+    write(tmp_path, "2024-06-11.csv", DETAIL.format(5000))
+    write(tmp_path, "2024-06-12.csv", DETAIL.format(5001))
+    assert run() == 1
+    assert read == [["2024-06-07.csv"]] * 2 + [["2024-06-11.csv", "2024-06-12.csv"], ["2024-06-07.csv"]]
+    write(tmp_path, "2024-06-07.csv", DETAIL.format(4999))
+    assert [run(), run()] == [0, 0]
+    assert rows(sent) == 3
+
+
+def test_a_file_that_came_too_early_is_read_again_after_the_close(
+    tmp_path: Path, sent: list[Message], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [at("2024-06-11 14:50")]
+    monkeypatch.setattr(time, "time", lambda: clock[0])
+    path = write(tmp_path, "2024-06-11.csv", DETAIL.format(5000))
+    os.utime(path, (clock[0] - 60,) * 2)
+    outlet = daily_outlet(PublishLedger(MemoryStore()))
+    outlet._checks = DailyChecks(xshg(), SecurityNames({}), None, clock=lambda: clock[0])
+    one = dropping(tmp_path, MemoryState(), publishing(outlet))
+    failures = []
+    for moment in ("14:50", "14:59", "15:00", "15:01"):
+        clock[0] = at(f"2024-06-11 {moment}")
+        one.tick(clock[0])
+        failures.append((one.failures, rows(sent)))
+    assert failures == [(1, 0), (1, 0), (1, 1), (1, 1)]
 
 
 def test_a_bug_that_one_file_meets_is_recorded_against_it_and_does_not_hold_up_the_others(

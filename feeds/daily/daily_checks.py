@@ -5,6 +5,7 @@ A day is compared with the day before as it was published, by whichever command;
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
@@ -50,6 +51,7 @@ class CheckedTables:
     ----------
     dataset : None if no file contains a figure.
     earlier : the days before the next ones, once these are published.
+    retry_at : the close of the last day whose session is not over, seconds since the epoch; infinity without one.
     """
 
     tables: SourceTables
@@ -57,6 +59,7 @@ class CheckedTables:
     findings: list[Finding]
     report: FeedReport
     earlier: DaysBefore
+    retry_at: float = math.inf
 
     def rows(self, *, force: bool) -> Dataset:
         """Return the rows to publish.
@@ -135,7 +138,7 @@ class DailyChecks:
         findings = [one for one in tables.findings if one.day is None or _is_wanted(one.day, *dates)]
         report, earlier = FeedReport(source=source, files=tables.files), self._earlier.renewed()
         findings += self._names.compare(tables.tables, earlier.is_published_after)
-        dataset = None
+        dataset, retry_at = None, math.inf
         if tables.tables:
             dataset = gather(tables.tables, self._calendar, source, *dates, self._changes, self._master_data)
             findings += [*dataset.findings, *stray_days(dataset, earlier)]
@@ -143,8 +146,10 @@ class DailyChecks:
             refused = refused_rows(findings)
             for day, rows in dataset.by_day():
                 compared = compared_day(day, rows, self._calendar, earlier, self._changes, refused.get(day))
+                early = [*days_to_come(compared, self._clock(), self._hours)]
+                retry_at = self._hours.close(day) / 1e6 if early else retry_at
                 found = [
-                    *days_to_come(compared, self._clock(), self._hours),
+                    *early,
                     *check_report.check_with_lists(compared),
                     *sorted_pages(tables.tables, compared),
                     *self._incomplete_days(day, compared, earlier),
@@ -154,7 +159,7 @@ class DailyChecks:
                 findings += found
                 earlier.learn(rows)
         report.add_findings(findings)
-        return CheckedTables(tables, dataset, findings, report, earlier)
+        return CheckedTables(tables, dataset, findings, report, earlier, retry_at)
 
     def _unused_members(self, dataset: Dataset) -> Iterator[str]:
         """Yield a note on members that are published, and that no group has."""

@@ -66,7 +66,8 @@ class DailyOutlet:
         Raises
         ------
         InputError : if there are no rows, or errors in the figures; each finding has been logged. The caller decides
-            whether the attempt was the last one, and publishes its report by `report_unreadable`.
+            whether the attempt was the last one, and publishes its report by `report_unreadable`. Figures that came
+            too early may be published from the close of their session on.
         UnavailableError : if Kafka or Redis does not answer.
         """
         if self._checks is None:
@@ -91,7 +92,7 @@ class DailyOutlet:
             try:
                 publish_checked(publisher, checked, self._ledger, force=force)
             except InputError as error:
-                error.report = report
+                error.report, error.retry_at = report, checked.retry_at
                 raise
             publisher.report(report)
             report.barrier = publisher.barrier()
