@@ -66,6 +66,21 @@ def test_a_row_with_more_cells_than_the_header_is_refused_for_that(tmp_path: Pat
     assert "row 4, <more cells than its header" in reason
 
 
+@pytest.mark.parametrize("count", [2, 8])
+def test_a_row_that_a_comma_shifts_into_a_blank_last_column_is_refused(tmp_path: Path, count: int) -> None:
+    text = [line.removesuffix("ok") for line in lines(count)]
+    text[2] = text[2].replace("1000000001", "1,000")
+    (reason,) = refused(read(tmp_path, "\n".join(text)))
+    assert "row 3, <more cells than its header" in reason
+
+
+@pytest.mark.parametrize("commas", [["", *[","] * 8], [","] * 9, ["", *[",", ",,"] * 4], ["", *[","] * 7, ""]])
+def test_rows_that_end_with_a_separator_are_read(tmp_path: Path, commas: list[str]) -> None:
+    text = "\n\n".join(line + end for line, end in zip(lines(), commas, strict=True))
+    found = read(tmp_path, text)
+    assert codes(found) == 8 and refused(found) == []
+
+
 @pytest.mark.parametrize(("first", "second"), [(3, 4), (3, 5)])
 @pytest.mark.parametrize("place", [4, 6])
 def test_quotation_marks_that_enclose_rows_are_refused(tmp_path: Path, first: int, second: int, place: int) -> None:

@@ -67,7 +67,8 @@ def split_stacked(grids: Grids) -> Grids:
 def table_below(grid: pd.DataFrame, at: int, headers: list[str], where: str) -> pd.DataFrame:
     """Return the rows below a header; cells of columns without a header are left out.
 
-    A row with more cells than the header may be shifted: `TOO_MANY` takes the place of its cells.
+    A row with more cells than the header may be shifted: `TOO_MANY` takes the place of its cells. A blank cell counts
+    unless most rows have one: they end with a separator.
 
     Raises
     ------
@@ -87,6 +88,9 @@ def table_below(grid: pd.DataFrame, at: int, headers: list[str], where: str) -> 
     beyond = grid.iloc[at + 1 :, width:]
     if beyond.shape[1]:
         longer = ~beyond.map(is_blank).all(axis=1)
+        reaches = grid.iloc[at + 1 :, width - 1 : width + 1] != END_OF_ROW
+        if 2 * reaches.iloc[:, 1].sum() <= reaches.iloc[:, 0].sum():
+            longer |= reaches.iloc[:, 1]
         for row in longer.index[longer]:
             if row_kind(grid.loc[row].to_dict()) is RowKind.FIGURES:
                 table.loc[row] = TOO_MANY
