@@ -94,7 +94,11 @@ def test_headers_say_what_columns_are(text: str) -> None:
         ("code,ts,fin_buy,fin_repay\n600519.SH,10:00:00,,2", "row 2: fin_buy of 600519.SH is nan"),
         ("code,ts,fin_buy,fin_repay\n600519.SH,10:00:00,1,-2", "row 2: fin_repay of 600519.SH is -2.0"),
         ("code,ts,fin_buy,fin_repay\n600519.SH,10:00:00,1,2\n,,,\n600519.SH,10:01:00,-1,2", "row 4: fin_buy of 600519"),
-        ("code,ts,fin_buy,fin_repay\n600519.SH,10:00:00,1,x", "'x' is no number"),
+        ("code,ts,fin_buy,fin_repay\n600519.SH,10:00:00,1,x", "row 2, fin_repay: 'x' is no number"),
+        (
+            "code,ts,fin_buy,fin_repay\n600519.SH,10:00:00,1,2\n600036.SH,10:00:00,abc,待定",
+            "row 3, fin_.*: '.*' is no number",
+        ),
         ("code,ts,fin_buy,fin_repay\n600519.SH,10:00:00,1,2\n600519.SH,later,1,2", "not written as %H:%M:%S"),
         ("code,ts,fin_buy,fin_repay\nMoutai,10:00:00,1,2", "no style that is known"),
         ("code,ts,fin_buy,fin_repay\n600519.SZ,10:00:00,1,2", "600519.SZ: such a number is .* of another exchange"),

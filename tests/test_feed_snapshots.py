@@ -395,6 +395,13 @@ def test_a_file_is_read_by_its_mapping_and_its_moment_is_when_it_was_written(tmp
         FileSource(tmp_path / "other.csv", mapped(tmp_path), 0.5).read()
 
 
+def test_words_in_place_of_all_figures_of_a_security_cost_a_snapshot_no_other_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(PAGE + "600000.SH,停牌,停牌,停牌,停牌\n", "utf-8")
+    reading = FileSource(path, mapped(tmp_path), 0).read()
+    assert [len(frame) for _, frame in reading.tables] == [1, 1]
+
+
 def test_rows_may_tell_their_own_moment(tmp_path: Path) -> None:
     path = tmp_path / "quotes.csv"
     text = MAPPING.replace('only = "', 'ts = { column = "time", format = "FORMAT" }\nonly = "')

@@ -198,7 +198,12 @@ class _Reading:
             numbers[name], unreadable[name] = self._figure(known[name], figure)
         self.columns |= numbers
         if not daily:
-            self._leave_out({place: why for wrong in unreadable.values() for place, why in wrong.items()})
+            reasons = {place: f"{name}: {why}" for name, wrong in unreadable.items() for place, why in wrong.items()}
+            if not self.table.topic.startswith("margin."):  # a security that does not trade has words for its prices
+                self._leave_out(reasons)
+                return
+            self._refuse(reasons, read=True)
+            self._keep(~self._mask(reasons))
             return
         empty = self._without_figures(numbers, unreadable)
         prices = [name for name in numbers if known[name].optional and known[name].sign is Sign.POSITIVE]
