@@ -104,11 +104,20 @@ def test_a_quoted_cell_of_two_lines_is_a_cell(tmp_path: Path) -> None:
         ("\n".join(lines(120)).encode() + b"\0" * 4096, r"NUL bytes from byte 6,166 on: its download was not finished"),
         ("银,1\n".encode() + "银,1\n".encode("gb18030"), "line 2 is not UTF-8, line 1 is not GB18030: .* joined"),
         ("银,1\n".encode("gb18030") + "银,1\n".encode(), "line 1 is not UTF-8, line 2 is not GB18030"),
+        ("浦发银行,1\n".encode() * 3 + "平安银行,1\n".encode("gb18030"), "line 4 is not UTF-8: .* joined"),
+        ("浦发银行,1\n".encode("gb18030") * 3 + "平安银行,1\n".encode(), "line 1 is not UTF-8: .* joined"),
     ],
 )
 def test_bytes_that_are_no_text_are_refused_with_their_place(tmp_path: Path, content: bytes, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         read(tmp_path, content)
+
+
+def test_a_name_in_gb18030_that_is_also_utf8_is_read(tmp_path: Path) -> None:
+    """联通 in GB18030 is two letters in UTF-8."""
+    text = "证券代码,证券简称,交易日期,融资余额(元),融资买入额(元)\n600050,联通,20240611,9,1\n"
+    found = read(tmp_path, text.encode("gb18030"))
+    assert found.tables[0].frame["name"].tolist() == ["联通"]
 
 
 @pytest.mark.parametrize(("count", "end", "reported"), [(99, "", True), (99, "\n", False), (8, "", False)])

@@ -121,12 +121,25 @@ def _decoded(content: bytes, name: str) -> str:
                     "it again"
                 ) from error
             continue
-        if "\0" not in text:
+        if "\0" not in text and not (encoding == "gb18030" and _has_line_of_utf8(content)):
             return text
     raise InputError(
         f"{name} is no workbook and no text in UTF-8, UTF-16 or GB18030 ({_damage(content)}): expected "
         f"{', '.join(SUFFIXES)}; download it again, or save it as xlsx, or as CSV in UTF-8"
     )
+
+
+def _has_line_of_utf8(content: bytes) -> bool:
+    """Whether a line is UTF-8 with Chinese characters, of three bytes each; Chinese in GB18030 is hardly ever that."""
+    for line in content.splitlines():
+        if not line.isascii():
+            try:
+                text = line.decode()
+            except UnicodeDecodeError:
+                continue
+            if all(sign.isascii() or sign >= "\u2000" for sign in text):
+                return True
+    return False
 
 
 def _damage(content: bytes) -> str:
