@@ -76,11 +76,19 @@ ROW = ("600519.SH", "2024-06-03 10:00:00", 1.5e6, 2e5)
         "code,ts,fin_buy(万元),fin_repay(元)\n600519.SH,20240603 10:00:00,150,200000",
         "证券代码,时间,融资买入额(元),融资偿还额(万元)\n600519,10:00:00,1500000,20",
         "证券代码,数据时间,本日融资买入额（元）,本日融资偿还额（元）\n600519,2024/6/3 10:00:00,1500000,200000",
+        "code,ts,fin_buy,fin_repay\n600519.SH,2024-06-03 10:00,1500000,200000",
+        "code,ts,fin_buy,fin_repay\n600519.SH,2024/6/3 10:00,1500000,200000",
+        "code,ts,fin_buy,fin_repay\n600519.SH,10:00,1500000,200000",
         "代码,更新时间,买入额(亿元),偿还额(千元)\n600519,20240603100000,0.015,200",
     ],
 )
 def test_headers_say_what_columns_are(text: str) -> None:
     assert parsed(text) == [ROW]
+
+
+def test_a_column_may_have_moments_of_several_zones() -> None:
+    head, utc = "code,ts,fin_buy,fin_repay\n", "600519.SH,2024-06-03T02:00:00Z,1500000,200000\n"
+    assert parsed(head + utc + utc.replace("02:00:00Z", "10:00:00+08:00")) == [ROW, ROW]
 
 
 @pytest.mark.parametrize(

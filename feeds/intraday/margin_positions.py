@@ -45,9 +45,12 @@ _FORMATS = (
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", "%Y-%m-%dT%H:%M:%S"),
     (r"\d{4}-\d\d-\d\d \d\d?:\d\d:\d\d", "%Y-%m-%d %H:%M:%S"),
     (r"\d{4}/\d\d?/\d\d? \d\d?:\d\d:\d\d", "%Y/%m/%d %H:%M:%S"),
+    (r"\d{4}-\d\d-\d\d \d\d?:\d\d", "%Y-%m-%d %H:%M"),
+    (r"\d{4}/\d\d?/\d\d? \d\d?:\d\d", "%Y/%m/%d %H:%M"),
     (r"\d{8} \d\d:\d\d:\d\d", "%Y%m%d %H:%M:%S"),
     (r"\d{14}", "%Y%m%d%H%M%S"),
     (r"\d\d?:\d\d:\d\d", "%H:%M:%S"),
+    (r"\d\d?:\d\d", "%H:%M"),
 )
 _Amount = Annotated[Amount, msgspec.Meta(lt=MOST_CNY)]
 

@@ -24,7 +24,10 @@ def moments_of(column: pd.Series, when: DateColumn, today: int | None, where: st
         )
     else:
         try:
-            stamps = pd.to_datetime(column.astype(str).str.removesuffix(".0"), format=when.format)
+            cells = column.astype(str).str.removesuffix(".0")
+            stamps = pd.to_datetime(
+                cells, format=when.format, utc="%z" in when.format
+            )  # a column may have several zones
         except ValueError as error:
             raise InputError(
                 f"{where}: column {when.column!r} is not written as {when.format} ({error}): correct the `format`"
