@@ -74,6 +74,15 @@ def test_a_row_that_a_comma_shifts_into_a_blank_last_column_is_refused(tmp_path:
     assert "row 3, <more cells than its header" in reason
 
 
+def test_a_shifted_row_is_refused_though_the_mapping_lists_the_codes_that_are_wanted(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(MAPPED.replace('"code" }', '"code", codes = { "1" = "600000.SH" } }'), "utf-8")
+    path = tmp_path / "a.csv"
+    path.write_text("date,code,rzye,rzmre\n20240611,2,9,1\n20240611,1,9,000,1\n20240612,1,9,1\n", "utf-8")
+    found = vendor.read([path], mapping.load(tmp_path / "a.toml"))
+    (reason,) = refused(found)
+    assert codes(found) == 1 and "row 3, <more cells than its header" in reason
+
+
 @pytest.mark.parametrize("commas", [["", *[","] * 8], [","] * 9, ["", *[",", ",,"] * 4], ["", *[","] * 7, ""]])
 def test_rows_that_end_with_a_separator_are_read(tmp_path: Path, commas: list[str]) -> None:
     text = "\n\n".join(line + end for line, end in zip(lines(), commas, strict=True))

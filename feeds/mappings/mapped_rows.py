@@ -123,7 +123,9 @@ class _Reading:
             if self.has_rows and not wanted.any():
                 text = f"none of the codes in column {first.name!r} is in the mapping, such as {first.iloc[0]!r}"
                 self._report(Severity.WARNING, "codes", f"{self.where}: {text}: no row is read")
-            self._keep(wanted)
+            shifted = (self.raw[table.code.column] == TOO_MANY).to_numpy(bool)
+            self._keep(wanted | shifted)
+            reasons = dict.fromkeys(np.flatnonzero(self.keys == NO_KEY).tolist(), TOO_MANY)
         if table.code is None and table.exchange_column is None:  # no cell shows what is no row of figures
             used = [one.column for one in table.columns.values() if one.column in self.raw]
             cells = self.raw.to_dict("records")
