@@ -378,3 +378,13 @@ def test_an_interrupted_replay_gives_the_market_the_machine_s_clock_again(write:
     with pytest.raises(KeyboardInterrupt):
         publish_moments(Publisher(), Replay(bars).moments(Dataset()), on_moment=stop)  # type: ignore[arg-type]
     assert [at and at.astimezone(SHANGHAI).hour for at in barriers] == [9, None]
+
+
+def test_bars_of_a_damaged_file_are_an_error_that_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "bars15m_x.parquet"
+    pd.DataFrame({"ts": pd.to_datetime(["2025-04-07 09:45"]), "code": ["600519"]}).to_parquet(path)
+    content = bytearray(path.read_bytes())
+    content[20:40] = bytes(20)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"bars15m_x.parquet is a damaged parquet file"):
+        read_bars(tmp_path, xshg())

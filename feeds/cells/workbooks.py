@@ -21,6 +21,7 @@ from zipfile import ZipFile
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pyarrow import parquet
 
 from feeds.cells.row_kinds import END_OF_ROW
 from feeds.errors import ConfigurationError, InputError
@@ -104,6 +105,17 @@ def read_workbook(content: bytes, name: str) -> Grids:
     if "<html" in text[:2000].lower() or "<table" in text[:2000].lower():
         raise InputError(f"{name} is a web page, not a workbook: save it as xlsx")
     return {"": _text_grid(text, name)}
+
+
+def read_parquet(file: Path | io.BytesIO, name: str) -> pd.DataFrame:
+    """Return the table of a parquet file; raises `InputError` if it is damaged."""
+    try:
+        table = parquet.read_table(file)
+        table.validate(full=True)  # else a damaged text raises where it is read
+        found: pd.DataFrame = table.to_pandas()
+    except Exception as error:  # the library raises whatever a damaged part makes its code run into
+        raise InputError(f"{name} is a damaged parquet file ({error}): export it again") from error
+    return found
 
 
 def _decoded(content: bytes, name: str) -> str:

@@ -21,6 +21,7 @@ import pandas as pd
 
 from feeds.cells.code_styles import BY_NUMBER, to_own
 from feeds.cells.distinct_cells import read_distinct
+from feeds.cells.workbooks import read_parquet
 from feeds.checks.bar_sessions import bar_sessions
 from feeds.checks.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity
 from feeds.errors import ConfigurationError, InputError
@@ -248,10 +249,7 @@ def _finding(severity: Severity, text: str) -> Finding:
 
 
 def _columns_of(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    try:
-        raw = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} can't be read as parquet: {error}") from error
+    raw = read_parquet(path, str(path))
     if missing := [name for name in columns if name not in raw]:
         raise InputError(f"{path} has no column {', '.join(missing)}: expected {', '.join(columns)}")
     return raw[list(columns)]

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pyarrow import parquet
 
 from feeds.cells import workbooks
 from feeds.cells.file_dates import file_day, stated_days
@@ -27,7 +26,7 @@ from feeds.cells.sheet_tables import (
     split_stacked,
     table_below,
 )
-from feeds.cells.workbooks import Grids, files_of, read_workbook, subfolders, unpacked
+from feeds.cells.workbooks import Grids, files_of, read_parquet, read_workbook, subfolders, unpacked
 from feeds.checks.validate import Finding, Severity
 from feeds.errors import InputError
 from feeds.files.dataset import SourceTables
@@ -236,12 +235,7 @@ def _with_headers(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _parquet(content: bytes, name: str) -> pd.DataFrame:
-    try:
-        table = parquet.read_table(io.BytesIO(content))
-        table.validate(full=True)  # else a damaged text raises where it is read
-        raw: pd.DataFrame = table.to_pandas()
-    except Exception as error:  # the library raises whatever a damaged part makes its code run into
-        raise InputError(f"{name} is a damaged parquet file ({error}): export it again") from error
+    raw = read_parquet(io.BytesIO(content), name)
     if any(name is not None for name in raw.index.names):  # pandas writes dates and codes that are an index
         raw = raw.reset_index()
     raw = raw.set_axis(np.arange(1, len(raw) + 1), axis=0).set_axis([str(column) for column in raw], axis=1)
