@@ -138,12 +138,12 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
   align-items:baseline}
 .card h2 .note{font-weight:400;font-size:11px;white-space:nowrap;overflow:hidden;text-overflow:ellipsis;min-width:0}
 .card h2>:first-child{white-space:nowrap}
-.grid{display:grid;gap:8px;padding:8px;min-height:640px;height:calc(100vh - 46px);
+.grid{display:grid;gap:8px;padding:8px;min-height:calc(100vh - 46px);
   grid-template-columns:270px minmax(0,1.15fr) minmax(0,1fr) 372px;
-  grid-template-rows:auto minmax(190px,1.1fr) auto minmax(210px,1.2fr) auto;
+  grid-template-rows:max-content minmax(190px,1.1fr) max-content minmax(210px,1.2fr) max-content;
   grid-template-areas:"verdict verdict verdict alerts" "gauge history history alerts" "tiles tiles tiles alerts"
     "excess excess map flags" "data data data data"}
-.grid.noflags{grid-template-rows:auto minmax(190px,1fr) auto minmax(200px,1fr) auto}
+.gauge,.history,.alerts,.excess,.map,.flags{contain:size} /* what scrolls or scales makes no row higher */
 .verdict{grid-area:verdict;flex-direction:row;align-items:stretch;gap:16px;border-left:8px solid var(--calm)}
 .verdict .words{flex:1 1 46%;min-width:0;display:flex;flex-direction:column;gap:2px;justify-content:center}
 .verdict .q{color:var(--muted)}
@@ -193,7 +193,7 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .mark{font-size:12px;font-weight:700} .mark.critical{color:var(--hot)} .mark.warning{color:var(--warm)}
 .mark.info{color:var(--cold)}
 .data,.data .states{display:flex;flex-direction:row;align-items:baseline;gap:6px 14px}
-.data{padding:6px 10px;font-size:12px} .data .states{flex:1;flex-wrap:wrap} .verdict,.tiles,.data{min-height:max-content!important}
+.data{padding:6px 10px;font-size:12px} .data .states{flex:1;flex-wrap:wrap}
 .data *{min-width:0} .data .feed{display:inline-block;margin-left:7px;font-weight:400} .data .ok{color:var(--fall)} .data .late,.data .degraded{color:var(--warm);font-weight:700}
 .body--dark .q-btn.bg-primary{color:#10151c!important}
 .q-table th:first-child,.q-table .q-td:first-child{padding-left:6px!important}
@@ -210,11 +210,11 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .sub .half{grid-column:span 3} .sub .tall{height:340px} .sub .low{height:220px}
 .q-table .wrap{white-space:normal!important;line-height:1.2}
 @media (max-width:1100px){.bar .clock{display:none} .tiles{grid-template-columns:repeat(3,minmax(0,1fr))}
-  .grid{height:auto;grid-template-columns:repeat(2,minmax(0,1fr));grid-template-rows:auto;
+  .grid{min-height:0;grid-template-columns:repeat(2,minmax(0,1fr));grid-template-rows:auto;
   grid-template-areas:"verdict verdict" "gauge alerts" "tiles tiles" "history history" "excess map" "flags flags" "data data"}
   .q-table th{white-space:normal!important} .q-table th:not(.sorted) .q-table__sort-icon{display:none}
   .sub .half.listing{grid-column:1/-1} .sub .tile{grid-column:span 2} .panels{grid-template-columns:repeat(2,minmax(0,1fr))} .panels .groups{grid-column:1/-1}
-  .grid .gauge,.grid .history,.grid .excess,.grid .map{height:280px} .grid .flags{height:380px} .grid .alerts{max-height:280px}}
+  .grid .gauge,.grid .history,.grid .excess,.grid .map{height:280px} .grid .flags{height:380px} .alerts{contain:none;max-height:280px}}
 @media (max-width:700px){
   .grid{grid-template-columns:minmax(0,1fr);grid-template-areas:"verdict" "gauge" "alerts" "tiles" "history" "excess" "map" "flags" "data"}
   .panels{grid-template-columns:minmax(0,1fr)} .panels .groups,.panels .digest{height:auto}

@@ -1,0 +1,71 @@
+"""The console in a real browser on a made model: nothing that a reader needs is cut off or out of reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.integration.test_console import CHROMIUM, DESK, FLAGS, PHONE
+from tests.served_console import ServedConsole
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+SMALL_DESK = {"width": 1280, "height": 720}
+LOCALES = ("en-US", "zh-CN")
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed (Debian's package has it)")
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedConsole]:
+    with ServedConsole(tmp_path_factory.mktemp("console")) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def opened(chromium: Any, console: ServedConsole) -> Iterator[Any]:
+    """Open pages of the console; they are closed with the test."""
+    contexts: list[Any] = []
+
+    def open_page(path: str = "", size: dict[str, int] = DESK, locale: str = "en-US") -> Any:
+        contexts.append(chromium.new_context(viewport=size, locale=locale))
+        page = contexts[-1].new_page()
+        page.goto(console.url + path)
+        page.locator("#content, main").first.wait_for()
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("size", [SMALL_DESK, DESK, PHONE], ids=lambda size: f"{size['width']}x{size['height']}")
+def test_the_card_of_the_answer_shows_all_that_it_says(opened: Any, size: dict[str, int], locale: str) -> None:
+    page = opened("", size, locale)
+    page.locator(".verdict .cases-table td").first.wait_for()
+    shown = {mark: page.locator(f".verdict .{mark}").first for mark in ("q", "answer", "live", "cases")}
+    assert "⚠" in shown["q"].inner_text()
+    card = page.locator(".verdict")
+    heights = card.evaluate("card => [card.scrollHeight, card.clientHeight]")
+    assert heights[0] <= heights[1]
+    box = card.bounding_box()
+    assert all(part.bounding_box()["y"] >= box["y"] for part in shown.values())
+
+
+def test_a_window_that_becomes_lower_has_the_first_screen_of_its_height(opened: Any) -> None:
+    page = opened("", {"width": 1440, "height": 1200})
+    height = "document.querySelector('.grid').clientHeight + 46 <= window.innerHeight"
+    page.locator(".history canvas").wait_for()
+    page.wait_for_function(height)
+    page.set_viewport_size({"width": 1440, "height": 960})
+    page.wait_for_function(height)
