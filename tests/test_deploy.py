@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
@@ -140,6 +141,19 @@ def test_panels_have_a_place_a_unit_and_the_source_that_the_variable_names() -> 
             assert all(units), panel["title"]
             assert len(units) == (len(panel["targets"]) if panel["type"] == "table" else 1), panel["title"]
             assert re.search(r"[\u4e00-\u9fff]", panel["title"]), f"{panel['title']} has no Chinese term"
+
+
+def test_the_trade_date_of_an_answer_is_beside_it() -> None:
+    answers = 0
+    for board in boards():
+        for panel, beside in itertools.pairwise(board["panels"]):
+            if panel["title"].startswith("Near a top?"):
+                answers += 1
+                (day,) = beside["targets"]
+                assert day["expr"] == "max(marginwatch_verdict_trade_date_seconds) * 1000"
+                assert beside["fieldConfig"]["defaults"]["unit"].startswith("time:")
+                assert beside["gridPos"]["y"] == panel["gridPos"]["y"]
+    assert answers == 2
 
 
 def test_every_panel_says_what_it_shows_and_links_to_a_page_that_exists() -> None:

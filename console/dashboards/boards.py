@@ -8,6 +8,7 @@ from grafana_foundation_sdk.models import dashboard as model
 
 from console.dashboards.of_signals import (
     STATE_CODE,
+    VERDICT_DAY,
     curve,
     final,
     page_of,
@@ -47,7 +48,8 @@ def sentiment(p: Parameters) -> Board:
     degraded = "sum(max by (signal) (marginwatch_signal_degraded))"
     text = "Signals whose newest value is computed of incomplete data."
     day = 'max(marginwatch_signal_trade_date_seconds{signal="fin_buy_ratio", provisional="false"})'
-    board.add(verdict(), width=24, height=4, page=page_of("verdict"))
+    board.add(verdict(), width=20, height=4, page=page_of("verdict"))
+    board.add(trade_date(VERDICT_DAY), width=4, height=4, page=page_of("verdict"))
     for panel, signal in (
         (final("fin_buy_ratio_5d", ratio), "fin_buy_ratio_5d"),
         (final("fin_buy_ratio", ratio), "fin_buy_ratio"),

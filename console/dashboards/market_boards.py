@@ -6,6 +6,7 @@ import re
 
 from console.dashboards.of_signals import (
     FALLS,
+    VERDICT_DAY,
     bars_of,
     by_subject,
     curve,
@@ -160,8 +161,9 @@ def desk(p: Parameters) -> Board:
     board = Board("desk", "desk", "大屏", span="12h", page="desk")
     ratio: Steps = [(None, COLD), (p.ratio_cold, CALM), (p.ratio_breakdown, WARM), (p.ratio_hot, HOT)]
     excess: Steps = [(None, COLD), (-p.excess_level, CALM), (p.excess_level, HOT)]
-    board.add(verdict(), width=18, height=5, page=page_of("verdict"))
-    board.add(state(), width=6, height=5, page=page_of("ratio_state"))
+    board.add(verdict(), width=16, height=5, page=page_of("verdict"))
+    board.add(trade_date(VERDICT_DAY), width=4, height=5, page=page_of("verdict"))
+    board.add(state(), width=4, height=5, page=page_of("ratio_state"))
     for signal, steps in (
         ("fin_buy_ratio_5d", ratio),
         ("excess_financing", excess),

@@ -19,6 +19,8 @@ STATES = {
     RatioState.BREAKDOWN: (2, "顶部预警", HOT),
 }
 STATE_CODE = "basis:marginwatch_ratio_state:code"
+#: The trade date of the verdict, which every board shows beside it: an answer is of that day.
+VERDICT_DAY = "max(marginwatch_verdict_trade_date_seconds)"
 FALLS: Steps = [(None, COLD), (0, HOT)]  # below 0 as falling, above as rising
 
 
