@@ -42,6 +42,15 @@ def short_day(found: date, other: date | None) -> str:
     return f"{found:%m-%d}" if other is not None and found.year == other.year else found.isoformat()
 
 
+def dated(shown: str, of: date, expected: date | None) -> str:
+    """Return a figure behind its day, or alone where that is the expected one.
+
+    >>> dated("2.1%", date(2023, 7, 3), date(2024, 7, 1))
+    '2023-07-03: 2.1%'
+    """
+    return shown if of == expected else f"{short_day(of, expected)}: {shown}"
+
+
 def moment(found: datetime, language: Language) -> str:
     """Format a time in Shanghai's zone, which it names."""
     return f"{found.astimezone(SHANGHAI):%m-%d %H:%M} {ZONE[language == 'zh']}"

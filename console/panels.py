@@ -60,17 +60,18 @@ def _multiple(page: Page, name: str, title: str, *, percent: bool) -> None:
 
     def update() -> None:
         days = found()
-        signal, rank = model.latest.get(name), charts.rank(days)
-        known = [value for _, value in days if value is not None]
-        newest = known[-1] if known else None
-        last = formats.percent(newest, 1) if percent else formats.money(newest and newest / factor, view.language)
-        card.note.set_text(last if rank is None else f"{last} · {view.label('rank_now')} {rank:.0%}")
+        signal, known, rank = model.latest.get(name), model.last_known(name), charts.rank(days)
+        if signal is not None and known is not None and rank is not None:
+            day, value = known
+            last = formats.percent(value, 1) if percent else formats.money(value, view.language)
+            last = formats.dated(last, day, signal.trade_date)
+            card.note.set_text(f"{last} · {view.label('rank_now')} {rank:.0%}")
         absent = signal is None or signal.value is None
         why.set_text(
             "" if not absent else reasons.shown(signal.reason, view.language) if signal else view.label("nothing")
         )
         why.set_visibility(absent)
-        chart.set_visibility(bool(known))
+        chart.set_visibility(known is not None)
         figure.set_series(page, chart, [{"id": "one", "data": charts.points(days), **panel_charts.band(view, days)}])
 
     page.follow((Part.FINAL,), update, every_s=_EVERY_S)

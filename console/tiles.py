@@ -96,13 +96,10 @@ def _tile(
             value.set_text("–")
             under.set_text("")
             if signal is not None:
-                known = page.site.model.last_known(name)
-                last = (
-                    ""
-                    if known is None
-                    else f"{formats.short_day(known[0], signal.trade_date)}: {shown(replace(signal, value=known[1]))}"
-                )
-                under.set_text(last or page.view.label("absent"))
+                under.set_text(page.view.label("absent"))
+                if (known := page.site.model.last_known(name)) is not None:
+                    day, last = known
+                    under.set_text(formats.dated(shown(replace(signal, value=last)), day, signal.trade_date))
                 tip.set_text(reasons.shown(signal.reason, page.view.language))
             under.classes(replace="d muted")
             return
