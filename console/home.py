@@ -228,10 +228,16 @@ def _excess(page: Page) -> None:
 
     def update() -> None:
         level = model.latest.get("excess_level")
-        side = level.value if level is not None and isinstance(level.value, (int, float)) else 0
-        band = formats.percent(page.site.parameters.excess_level, 0)
-        card.note.set_text(f"{formats.signed(side)} ±{band}".strip())
-        card.note.classes(replace=f"num pill mark {'critical' if side else ''}")
+        card.note.set_visibility(level is not None)
+        if level is None:
+            return
+        side, band = level.value, f"±{formats.percent(page.site.parameters.excess_level, 0)}"
+        if isinstance(side, (int, float)):
+            card.note.set_text(f"{formats.signed(side)} {band}".strip())
+            card.note.classes(replace=f"num pill mark {'critical' if side else ''}")
+        else:
+            card.note.set_text(f"{band} · {view.label('absent')}: {reasons.shown(level.reason, view.language)}")
+            card.note.classes(replace="num note")
 
     page.follow((Part.FINAL,), update)
 

@@ -40,7 +40,11 @@ def draw(page: Page, code: str) -> None:
         subject.tile(
             label("change"), f"{formats.signed(change)} {formats.percent(change, signed=True)}", subject.tone(change)
         )
-        subject.tile(label("streak"), f"{formats.signed(streak)} {abs(int(streak or 0))}", subject.tone(streak))
+        subject.tile(
+            label("streak"),
+            "–" if streak is None else f"{formats.signed(streak)} {abs(int(streak))}",
+            subject.tone(streak),
+        )
         score = last.get("excess_score")
         subject.tile(label("score"), "–" if score is None else f"{score:.2f}")
         excess = last.get("streak_excess")

@@ -6,19 +6,23 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from nicegui import Client, ui
 from nicegui.elements.mixins.text_element import TextElement
 
 from alerts.rules import rules
-from console import panels
+from console import home, panels, security
 from console.access import Access, Identity
 from console.model import ConsoleModel
 from console.site import Page, Site
 from console.theme import View
+from processors.codes import to_id
+from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
 from tests.served_console import Memory
 from tests.test_console import signal
+from tests.test_console_pages import status
 
 P = Parameters()
 ZH, EN = View(P, "zh"), View(P, "en")
@@ -58,3 +62,20 @@ def test_a_panel_has_the_day_of_a_figure_that_is_not_of_the_newest_day(value: fl
     model.offer_market(signal("fin_balance", value, 2))
     found = texts(panels.draw, page_of(model))
     assert shown in found and ("no rows" in found) is (value is None)
+
+
+@pytest.mark.parametrize(("level", "shown"), [(0, "±5%"), (1, "▲ ±5%"), (-1, "▼ ±5%"), (None, "±5% · absent: no rows")])
+def test_an_absent_level_is_not_inside_the_band(level: int | None, shown: str) -> None:
+    model = ConsoleModel(P.streak_flags)
+    model.offer_market(signal("excess_level", level))
+    assert shown in texts(home.draw, page_of(model))
+
+
+@pytest.mark.parametrize(("streak", "shown"), [(5.0, "▲ 5"), (0.0, " 0"), (np.nan, "–")])
+def test_an_absent_streak_of_a_security_is_not_one_of_no_days(streak: float, shown: str) -> None:
+    model = ConsoleModel(P.streak_flags)
+    columns = {name: np.full(1, 0.1) for name in ("fin_balance", "fin_change", "excess_score", "streak_excess")}
+    keys = np.array([to_id("600519.SH")], dtype=np.int32)
+    model.offer_securities(SecuritySignals(status(1), keys, columns | {"fin_streak": np.full(1, streak)}))
+    found = texts(lambda page: security.draw(page, "600519.SH"), page_of(model))
+    assert found[found.index("Balance streak") + 1] == shown
