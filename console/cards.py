@@ -25,6 +25,8 @@ _MARKS = {Severity.CRITICAL: "◆", Severity.WARNING: "▲", Severity.INFO: "●
 _HOURS = (1, 4, 8, 24, 72, 168)
 #: Cards that are shown at most: more can't be read in a few seconds.
 _SHOWN = 30
+#: Seconds between two updates of the curve.
+_CURVE_S = 1.0
 #: From here on a figure of a security has no decimals, and separators.
 _AMOUNT = 1000
 
@@ -63,7 +65,7 @@ def listing(page: Page) -> None:
         with area:
             none = ui.label(label("no_alerts")).classes("muted")
             more = ui.label().classes("muted num").mark("more-alerts")
-    drawn: dict[str, tuple[Alert, ui.element]] = {}
+    drawn: dict[str, tuple[Alert, Silence | None, ui.element]] = {}
 
     def draw() -> None:
         found = page.site.model.firing()
@@ -72,17 +74,17 @@ def listing(page: Page) -> None:
         more.set_text(f"+{len(found) - _SHOWN} {label('more')}")
         more.set_visibility(len(found) > _SHOWN)
         found = found[:_SHOWN]
-        kept = {alert.id: alert for alert in found}
-        for identity, (alert, element) in list(drawn.items()):
-            if kept.get(identity) != alert:
+        kept = {alert.id: (alert, _silence_in_force(page, alert)) for alert in found}
+        for identity, (*shown, element) in list(drawn.items()):
+            if kept.get(identity) != tuple(shown):
                 element.delete()
                 del drawn[identity]
         # An unchanged card keeps its element, and with it the keyboard's focus.
         for place, alert in enumerate(found):
             if alert.id not in drawn:
                 with area:
-                    drawn[alert.id] = alert, card(page, alert)
-                drawn[alert.id][1].move(area, place)
+                    drawn[alert.id] = *kept[alert.id], card(page, alert)
+                drawn[alert.id][-1].move(area, place)
         more.move(area)
 
     page.follow((Part.ALERTS,), draw)
@@ -244,16 +246,19 @@ def detail(page: Page, alert_id: str) -> None:
     """Draw the page of one alert, the target of links in notifications."""
     label, language = page.view.label, page.view.language
     units = Units(page.site.rules)
-    area = content("sub")
-    shown: list[Alert | None] = []
+    with content("sub"):
+        above, curve, below = (ui.element("div").classes("parts") for _ in range(3))
+    shown: list[object] = []
 
     def draw() -> None:
         found = page.site.model.alerts.get(alert_id)
-        if shown == [found]:
+        now = [found, found and _silence_in_force(page, found)]
+        if shown == now:
             return
-        shown[:] = [found]
-        area.clear()
-        with area:
+        shown[:] = now
+        above.clear()
+        below.clear()
+        with above:
             if found is None:
                 ui.label(f"{label('not_found')} {alert_id}").classes("wide")
                 return
@@ -262,7 +267,10 @@ def detail(page: Page, alert_id: str) -> None:
                 card(page, found, whole=True)
                 if found.source:
                     ui.label(f"{label('source')}: {found.source}").classes("muted")
-            _context(page, found)
+        if not curve.default_slot.children:
+            with curve:
+                _context(page, found)
+        with below:
             for head, values in (("figures", found.figures), ("thresholds", found.thresholds)):
                 with ui.element("div").classes("card half"):
                     heading(label(head))
@@ -287,15 +295,21 @@ def _context(page: Page, alert: Alert) -> None:
     """Draw the curve that a rule on the market evaluates."""
     model, view = page.site.model, page.view
     if alert.subject in BASIS.values():
-        title = view.label("ratio_history")
-        options = charts.history(view, model.curves(charts.RATIO_CURVES), [])
+        _curve(page, view.label("ratio_history"), lambda: charts.history(view, model.curves(charts.RATIO_CURVES), []))
     elif alert.rule == "excess_financing":
-        title, options = view.label("excess"), charts.excess(view, model.curve("excess_financing"), [])
-    else:
-        return
+        _curve(page, view.label("excess"), lambda: charts.excess(view, model.curve("excess_financing"), []))
+
+
+def _curve(page: Page, title: str, options: Callable[[], charts.Options]) -> None:
+    """Draw a curve that follows the days."""
     with ui.element("div").classes("card wide tall"):
         heading(title)
-        ChartElement(options).props(f'role=img aria-label="{title}"')
+        chart = ChartElement(options()).props(f'role=img aria-label="{title}"')
+
+    def update() -> None:
+        figure.set_series(page, chart, options()["series"])
+
+    page.follow((Part.FINAL,), update, every_s=_CURVE_S, drawn=True)
 
 
 def exact(value: Value, unit: str, language: formats.Language) -> str:

@@ -8,6 +8,7 @@ at its own rate instead of the rate of messages. `known_at` returns the model of
 from __future__ import annotations
 
 import sys
+from bisect import bisect_right, insort
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -142,6 +143,7 @@ class ConsoleModel:
         self._finals: dict[str, Versions[_Final]] = {}
         self._industries = Versions[IndustrySignals](DAYS_KEPT)
         self._charts: dict[int, ChartFrame] = {}  # by partition, of its newest week
+        self._silence_ends: list[datetime] = []  # ascending
 
     def _changed(self, part: Part) -> None:
         self.versions[part] += 1
@@ -193,6 +195,8 @@ class ConsoleModel:
     def offer_alert(self, alert: Alert) -> None:
         """Store the newest version of an alert."""
         self.alerts[alert.id] = alert
+        if alert.silence is not None:
+            insort(self._silence_ends, alert.silence.until)
         self._changed(Part.ALERTS)
 
     def offer_records(self, cards: Sequence[RecordCard]) -> None:
@@ -233,6 +237,11 @@ class ConsoleModel:
             self.versions[Part.CLOCK] += 1
 
     # -- reading --------------------------------------------------------------------------------------------------
+
+    def version(self, part: Part) -> int:
+        """The count of changes of a part; the end of a silence, of which nothing is published, changes alerts."""
+        ended = bisect_right(self._silence_ends, self.clock.now()) if part is Part.ALERTS else 0
+        return self.versions[part] + ended
 
     @property
     def day(self) -> date | None:

@@ -131,7 +131,7 @@ class Page:
     def _version(self, part: Part) -> int:
         """Return the version of a part; results of studies are those of now on the page of any day."""
         model = self.present if part is Part.STUDIES else self.site.model
-        return model.versions[part]
+        return model.version(part)
 
     async def prefer(self, **values: Any) -> None:
         """Save a preference and reload the page."""
@@ -241,7 +241,7 @@ def frame(page: Page, search: Callable[[Page], None], first: tuple[str, str] = (
         history = ui.label(f"… {label('reads_history')}").classes("pill bad").mark("reads-history")
         trouble = ui.label().classes("pill bad")
         ui.element("div").classes("grow")
-        clock = ui.label().classes("muted num clock")
+        clock = ui.label().classes("muted num clock").mark("updated")
         ui.link(label("themes"), page.path("/themes"))
         with ui.link(target="/studies").classes("sheet").props(f'aria-label="{label("studies")}"').mark("studies"):
             ui.icon("science")
@@ -293,9 +293,7 @@ def frame(page: Page, search: Callable[[Page], None], first: tuple[str, str] = (
         trouble.set_visibility(bool(model.trouble))
         trouble.set_text(f"⚠ {label('trouble')}: {model.trouble}"[:80])
         changed = model.changed_at
-        updated = (
-            "" if changed is None else f"{label('updated')} {changed.astimezone(SHANGHAI):%H:%M:%S} {label('zone')}"
-        )
-        clock.set_text(updated)
+        # With its date: an open page is not drawn again at midnight.
+        clock.set_text("" if changed is None else f"{label('updated')} {formats.moment(changed, view.language)}")
 
     page.follow((Part.FINAL, Part.LIVE, Part.FEEDS, Part.CLOCK), draw)

@@ -207,9 +207,9 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .q-table thead th{position:sticky;top:0;background:var(--card);z-index:1}
 .q-table__middle{max-height:100%} .flags .q-table__container{flex:1;min-height:0}
 .sub{display:grid;gap:8px;padding:8px;grid-template-columns:repeat(6,minmax(0,1fr))} .sub .wide{grid-column:1/-1}
-.sub .half{grid-column:span 3} .sub .tall{height:340px} .sub .low{height:220px}
+.sub .parts{display:contents} .sub .half{grid-column:span 3} .sub .tall{height:340px} .sub .low{height:220px}
 .q-table .wrap{white-space:normal!important;line-height:1.2}
-@media (max-width:1100px){.bar .clock{display:none} .tiles{grid-template-columns:repeat(3,minmax(0,1fr))}
+@media (max-width:1100px){.tiles{grid-template-columns:repeat(3,minmax(0,1fr))}
   .grid{min-height:0;grid-template-columns:repeat(2,minmax(0,1fr));grid-template-rows:auto;
   grid-template-areas:"verdict verdict" "gauge alerts" "tiles tiles" "history history" "excess map" "flags flags" "data data"}
   .q-table th{white-space:normal!important} .q-table th:not(.sorted) .q-table__sort-icon{display:none}
@@ -228,7 +228,7 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
   .verdict{flex-direction:column;gap:6px} .verdict .words,.cases{flex:none} .cases .scroll{max-height:132px;overflow-x:auto}
   .cases-table th,.cases-table td{padding:0 3px;font-size:11px}
   .bar{gap:0 1px;padding:2px 6px} .bar .name span span{display:none} .bar .pill{padding:0 4px;font-size:10px}
-  .bar .search{order:9;flex:1 1 60%} .search .q-field,.hits{width:100%} .sub .candles{height:420px}
+  .bar .clock{order:10;flex:1 1 100%;font-size:11px} .bar .search{order:9;flex:1 1 60%} .search .q-field,.hits{width:100%} .sub .candles{height:420px}
   .sub{grid-template-columns:repeat(2,minmax(0,1fr))} .sub .half{grid-column:1/-1} .sub .tile{grid-column:auto} .sub .tall{height:260px}
   .acts .q-btn,.bar .q-btn{min-height:40px;min-width:40px} .bar .q-btn{min-width:30px;padding:0 1px}}
 @media (prefers-reduced-motion:reduce){*{transition:none!important;animation:none!important}}

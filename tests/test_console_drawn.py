@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from nicegui import Client, ui
 from nicegui.elements.mixins.text_element import TextElement
 
+from alerts.model import Silence
 from alerts.rules import rules
-from console import home, panels, security
+from console import cards, home, panels, security
 from console.access import Access, Identity
+from console.chart_element import ChartElement
 from console.model import ConsoleModel
-from console.site import Page, Site
+from console.redraws import Redraws
+from console.site import Page, Site, frame
 from console.theme import View
 from processors.codes import to_id
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
 from tests.served_console import Memory
-from tests.test_console import signal
-from tests.test_console_pages import status
+from tests.test_console import alert, signal
+from tests.test_console_pages import moment, status
 
 P = Parameters()
 ZH, EN = View(P, "zh"), View(P, "en")
@@ -37,7 +43,14 @@ def page_of(model: ConsoleModel, view: View = EN, **site: Any) -> Page:
 
     memory = Memory()
     of = Site(model, Access("127.0.0.1", memory), P, tuple(rules(P)), memory, publish, **site)
-    return Page(of, view, {}, Identity(), {}, model)
+    page = Page(of, view, {}, Identity(), {}, model)
+    page._redraws = Redraws(page._version, itertools.count(0.0, 10.0).__next__)  # every tick may draw
+    return page
+
+
+def clock(day: int, hour: int) -> Any:
+    """The market's clock, stopped at a moment of July 2024."""
+    return SimpleNamespace(now=lambda: moment(day, hour), replays=False)
 
 
 def texts(draw: Callable[[Page], object], page: Page) -> list[str]:
@@ -79,3 +92,48 @@ def test_an_absent_streak_of_a_security_is_not_one_of_no_days(streak: float, sho
     model.offer_securities(SecuritySignals(status(1), keys, columns | {"fin_streak": np.full(1, streak)}))
     found = texts(lambda page: security.draw(page, "600519.SH"), page_of(model))
     assert found[found.index("Balance streak") + 1] == shown
+
+
+@pytest.mark.parametrize("draw", [cards.listing, lambda page: cards.detail(page, "a")], ids=["list", "page"])
+def test_a_silence_that_ends_leaves_an_open_page(draw: Callable[[Page], object]) -> None:
+    model = ConsoleModel(P.streak_flags)
+    model.offer_alert(msgspec.structs.replace(alert("a"), silence=Silence(id="s", until=moment(1, 2), by="li")))
+
+    def left_open(page: Page, until: int) -> None:
+        model.clock = clock(1, 1)
+        draw(page)
+        model.clock = clock(1, until)
+        page._redraws.tick()
+
+    silenced = [
+        any(text.startswith("🔕") for text in texts(lambda page, until=until: left_open(page, until), page_of(model)))
+        for until in (1, 2)
+    ]
+    assert silenced == [True, False]
+
+
+def test_the_curve_of_an_alert_has_the_days_that_follow_it() -> None:
+    model = ConsoleModel(P.streak_flags)
+    model.offer_alert(alert("a"))
+    model.offer_market(signal("fin_buy_ratio_5d", 0.1, 1))
+    page = page_of(model)
+
+    async def curve() -> list[Any]:
+        with Client(ui.page("")) as client:
+            cards.detail(page, "a")
+            model.offer_market(signal("fin_buy_ratio_5d", 0.09, 2))
+            page._redraws.tick()
+            (chart,) = (one for one in client.elements.values() if isinstance(one, ChartElement))
+            (ratio,) = (one for one in chart.options["series"] if one["id"] == "ratio")
+            return list(ratio["data"])
+
+    assert asyncio.run(curve()) == [["2024-07-01", 0.1], ["2024-07-02", 0.09]]
+
+
+@VIEWS
+def test_the_moment_of_the_last_change_has_its_day(view: View) -> None:
+    model = ConsoleModel(P.streak_flags)
+    model.clock = clock(1, 1)
+    model.offer_market(signal("fin_balance", 1.0))
+    found = texts(lambda page: frame(page, lambda _page: None), page_of(model, view))
+    assert {"en": "updated 07-01 09:00 Shanghai", "zh": "更新于 07-01 09:00 北京时间"}[view.language] in found
