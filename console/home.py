@@ -27,6 +27,7 @@ from console import (
     tiles,
 )
 from console.chart_element import ChartElement
+from console.industry_rows import industry_note
 from console.model import MARKET_PARTS, ConsoleModel, Part
 from console.site import Page, content
 from processors.indicators.verdict import VERDICT
@@ -264,7 +265,7 @@ def _map(page: Page) -> None:
             heat, risk, balance = (float(frame.columns[c][i]) for c in ("heat", "risk", "fin_balance"))
             if heat == heat and risk == risk:  # both are known
                 found.append((name, heat, risk, balance if balance == balance else None))
-        card.note.set_text(f"{panels.industry_note(page, frame)} · {page.view.label('map_note')}")
+        card.note.set_text(f"{industry_note(page.site.model, page.view, frame)} · {page.view.label('map_note')}")
         figure.set_series(page, chart, [{"id": "map", "data": charts.heat_map(page.view, found)["series"][0]["data"]}])
 
     page.follow((Part.INDUSTRIES,), update, every_s=_CURVES_S)

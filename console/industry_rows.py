@@ -1,4 +1,4 @@
-"""The row of an industry in tables: figures of the newest day, sums over days, a sparkline of the balance."""
+"""The row of an industry in tables: figures of the newest day, its date, sums over days, a sparkline of the balance."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from console import formats
+from console.model import ConsoleModel
+from console.theme import View
 from processors.industries import INDUSTRIES
 from processors.outputs import IndustrySignals
 
@@ -44,6 +47,15 @@ def industry_row(days: Sequence[IndustrySignals], at: int) -> dict[str, Any]:
         "breadth": breadth[-1] if breadth else None,  # of the last week's end
         "spark": sparkline(series("fin_balance", len(days))),
     }
+
+
+def industry_note(model: ConsoleModel, view: View, shown: IndustrySignals) -> str:
+    """Return the day of the industries shown, and a newer day that has none."""
+    status, newest = shown.status, model.newest_industries
+    note = f"{formats.day(status.trade_date)}{' ⚠' if status.degraded else ''}"
+    if newest is None or newest == status.trade_date:
+        return note
+    return f"{note} · ⚠ {newest:%m-%d} {view.label('degraded')}"
 
 
 def sparkline(values: Sequence[float | None]) -> str:

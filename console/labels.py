@@ -196,6 +196,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "net_5": ("5 days", "5日"),
     "net_20": ("20 days", "20日"),
     "industries": ("Industries", "行业一览"),
+    "industries_5": ("Industries, 5-day net buy", "行业5日净买入"),
     "industry": ("Industry", "行业"),
     "buy_turnover": ("Buys/turnover", "买入/成交"),
     "week_breadth": ("Breadth, week", "周广度"),

@@ -271,18 +271,18 @@ class ConsoleModel:
         """Curves by the keys of ``names``, whose values name them."""
         return {key: self.curve(name) for key, name in names.items()}
 
-    def before(self, name: str, day: date) -> Any:
-        """The final value of the last day before a day, None if there is none."""
-        finals = self._finals.get(name)
-        days = [d for d in finals.days[-2:] if d < day] if finals is not None else []
-        return finals.newest(days[-1]).value if finals is not None and days else None
-
-    def last_known(self, name: str) -> tuple[date, Any] | None:
-        """The newest final value that is not absent, and its day."""
+    def last_known(self, name: str, before: date = date.max) -> tuple[date, Any] | None:
+        """The newest final value before a day that is not absent, and its day."""
         finals = self._finals.get(name)
         if finals is None:
             return None
-        return next(((d, v) for d in reversed(finals.days) if (v := finals.newest(d).value) is not None), None)
+        days = (day for day in reversed(finals.days) if day < before)
+        return next(((day, value) for day in days if (value := finals.newest(day).value) is not None), None)
+
+    def change(self, name: str, day: date, value: Any) -> float | None:
+        """The change of a value of a day on the last known one before it; None if there is none."""
+        before = self.last_known(name, before=day)
+        return value - before[1] if before is not None and isinstance(value, float) else None
 
     def firing(self) -> list[Alert]:
         """Alerts that fire, by severity, unacknowledged first; of rules whose alerts cover their day, the newest."""

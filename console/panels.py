@@ -10,11 +10,10 @@ from nicegui import ui
 from alerts.model import Alert
 from alerts.rules import digest
 from console import charts, figure, formats, labels, panel_charts, reasons
-from console.industry_rows import SPARK, industry_row
+from console.industry_rows import SPARK, industry_note, industry_row
 from console.model import Part
 from console.site import Page
 from processors.industries import INDUSTRIES
-from processors.outputs import IndustrySignals
 
 #: Seconds between two updates.
 _EVERY_S = 1.0
@@ -244,7 +243,7 @@ def _industries(page: Page) -> None:
     def update() -> None:
         days = model.industry_days(_SPARK_DAYS)
         if days:
-            card.note.set_text(industry_note(page, days[-1]))
+            card.note.set_text(industry_note(model, view, days[-1]))
             table.rows = [
                 {"industry": labels.industry(name, view.language), **industry_row(days, at)}
                 for at, name in enumerate(INDUSTRIES)
@@ -252,12 +251,3 @@ def _industries(page: Page) -> None:
 
     figure.exports(page, view.label("industries"), lambda: figure.of_table(table, without=("spark",)), card.heading)
     page.follow((Part.INDUSTRIES,), update, every_s=_EVERY_S)
-
-
-def industry_note(page: Page, shown: IndustrySignals) -> str:
-    """Return the day of the industries shown, and a newer day that has none."""
-    status, newest = shown.status, page.site.model.newest_industries
-    note = f"{formats.day(status.trade_date)}{' ⚠' if status.degraded else ''}"
-    if newest is None or newest == status.trade_date:
-        return note
-    return f"{note} · ⚠ {newest:%m-%d} {page.view.label('degraded')}"

@@ -20,7 +20,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from console import formats, labels, question, reasons
 from console.charts import Points, rank
-from console.industry_rows import industry_row
+from console.industry_rows import industry_note, industry_row
 from console.model import ConsoleModel
 from console.theme import View
 from processors.indicators.verdict import VERDICT
@@ -194,24 +194,22 @@ class _Sheet:
                 self.row(x, width, view.label(label), [f"– {why}"])
                 continue
             day, value = known
-            before = self.model.before(name, day)
-            change = value - before if isinstance(before, float) else None
+            change = self.model.change(name, day, value)
             shown = (
                 formats.money(value, language) if kind == "money" else formats.percent(value, signed=kind == "signed")
             )
             points = formats.percent(change, signed=True).replace("%", " pp")
             moved = formats.money(change, language, signed=True) if kind == "money" else points
             place = rank([pair for pair in self.model.curve(name) if pair[0] <= day])
-            late = "" if usual in (None, day) else f" ({formats.short_day(day, usual)})"
-            self.row(
-                x, width, view.label(label) + late,
-                [shown, f"{formats.signed(change)} {moved}", "" if place is None else f"P{place * 100:.0f}"],
-            )  # fmt: skip
+            of = "" if usual in (None, day) else f" ({formats.short_day(day, usual)})"
+            cells = [shown, f"{formats.signed(change)} {moved}", "" if place is None else f"P{place * 100:.0f}"]
+            self.row(x, width, view.label(label), cells, behind=of)
 
     def _industries(self, x: float, width: float) -> None:
         """Draw the industries with the largest net buys and sales of 5 days, with heat and risk."""
         view, days = self.view, self.model.industry_days(20)
-        self.heading(f"{view.label('industries')} · {view.label('net_1')} {view.label('net_5')}", x, width)
+        of = industry_note(self.model, view, days[-1]) if days else formats.day(None)
+        self.heading(f"{view.label('industries_5')} {of}", x, width)
         found = [row for at in range(len(INDUSTRIES)) if days and (row := industry_row(days, at))["net5"] is not None]
         found.sort(key=lambda row: -row["net5"])
         shown = found if len(found) <= 2 * _INDUSTRIES else [*found[:_INDUSTRIES], *found[-_INDUSTRIES:]]
@@ -282,11 +280,15 @@ class _Sheet:
         self.text(x, self.y, clipped(text, size, _WIDTH - _MARGIN - x, bold=bold), size, bold=bold, colour=colour)
         self.y -= _APART + 1
 
-    def row(self, x: float, width: float, left: str, cells: Sequence[str]) -> None:
-        """Draw a name at the left and one figure, or three in columns, at the right of it."""
+    def row(self, x: float, width: float, left: str, cells: Sequence[str], behind: str = "") -> None:
+        """Draw a name with what is behind it at the left, and one figure, or three in columns, at the right.
+
+        A name that is too long is cut; what is behind it never is.
+        """
         self.y -= _BODY
         ends = _COLUMNS if len(cells) > 1 else (1.0,)
-        self.text(x, self.y, clipped(left, _BODY, width * (0.38 if len(cells) > 1 else 0.45)), _BODY)
+        room = width * (0.38 if len(cells) > 1 else 0.45) - _width(behind, _BODY)
+        self.text(x, self.y, clipped(left, _BODY, room) + behind, _BODY)
         for cell, end in zip(cells, ends, strict=True):
             shown = clipped(cell, _BODY, width * (0.33 if len(cells) > 1 else 0.53))
             self.text(x + width * end - _width(shown, _BODY), self.y, shown, _BODY)

@@ -22,10 +22,9 @@ def draw(page: Page) -> None:
         return formats.percent(signal.value)
 
     def of_day_before(signal: MarketSignal) -> str:
-        before = page.site.model.before(signal.name, signal.trade_date)
-        if not isinstance(before, float) or not isinstance(signal.value, float):
+        change = page.site.model.change(signal.name, signal.trade_date, signal.value)
+        if change is None:
             return ""
-        change = signal.value - before
         return f"{formats.signed(change)} {formats.percent(change, signed=True)}".replace("%", " pp")
 
     def balance_change(_: MarketSignal) -> str:

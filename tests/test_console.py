@@ -79,7 +79,16 @@ def test_the_last_version_counts_and_a_final_value_ends_the_provisional_one() ->
     made.offer_market(signal("fin_balance", 8.0, 2, provisional=True))
     assert made.now("fin_balance").value == 3.0
     assert made.curve("fin_balance") == [(date(2024, 7, 1), 1.0), (date(2024, 7, 2), 3.0)]
-    assert made.before("fin_balance", date(2024, 7, 2)) == 1.0
+    assert made.change("fin_balance", date(2024, 7, 2), 3.0) == 2.0
+
+
+def test_a_change_is_that_on_the_last_known_day_also_where_newer_days_are_absent() -> None:
+    made = ConsoleModel(P.streak_flags)
+    for day, value in ((1, 1.0), (2, None), (3, 4.0), (4, None), (5, None)):
+        made.offer_market(signal("breadth_200", value, day))
+    assert made.last_known("breadth_200") == (date(2024, 7, 3), 4.0)
+    assert made.change("breadth_200", date(2024, 7, 3), 4.0) == 3.0
+    assert made.change("breadth_200", date(2024, 7, 1), 1.0) is None
 
 
 def test_the_most_severe_alert_is_first_and_a_digest_shows_its_newest_day() -> None:

@@ -586,6 +586,32 @@ def test_the_question_and_the_sheet_have_the_day_of_the_answer_and_not_that_of_a
     assert sheet.title(earlier, EN).endswith("2024-07-01 · As known on 2024-07-04")
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_figures_of_the_sheet_have_their_days_and_their_changes(
+    language: formats.Language, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = ConsoleModel(P.streak_flags)
+    for day, balance, share in ((1, 1.0e9, 0.0950), (2, 1.1e9, 0.0994), (3, 1.2e9, None), (4, None, None)):
+        model.offer_market(signal("fin_balance", balance, day))
+        old = msgspec.structs.replace(signal("fin_balance_to_float_cap", share), trade_date=date(2019, 7, day))
+        model.offer_market(old)
+    for day in range(1, 6):
+        model.offer_industries(industries(day, 1.0))
+    model.offer_industries(industries(6, np.nan, fin_balance=np.nan))
+    drawn: list[str] = []
+    monkeypatch.setattr(sheet._Sheet, "text", lambda _sheet, _x, _y, text, *_, **__: drawn.append(text))
+    sheet.render(model, View(P, language))
+    label = next(at for at, text in enumerate(drawn) if text.endswith(" (2019-07-02)"))
+    assert drawn[label + 1 : label + 3] == ["9.94%", "▲ +0.44 pp"]
+    net = {
+        "en": "Industries, 5-day net buy 2024-07-05 · ⚠ 07-06 incomplete",
+        "zh": "行业5日净买入 2024-07-05 · ⚠ 07-06 数据不全",
+    }
+    assert net[language] in drawn
+    moved = {"en": "▲ +¥0.10 bn", "zh": "▲ +1.0 亿"}
+    assert moved[language] in drawn
+
+
 def test_a_line_of_the_sheet_breaks_between_words_and_between_characters() -> None:
     pdfmetrics.registerFont(UnicodeCIDFont("STSong-Light"))
     assert sheet.wrapped("one two three", 10, 45, 3) == ["one two", "three"]
