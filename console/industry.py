@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from nicegui import ui
 
-from console import charts, formats, labels, subject
+from console import charts, formats, labels, reasons, subject
+from console.industry_rows import industry_note
 from console.model import Part
+from console.security_days import row
 from console.site import Page, heading
 from processors.industries import INDUSTRIES
+from processors.outputs import IndustrySignals
+
+#: Columns of the tiles.
+_TILES = ("heat", "risk", "fin_balance", "net_buy", "buy_to_turnover", "week_change")
 
 
 def draw(page: Page, name: str) -> None:
@@ -18,13 +26,17 @@ def draw(page: Page, name: str) -> None:
         if name not in INDUSTRIES:
             subject.title(page, name, label("not_found"))
             return
-        rows = page.site.model.industry(name)
-        subject.title(
-            page, labels.industry(name, view.language), formats.day(rows[-1][0]) if rows else label("waiting")
-        )
-        if not rows:
+        model, named = page.site.model, labels.industry(name, view.language)
+        newest = model.newest_industries
+        if newest is None:
+            subject.title(page, named, label("waiting"))
             return
-        _, last = rows[-1]
+        shown = next(iter(model.industry_days(1)), newest)
+        subject.title(page, named, industry_note(model, view, shown))
+        for frame in (shown,) if shown is newest else (shown, newest):
+            for line in _absent(page, name, frame):
+                ui.label(line).classes("muted wide")
+        rows, last = model.industry(name), row(shown.columns, INDUSTRIES.index(name))
         unit, suffix = formats.MONEY_UNIT[view.language]
 
         def title(signal: str) -> str:
@@ -73,6 +85,18 @@ def draw(page: Page, name: str) -> None:
     subject.redrawn(page, (Part.INDUSTRIES,), draw_day)
 
 
+def _absent(page: Page, name: str, frame: IndustrySignals) -> Iterator[str]:
+    """Yield why figures of the tiles are absent on a day, those with the same reason together."""
+    language, last = page.view.language, row(frame.columns, INDUSTRIES.index(name))
+    why: dict[str, list[str]] = {}
+    for column, reason in frame.left_out.items():
+        if column in _TILES and last.get(column) is None:
+            why.setdefault(reason, []).append(labels.signal_title(column, language))
+    for reason, titles in why.items():
+        absent = f"{frame.status.trade_date} · {page.view.label('absent')}: {', '.join(titles)}"
+        yield f"{absent} · {reasons.shown(reason, language)}"
+
+
 def _parts(page: Page, last: dict[str, float | None]) -> None:
     """The components of heat and risk."""
     for whole in ("heat", "risk"):
@@ -81,5 +105,5 @@ def _parts(page: Page, last: dict[str, float | None]) -> None:
             for name, value in last.items():
                 if name.startswith(whole + "_") and value is not None:
                     with ui.row().classes("w-full justify-between no-wrap"):
-                        ui.label(labels.factor(name.removeprefix(whole + "_"), page.view.language))
+                        ui.label(labels.factor(name, page.view.language))
                         ui.label(subject.z(value)).classes(f"num {subject.tone(value)}")

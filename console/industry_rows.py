@@ -51,11 +51,11 @@ def industry_row(days: Sequence[IndustrySignals], at: int) -> dict[str, Any]:
 
 def industry_note(model: ConsoleModel, view: View, shown: IndustrySignals) -> str:
     """Return the day of the industries shown, and a newer day that has none."""
-    status, newest = shown.status, model.newest_industries
+    newest, status = model.newest_industries, shown.status
     note = f"{formats.day(status.trade_date)}{' ⚠' if status.degraded else ''}"
-    if newest is None or newest == status.trade_date:
+    if newest is None or newest is shown:
         return note
-    return f"{note} · ⚠ {newest:%m-%d} {view.label('degraded')}"
+    return f"{note} · ⚠ {newest.status.trade_date:%m-%d} {view.label('degraded')}"
 
 
 def sparkline(values: Sequence[float | None]) -> str:

@@ -6,6 +6,7 @@ A label may name thresholds and windows in braces; `parameter_fields` gives thei
 from __future__ import annotations
 
 from console.formats import ZONE, Language, percent
+from processors.indicators.industry_heat import COOL
 from processors.industries import ENGLISH
 from processors.parameters import Parameters
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
@@ -349,6 +350,12 @@ def subject_name(subject: str, language: Language) -> str:
     return subject
 
 
-def factor(name: str, language: Language) -> str:
-    """Return the name of a factor of heat or risk."""
-    return pick(FACTORS[name], language) if name in FACTORS else name.replace("_", " ")
+def factor(column: str, language: Language) -> str:
+    """Return the name of a part of heat or risk, with the sign that its z-score has in heat.
+
+    >>> factor("heat_pe", "en"), factor("risk_pe", "en")
+    ('−PE', 'PE')
+    """
+    whole, _, name = column.partition("_")
+    shown = pick(FACTORS[name], language) if name in FACTORS else name.replace("_", " ")
+    return f"−{shown}" if whole == "heat" and name in COOL else shown

@@ -305,9 +305,9 @@ class ConsoleModel:
         return found[-count:]
 
     @property
-    def newest_industries(self) -> date | None:
+    def newest_industries(self) -> IndustrySignals | None:
         """The newest day of industries, whether it has figures or not."""
-        return self._industries.days[-1] if self._industries.days else None
+        return self._industries.newest(self._industries.days[-1]) if self._industries.days else None
 
     def industry(self, name: str) -> list[tuple[date, dict[str, float | None]]]:
         """The figures of one industry by day."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +17,7 @@ from nicegui.elements.mixins.text_element import TextElement
 
 from alerts.model import Silence
 from alerts.rules import rules
-from console import cards, home, panels, security
+from console import cards, home, industry, panels, security
 from console.access import Access, Identity
 from console.chart_element import ChartElement
 from console.model import ConsoleModel
@@ -28,7 +29,7 @@ from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
 from tests.served_console import Memory
 from tests.test_console import alert, signal
-from tests.test_console_pages import moment, status
+from tests.test_console_pages import industries, moment, status
 
 P = Parameters()
 ZH, EN = View(P, "zh"), View(P, "en")
@@ -137,3 +138,27 @@ def test_the_moment_of_the_last_change_has_its_day(view: View) -> None:
     model.offer_market(signal("fin_balance", 1.0))
     found = texts(lambda page: frame(page, lambda _page: None), page_of(model, view))
     assert {"en": "updated 07-01 09:00 Shanghai", "zh": "更新于 07-01 09:00 北京时间"}[view.language] in found
+
+
+def test_a_factor_has_the_sign_that_it_has_in_heat() -> None:
+    model = ConsoleModel(P.streak_flags)
+    model.offer_industries(industries(1, 1.0, heat_pe=1.0, risk_pe=-1.0, heat_breadth=0.5))
+    found = texts(lambda page: industry.draw(page, "银行"), page_of(model))
+    parts = {name: found[found.index(name) + 1] for name in ("−PE", "PE", "Breadth")}
+    assert parts == {"−PE": "▲ 1.00", "PE": "▼ 1.00", "Breadth": "▲ 0.50"}
+
+
+@VIEWS
+def test_an_industry_shows_its_newest_day_with_figures_and_why_a_newer_one_has_none(view: View) -> None:
+    model = ConsoleModel(P.streak_flags)
+    model.offer_industries(industries(1, 1.0))
+    why = dict.fromkeys(("fin_balance", "net_buy"), "margin.daily of 2024-07-02 lacks all rows of SSE")
+    absent = industries(2, np.nan, fin_balance=np.nan, heat=np.nan, risk=np.nan)
+    model.offer_industries(replace(absent, left_out=why))
+    found = texts(lambda page: industry.draw(page, "银行"), page_of(model, view))
+    day, reason = {
+        "en": ("2024-07-01 · ⚠ 07-02 incomplete", "margin.daily of 2024-07-02 lacks all rows of SSE"),
+        "zh": ("2024-07-01 · ⚠ 07-02 数据不全", "2024-07-02的margin.daily缺少SSE全部数据"),
+    }[view.language]
+    assert day in found and "▲ 0.50" in found
+    assert sum(one.startswith("2024-07-02 · ") and one.endswith(reason) for one in found) == 1

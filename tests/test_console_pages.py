@@ -316,7 +316,8 @@ def test_a_day_without_figures_hides_no_earlier_day() -> None:
     newest = model.securities.newest()
     assert newest is not None and newest.status.degraded  # and the page reports it
     assert [one.status.trade_date.day for one in model.industry_days(5)] == [1]
-    assert model.newest_industries == date(2024, 7, 2)
+    newest_frame = model.newest_industries
+    assert newest_frame is not None and newest_frame.status.trade_date == date(2024, 7, 2)
 
 
 def batch(topic: str, rows: list[tuple[str, int, int, dict[str, float]]]) -> RowBatch:

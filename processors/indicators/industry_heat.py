@@ -45,7 +45,7 @@ HEAT = (
     "turnover_rate", "turnover_share", "breadth",
     "return_20", "distance_60", "rsi_14",
 )  # fmt: skip
-_COOL = {"pe", "pb", "volatility", "downside_deviation", "max_drawdown"}  # factors with a negative sign in heat
+COOL = frozenset(("pe", "pb", "volatility", "downside_deviation", "max_drawdown"))  # with a negative sign in heat
 RISK = (
     "pe", "pb", "volatility", "downside_deviation", "kdj_j", "return_20", "turnover_rate_20", "balance_share",
 )  # fmt: skip
@@ -104,7 +104,7 @@ def compute(block: Block) -> IndustryColumns:
     left_out: list[dict[str, str]] = [{} for _ in range(len(block))]
     of_detail = reasons(merged(flow_gaps(block), block.unclassified))
     of_stocks = reasons(merged(block.gaps(VALUATIONS), block.unclassified))
-    for composite_name, parts, cool in (("heat", HEAT, _COOL), ("risk", RISK, set())):
+    for composite_name, parts, cool in (("heat", HEAT, COOL), ("risk", RISK, frozenset())):
         signed = {part: -scores[part] if part in cool else scores[part] for part in parts}
         columns[composite_name] = composite(np.array(list(signed.values())))
         columns |= {f"{composite_name}_{part}": score for part, score in signed.items()}
