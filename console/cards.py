@@ -160,7 +160,9 @@ def _actions(page: Page, alert: Alert) -> None:
 
 def _who(page: Page) -> ui.input:
     """Draw the field of the person's name; a user who is logged in acts under that name, whatever the field says."""
-    field = ui.input(page.view.label("who"), value=page.user or page.remembered.get("by", "")).props("dense outlined")
+    field = ui.input(page.view.label("who"), value=page.user or page.remembered.get("by", "")).props(
+        "dense outlined maxlength=100"
+    )
     field.classes("w-full").mark("who")
     if page.user:
         field.props("readonly")

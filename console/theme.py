@@ -183,7 +183,7 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .chart{flex:1;min-height:0;width:100%}
 .scroll{overflow-y:auto;flex:1;min-height:0;display:flex;flex-direction:column;gap:6px}
 .alert{border:1px solid var(--line);border-left:5px solid var(--calm);border-radius:6px;padding:6px 8px;display:flex;
-  flex-direction:column;gap:3px;flex:none}
+  flex-direction:column;gap:3px;flex:none;overflow-wrap:anywhere}
 .alert.critical{border-left-color:var(--hot)} .alert.warning{border-left-color:var(--warm)}
 .alert.info{border-left-color:var(--cold)} .alert.acked{border-style:dashed}
 .alert .head{display:flex;gap:6px;align-items:baseline;font-weight:600;flex-wrap:wrap}

@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from alerts.commands import Command
-from alerts.model import Evidence, HorizonOutcome, PublishedClaim, RecordFinding, Text
+from alerts.model import (
+    Acknowledgement,
+    Alert,
+    Evidence,
+    HorizonOutcome,
+    PublishedClaim,
+    RecordFinding,
+    Severity,
+    State,
+    Text,
+)
 from alerts.record import CaseRow, RecordCard
 from alerts.rules import rules
 from console import server
@@ -83,7 +93,7 @@ def signal(name: str, value: Value | None, day: date, **changes: Any) -> MarketS
 
 
 def full() -> ConsoleModel:
-    """A model with the most that the card of the answer can have to say at once: every line, and past cases.
+    """Return a model with the most that the card of the answer can have to say at once: every line, and past cases.
 
     The final answer is COLD, the newer day is overdue, the running session says HOT and has an early sign.
     """
@@ -106,7 +116,20 @@ def full() -> ConsoleModel:
     model.offer_market(signal("ratio_state_daily", "BREAKDOWN", session, provisional=True, details=hot))
     model.offer_feeds([Feed(name, DAY, True, session, 1_000) for name in ("margin.market", "indices.daily")], 200)
     model.offer_records([_record()])
+    model.offer_alert(_alert())
     return model
+
+
+def _alert() -> Alert:
+    """An alert that somebody with a name without a space has acknowledged, with a note without one."""
+    at = datetime(2024, 7, 2, 1, tzinfo=UTC)
+    return Alert(
+        id="peak", rule="peak_warning", severity=Severity.CRITICAL, subject="fin_buy_ratio_5d", trade_date=DAY,
+        revision=0, state=State.FIRING, available_at=at, raised_at=at, changed_at=at, figures={"ratio": 0.099},
+        thresholds={"breakdown": 0.1}, text=Text("The ratio fell.", "占比下跌。"),
+        invalidation=Text("Void at 10.3%.", "重回10.3%则失效。"), provenance=[],
+        acknowledged=Acknowledgement("x" * 400, at, "y" * 400), evidence=[_record().evidence],
+    )  # fmt: skip
 
 
 def _record() -> RecordCard:

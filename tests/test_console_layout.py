@@ -62,6 +62,16 @@ def test_the_card_of_the_answer_shows_all_that_it_says(opened: Any, size: dict[s
     assert all(part.bounding_box()["y"] >= box["y"] for part in shown.values())
 
 
+@pytest.mark.parametrize("path", ["", "alerts/peak"])
+@pytest.mark.parametrize("size", [SMALL_DESK, PHONE], ids=lambda size: f"{size['width']}x{size['height']}")
+def test_a_name_without_a_space_breaks_within_its_card(opened: Any, size: dict[str, int], path: str) -> None:
+    page = opened(path, size)
+    card = page.locator("article.critical")
+    card.get_by_text("xxx").wait_for()
+    assert card.evaluate("card => card.scrollWidth <= card.clientWidth")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
 def test_a_window_that_becomes_lower_has_the_first_screen_of_its_height(opened: Any) -> None:
     page = opened("", {"width": 1440, "height": 1200})
     height = "document.querySelector('.grid').clientHeight + 46 <= window.innerHeight"
