@@ -93,6 +93,7 @@ def link(page: Page, study: str) -> None:
 
 def draw(page: Page) -> None:
     """Draw every study with its verdicts."""
+    ui.page_title(f"{page.view.label('studies')} · marginwatch")
     area = _area(page)
 
     def text(key: str) -> str:

@@ -12,7 +12,7 @@ from nicegui import ui
 
 from console import figure, formats, labels, reasons
 from console.model import Part
-from console.site import Page, heading
+from console.site import Page, content, heading
 from console.theme import View
 from console.theme_members import members
 from processors.chart_scores import NO_MODEL, occlusion
@@ -37,17 +37,18 @@ def draw(page: Page, industry: str, code: str) -> None:
     industry : whose stocks are listed; "" for that of the stock, or else the week's first theme.
     code : the stock whose chart is shown, if any.
     """
-    area = ui.element("main").classes("sub")
+    area = content("sub")
 
     def redraw() -> None:
         area.clear()
         with area:
-            _content(page, industry, code.strip().upper())
+            _week(page, industry, code.strip().upper())
 
+    ui.page_title(f"{page.view.label('themes_of')} · marginwatch")
     page.follow((Part.INDUSTRIES, Part.SECURITIES, Part.CHARTS), redraw, every_s=5.0)
 
 
-def _content(page: Page, industry: str, code: str) -> None:
+def _week(page: Page, industry: str, code: str) -> None:
     label, weeks = page.view.label, page.site.model.themes()
     with ui.element("div").classes("card wide"), ui.row().classes("items-baseline").style("gap:12px"):
         ui.link(f"← {label('back')}", page.path("/"))

@@ -124,7 +124,7 @@ def _alert() -> Alert:
     """An alert that somebody with a name without a space has acknowledged, with a note without one."""
     at = datetime(2024, 7, 2, 1, tzinfo=UTC)
     return Alert(
-        id="peak", rule="peak_warning", severity=Severity.CRITICAL, subject="fin_buy_ratio_5d", trade_date=DAY,
+        id="peak_alert", rule="peak_warning", severity=Severity.CRITICAL, subject="fin_buy_ratio_5d", trade_date=DAY,
         revision=0, state=State.FIRING, available_at=at, raised_at=at, changed_at=at, figures={"ratio": 0.099},
         thresholds={"breakdown": 0.1}, text=Text("The ratio fell.", "占比下跌。"),
         invalidation=Text("Void at 10.3%.", "重回10.3%则失效。"), provenance=[],

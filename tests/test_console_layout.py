@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from console.record import PEAK
 from tests.integration.test_console import CHROMIUM, DESK, FLAGS, PHONE
 from tests.served_console import ServedConsole
 
@@ -40,7 +41,7 @@ def opened(chromium: Any, console: ServedConsole) -> Iterator[Any]:
         contexts.append(chromium.new_context(viewport=size, locale=locale))
         page = contexts[-1].new_page()
         page.goto(console.url + path)
-        page.locator("#content, main").first.wait_for()
+        page.locator("#content").wait_for()
         return page
 
     yield open_page
@@ -62,7 +63,7 @@ def test_the_card_of_the_answer_shows_all_that_it_says(opened: Any, size: dict[s
     assert all(part.bounding_box()["y"] >= box["y"] for part in shown.values())
 
 
-@pytest.mark.parametrize("path", ["", "alerts/peak"])
+@pytest.mark.parametrize("path", ["", "alerts/peak_alert"])
 @pytest.mark.parametrize("size", [SMALL_DESK, PHONE], ids=lambda size: f"{size['width']}x{size['height']}")
 def test_a_name_without_a_space_breaks_within_its_card(opened: Any, size: dict[str, int], path: str) -> None:
     page = opened(path, size)
@@ -70,6 +71,8 @@ def test_a_name_without_a_space_breaks_within_its_card(opened: Any, size: dict[s
     card.get_by_text("xxx").wait_for()
     assert card.evaluate("card => card.scrollWidth <= card.clientWidth")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.get_by_role("button", name="Silence", exact=True).first.click()
+    assert page.get_by_label("Who").get_attribute("maxlength") == "100"
 
 
 def test_a_window_that_becomes_lower_has_the_first_screen_of_its_height(opened: Any) -> None:
@@ -79,3 +82,20 @@ def test_a_window_that_becomes_lower_has_the_first_screen_of_its_height(opened: 
     page.wait_for_function(height)
     page.set_viewport_size({"width": 1440, "height": 960})
     page.wait_for_function(height)
+
+
+def test_every_page_has_a_title_of_its_own_and_its_first_link_leads_to_its_content(
+    opened: Any, console: ServedConsole
+) -> None:
+    titles = set()
+    paths = ("themes", "studies", "studies/peak", f"record/{'/'.join(PEAK)}", "alerts/peak_alert", "industry/银行",
+             "security/600000.SH")  # fmt: skip
+    page = opened()
+    for path in ("", *paths):
+        page.goto(console.url + path)
+        page.locator("main #content").wait_for()
+        assert page.locator("main").count() == 1
+        page.locator(".skip").press("Enter")
+        assert page.evaluate("document.activeElement.id") == "content"
+        titles.add(page.title())
+    assert len(titles) == 1 + len(paths)
