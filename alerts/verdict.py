@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from alerts.model import Text
+from alerts.plurals import counted
 from processors.indicators.ratio_state import RatioState
 from processors.indicators.verdict import VERDICT, Verdict
 from processors.outputs import MarketSignal
@@ -146,7 +147,8 @@ def _known(verdict: Verdict, details: Mapping[str, Value]) -> _Words:
     elif verdict is Verdict.COOLING:
         since, left = details["since"], int(details["expires_in"])
         why = Text(
-            f"{now.en}; the warning of {since} ended after {lasts} sessions, neither void nor played out.",
+            f"{now.en}; the warning of {since} ended after {counted(int(lasts), 'session')}, neither void nor played "
+            "out.",
             f"{now.zh}，{since}的预警在{lasts}个交易日后到期，既未失效也未兑现。",
         )
         change = Text(
@@ -195,14 +197,14 @@ def _warned(details: Mapping[str, Value]) -> Text:
     sessions, left = int(details["sessions"]), int(details["expires_in"])
     if not sessions:
         since = details["since"]
-        return Text(f"WARNED on {since}, expires in {left} sessions", f"{since}预警，{left}个交易日后到期")
-    ago = Text(f"WARNED {sessions} session{'s'[: sessions > 1]} ago", f"{sessions}个交易日前预警")
+        return Text(f"WARNED on {since}, expires in {counted(left, 'session')}", f"{since}预警，{left}个交易日后到期")
+    ago = Text(f"WARNED {counted(sessions, 'session')} ago", f"{sessions}个交易日前预警")
     ends = Text(f", expires in {left}", f"，{left}个交易日后到期") if left else Text(", last session", "，今日到期")
     return _joined(ago, ends)
 
 
 def _ends_en(left: int) -> str:
-    return f"it expires in {left} session{'s'[: left > 1]}" if left else "this is its last session"
+    return f"it expires in {counted(left, 'session')}" if left else "this is its last session"
 
 
 def _ends_zh(left: int) -> str:

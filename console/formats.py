@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any, Literal
 
+from alerts import plurals
 from processors.days import SHANGHAI
 
 Language = Literal["en", "zh"]
@@ -30,6 +31,16 @@ def money(value: Any, language: Language, *, signed: bool = False) -> str:
         return f"{value / 1e8:{sign},.1f} 亿".replace("-", "−")
     mark = "−" if value < 0 else sign
     return f"{mark}¥{abs(value) / 1e9:,.2f} bn"
+
+
+def points(value: float | None, decimals: int = 2) -> str:
+    """Format a difference of two shares in percentage points; an en dash where there is none."""
+    return percent(value, decimals, signed=True).replace("%", " pp")
+
+
+def counted(number: int, noun: tuple[str, str], language: Language) -> str:
+    """Return a number with its noun, which is given in the singular, in English and Chinese."""
+    return plurals.counted(number, noun[0]) if language == "en" else f"{number} {noun[1]}"
 
 
 def day(found: date | None) -> str:

@@ -78,7 +78,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "worst": ("Worst", "最差"),
     "hit": ("Hit", "命中"),
     "difference": ("Difference to any day", "与任意日之差"),
-    "episodes": ("episodes", "个互不重叠的时段"),
+    "episode": ("episode", "个互不重叠的时段"),
     "cases": ("Cases", "案例"),
     "gauge": ("Financing-buy ratio, {ratio_days} days", "融资买入占比（{ratio_days}日）"),
     "ratio_history": ("Financing buys over turnover", "融资买入额占两市成交额比例"),

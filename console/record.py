@@ -85,8 +85,10 @@ def detail(page: Page, rule: str, subject: str) -> None:
                     ui.label(f"{label('hit')}: {_pick(page, card.evidence.definition)}")
                     ui.label(_evidence(page, card)).mark("record-text")
                     if card.evidence.low is not None and card.evidence.high is not None:
-                        span = f"{card.evidence.low:+.0%} … {card.evidence.high:+.0%}"
-                        ui.label(f"{label('difference')} {span} (95%, {card.evidence.episodes} {label('episodes')})")
+                        span = " … ".join(formats.points(end, 0) for end in (card.evidence.low, card.evidence.high))
+                        noun = labels.LABELS["episode"]
+                        episodes = formats.counted(card.evidence.episodes, noun, page.view.language)
+                        ui.label(f"{label('difference')}: {span} (95%, {episodes})")
                     ui.label(
                         f"{card.source} · {card.since} – {card.until} · {label('cases')}: {len(card.rows)}"
                     ).classes("muted num")

@@ -198,8 +198,7 @@ class _Sheet:
             shown = (
                 formats.money(value, language) if kind == "money" else formats.percent(value, signed=kind == "signed")
             )
-            points = formats.percent(change, signed=True).replace("%", " pp")
-            moved = formats.money(change, language, signed=True) if kind == "money" else points
+            moved = formats.money(change, language, signed=True) if kind == "money" else formats.points(change)
             place = rank([pair for pair in self.model.curve(name) if pair[0] <= day])
             of = "" if usual in (None, day) else f" ({formats.short_day(day, usual)})"
             cells = [shown, f"{formats.signed(change)} {moved}", "" if place is None else f"P{place * 100:.0f}"]

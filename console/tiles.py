@@ -25,7 +25,7 @@ def draw(page: Page) -> None:
         change = page.site.model.change(signal.name, signal.trade_date, signal.value)
         if change is None:
             return ""
-        return f"{formats.signed(change)} {formats.percent(change, signed=True)}".replace("%", " pp")
+        return f"{formats.signed(change)} {formats.points(change)}"
 
     def balance_change(_: MarketSignal) -> str:
         found = page.site.model.latest.get("fin_balance_change")
@@ -60,8 +60,7 @@ def streak(value: Value | None, language: formats.Language) -> str:
     """Format a streak as an arrow and its length."""
     if not isinstance(value, int):
         return "–"
-    days = abs(value)
-    return f"{formats.signed(value)} {days} {'日' if language == 'zh' else 'day' if days == 1 else 'days'}"
+    return f"{formats.signed(value)} {formats.counted(abs(value), ('day', '日'), language)}"
 
 
 def _high(page: Page, _: MarketSignal) -> str:

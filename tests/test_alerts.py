@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import count
 from typing import Any
@@ -336,6 +337,20 @@ def test_the_texts_follow_the_parameters(
     for parameters, expected in ((Parameters(), plain), (Parameters(**changes), changed)):
         (found,) = [a for a in fold(AlertLifecycle(rules(parameters), CALENDAR), message) if a.rule == rule]
         assert expected in "\n".join((found.text.en, found.text.zh, found.invalidation.en, found.invalidation.zh))
+
+
+@pytest.mark.parametrize(
+    ("rule", "message", "text"),
+    [
+        ("fin_streak", securities(DAYS[0]), "Streaks: 1 balance reached 5 or 8 days"),
+        ("fin_extreme", securities(DAYS[0]), "Extremes: 1 rise and 0 falls in"),
+        ("fin_divergence", priced(DAYS[0]), "Divergences: 1 stock with"),
+    ],
+)
+def test_one_security_is_no_plural(rule: str, message: SecuritySignals, text: str) -> None:
+    one = replace(message, keys=message.keys[:1], columns={name: of[:1] for name, of in message.columns.items()})
+    (found,) = [a for a in fold(AlertLifecycle(RULES, CALENDAR), one) if a.rule == rule]
+    assert found.text.en.startswith(text)
 
 
 def test_a_streak_is_flagged_at_the_lengths_of_the_parameters_and_its_record_is_of_the_longest() -> None:

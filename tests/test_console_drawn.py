@@ -17,7 +17,7 @@ from nicegui.elements.mixins.text_element import TextElement
 
 from alerts.model import Silence
 from alerts.rules import rules
-from console import cards, home, industry, panels, security
+from console import cards, home, industry, panels, record, security
 from console.access import Access, Identity
 from console.chart_element import ChartElement
 from console.model import ConsoleModel
@@ -27,7 +27,7 @@ from console.theme import View
 from processors.codes import to_id
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
-from tests.served_console import Memory
+from tests.served_console import Memory, full
 from tests.test_console import alert, signal
 from tests.test_console_pages import industries, moment, status
 
@@ -162,3 +162,13 @@ def test_an_industry_shows_its_newest_day_with_figures_and_why_a_newer_one_has_n
     }[view.language]
     assert day in found and "▲ 0.50" in found
     assert sum(one.startswith("2024-07-02 · ") and one.endswith(reason) for one in found) == 1
+
+
+@VIEWS
+def test_the_difference_of_a_record_is_in_points(view: View) -> None:
+    found = texts(lambda page: record.detail(page, *record.PEAK), page_of(full(), view))
+    shown = {
+        "en": "Difference to any day: −10 pp … +40 pp (95%, 1 episode)",
+        "zh": "与任意日之差: −10 pp … +40 pp (95%, 1 个互不重叠的时段)",
+    }
+    assert shown[view.language] in found

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from alerts.model import Alert, PublishedClaim, Severity, Text
+from alerts.plurals import counted
 from alerts.rules.base import (
     Condition,
     Evaluation,
@@ -56,7 +57,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
                 f"{abs(excess) * 100:.2f}个百分点（警戒线{level * 100:+g}）。",
             ),
             Text(
-                f"Over when it is nearer to zero than the line by {points} percentage point{'' if points == '1' else 's'}.",
+                f"Over when it is nearer to zero than the line by {counted(points, 'percentage point')}.",
                 f"回落至警戒线以内{points}个百分点时结束。",
             ),
         )

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from alerts.model import Basis, PublishedClaim, Severity, Text
+from alerts.plurals import counted
 from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, Scope, ends_lower
 from alerts.rules.digest import LAGS, OF_ITS_DAY, members, named, noted
 from processors.outputs import SecuritySignals
@@ -35,7 +36,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         {note: sum(m.note == note for m in found) for note in _NOTES.values()},
         {"streak_days": days, "excess": excess},
         Text(
-            f"Divergences: {len(found)} stocks with {days} days or more of one-way financing against their price: "
+            f"Divergences: {counted(len(found), 'stock')} with {days} days or more of one-way financing against their price: "
             f"{named(found)}.",
             f"背离：{len(found)}只股票融资连续{days}日以上单向变动而股价不随：{named(found, '、')}。",
         ),

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from alerts.model import Alert, Basis, PublishedClaim, Severity, Text
+from alerts.plurals import counted
 from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, Scope, ends_lower, short_percent
 from alerts.rules.digest import LAGS, OF_ITS_DAY, either, members
 from processors.outputs import SecuritySignals
@@ -46,7 +47,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         figures,
         {"share": parameters.extreme_share},
         Text(
-            f"Extremes: {figures['rises']} rises and {figures['falls']} falls in the {tail} tails, {len(repeated)} for the "
+            f"Extremes: {counted(figures['rises'], 'rise')} and {counted(figures['falls'], 'fall')} in the {tail} tails, {len(repeated)} for the "
             f"second day (stronger): {strongest.en}.",
             f"融资余额极值：{tail}尾部增{figures['rises']}只、减{figures['falls']}只，其中连续两日{len(repeated)}只（信号更强）："
             f"{strongest.zh}。",

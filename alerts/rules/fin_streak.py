@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from alerts.model import Alert, Basis, PublishedClaim, Severity, Text
+from alerts.plurals import counted
 from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, Scope, ends_higher, ends_lower
 from alerts.rules.digest import LAGS, LEADS, OF_ITS_DAY, either, members
 from processors.indicators.regime import RALLY, RANGE
@@ -43,7 +44,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         figures,
         {"flags_days": ", ".join(map(str, flags))},
         Text(
-            f"Streaks: {len(found)} balances reached {' or '.join(map(str, flags))} days in a row "
+            f"Streaks: {counted(len(found), 'balance')} reached {' or '.join(map(str, flags))} days in a row "
             f"({figures['up']} up, {figures['down']} down); {longest} days: {most.en}.",
             f"连续增减：{len(found)}只证券融资余额连续{'或'.join(map(str, flags))}日（增{figures['up']}，减{figures['down']}）；"
             f"{longest}日：{most.zh}。",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from alerts.commands import FeedRun
 from alerts.model import Severity, Text
+from alerts.plurals import counted
 from alerts.rules.base import Condition, Evaluation, Message, Rule, Scope
 from processors.parameters import Parameters
 
@@ -34,7 +35,7 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
         {"expected_refused": 0, "expected_errors": 0},
         Text(
             f"Data quality {message.trade_date}: the feed {message.source} refused {message.refused} rows, sheets or cells, "
-            f"found {message.errors} errors and {done}; the first: {reason}",
+            f"found {counted(message.errors, 'error')} and {done}; the first: {reason}",
             f"数据质量 {message.trade_date}：数据源{message.source}拒收{message.refused}项，发现{message.errors}处错误，{done_zh}；首项：{reason}",
         ),
         Text("Over when the feed publishes corrected figures.", "更正数据发布后结束。"),

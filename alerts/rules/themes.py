@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 
 from alerts.model import Basis, Severity, Text
+from alerts.plurals import counted
 from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, Scope, ends_higher, short_percent
 from alerts.rules.digest import members, named
 from processors.indicators.themes import TOP
@@ -71,8 +72,8 @@ def stocks(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         {"stocks": len(found), "lowest_score": float(scores[top].min())},
         {"share": parameters.chart_top},
         Text(
-            f"Chart scores of the week to {status.trade_date}: the top {share} of the margin list are {len(found)} stocks, "
-            f"led by {named(found)}.",
+            f"Chart scores of the week to {status.trade_date}: the top {share} of the margin list: "
+            f"{counted(len(found), 'stock')}, led by {named(found)}.",
             f"截至{status.trade_date}当周图表得分：两融标的前{share}共{len(found)}只，居前：{named(found, '、')}。",
         ),
         _INVALIDATION,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from alerts import plurals
 from alerts.delivery import text as labels
 from alerts.model import Alert, Basis, Evidence, Severity, State
 from alerts.tally import IN_DIGEST, counts, records
@@ -86,13 +87,18 @@ def print_record(found: list[RecordCard]) -> None:
         out.print(Text(labels.evidence(record, chinese=True)))
         if record.difference is not None and record.low is not None and record.high is not None:
             out.print(
-                f"difference {record.difference:+.1%} (95%: {record.low:+.1%} to {record.high:+.1%}), from "
-                f"{record.episodes} episodes; base {record.base_hits}/{record.base_cases}; unscored {record.unscored}"
+                f"difference {_points(record.difference)} (95%: {_points(record.low)} to {_points(record.high)}), from "
+                f"{plurals.counted(record.episodes, 'episode')}; base {record.base_hits}/{record.base_cases}; "
+                f"unscored {record.unscored}"
             )
 
 
 def _percent(value: float | None) -> str:
     return "" if value is None else f"{value:+.1%}"
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.1f} points"
 
 
 def rule_fields(rule: Rule) -> dict[str, Any]:
