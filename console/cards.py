@@ -18,7 +18,6 @@ from console.chart_element import ChartElement
 from console.model import Part
 from console.site import Page, content, heading
 from processors.indicators.ratio_state import BASIS
-from processors.industries import INDUSTRIES
 from processors.signal import Value
 
 _MARKS = {Severity.CRITICAL: "◆", Severity.WARNING: "▲", Severity.INFO: "●"}
@@ -29,19 +28,6 @@ _SHOWN = 30
 _CURVE_S = 1.0
 #: From here on a figure of a security has no decimals, and separators.
 _AMOUNT = 1000
-
-
-def title(page: Page, alert: Alert) -> str:
-    """Return the title of the rule, with its subject where that is not the market."""
-    base = page.view.rule(alert.rule)
-    subject, language = alert.subject, page.view.language
-    known = subject in INDUSTRIES
-    shown = labels.industry(subject, language) if known else labels.subject_name(subject, language)
-    shown = page.site.model.directory.annotated(shown)
-    plain = subject in ("market", "stocks", "securities", "")
-    if subject.startswith("fin_buy_ratio"):
-        shown = page.view.label("ratio_5d" if subject.endswith("5d") else "ratio_daily")
-    return base if plain else f"{base} · {shown}"
 
 
 def lines(page: Page, alert: Alert, *, whole: bool) -> list[str]:
@@ -100,7 +86,7 @@ def card(page: Page, alert: Alert, *, whole: bool = False) -> ui.element:
         with ui.element("div").classes("head"):
             severity = labels.pick(labels.SEVERITIES[alert.severity.value], language)
             ui.label(f"{_MARKS[alert.severity]} {severity}").classes(f"mark {alert.severity.value}")
-            ui.link(title(page, alert), page.path(f"/alerts/{alert.id}")).style(
+            ui.link(record.title(page, alert.rule, alert.subject), page.path(f"/alerts/{alert.id}")).style(
                 "color:var(--text);text-decoration:none"
             )
             ui.label(alert.trade_date.isoformat()).classes("muted num")
@@ -112,13 +98,14 @@ def card(page: Page, alert: Alert, *, whole: bool = False) -> ui.element:
                 content.classes("clamp")
         if whole or alert.severity is not Severity.INFO:
             for one in alert.evidence:
-                ui.label(text.evidence(one, chinese=language == "zh")).classes("record")
+                known = f"{label('known_before')} {alert.trade_date}"
+                ui.label(f"{text.evidence(one, chinese=language == 'zh')} · {known}").classes("record")
         if alert.evidence:
-            record.link(alert.rule, alert.subject, f"▤ {label('record_of')}")
+            record.link(page, alert.rule, alert.subject, f"▤ {label('record_of')}")
         if whole:
             for section in alert.sections:
                 if section.evidence:
-                    record.link(section.rule, section.subject, f"▤ {page.view.rule(section.rule)}")
+                    record.link(page, section.rule, section.subject, f"▤ {page.view.rule(section.rule)}")
         invalidation = alert.invalidation.en if language == "en" else alert.invalidation.zh
         if invalidation and (whole or alert.severity is Severity.CRITICAL):
             ui.label(invalidation).classes("record")
@@ -175,7 +162,8 @@ def _dialog(
     """Open the dialog of a command; ``fields`` draws its inputs and returns the function that builds the command."""
     label = page.view.label
     with page.layer, ui.dialog(value=True) as dialog, ui.card().style("min-width:min(360px,92vw)"):
-        ui.label(f"{label(action)}: {title(page, alert)} {alert.trade_date}").style("font-weight:700")
+        of = f"{record.title(page, alert.rule, alert.subject)} {alert.trade_date}"
+        ui.label(f"{label(action)}: {of}").style("font-weight:700")
         ui.label(label(hint)).classes("muted")
         who = _who(page)
         command_of = fields()

@@ -72,6 +72,11 @@ LABELS: dict[str, tuple[str, str]] = {
     "record": ("Past cases", "历次案例"),
     "record_of": ("All cases of the rule", "该规则历次案例"),
     "no_record": ("No case is known yet.", "暂无已知案例。"),
+    "no_record_then": (
+        "Past cases are those known now: a page of an earlier day leaves them out.", "历次案例以当前所知为准，回看日期不显示。"
+    ),
+    "known_until": ("as of", "截至"),
+    "known_before": ("known before", "统计早于"),
     "date": ("Date", "日期"),
     "ratio": ("Ratio", "占比"),
     "entry": ("Entry", "入场价"),
@@ -261,6 +266,14 @@ STYLES: dict[str, tuple[str, str]] = {
     "commodity": ("Commodity", "商品"),
     "other": ("Other", "其他"),
 }
+#: The figures that tables of past cases show, see `Expectation.figure`.
+CASE_FIGURES: dict[str, tuple[str, str]] = {
+    "": ("Figure", "指标"),
+    "ratio": ("Ratio", "占比"),
+    "excess_financing": ("Excess", "超额融资"),
+    "percentile": ("Percentile", "分位"),
+    "lowest_score": ("Lowest score", "最低得分"),
+}
 STATES: dict[str, tuple[str, str]] = {
     "NORMAL": ("normal", "正常"),
     "HOT": ("hot", "过热"),
@@ -348,6 +361,11 @@ def subject_name(subject: str, language: Language) -> str:
         if subject in names:
             return pick(names[subject], language)
     return subject
+
+
+def case_figure(name: str, language: Language) -> str:
+    """Return the name of the figure of past cases, also of one that a rule of a desk names."""
+    return pick(CASE_FIGURES[name], language) if name in CASE_FIGURES else signal_title(name, language)
 
 
 def factor(column: str, language: Language) -> str:

@@ -16,6 +16,7 @@ from console import formats, labels, studies
 from console.charts import Break
 from console.model import Part
 from console.site import Page, content, heading
+from processors.industries import INDUSTRIES
 
 _HORIZONS = tuple(map(str, HORIZONS))
 _HIT = {None: "…", True: "✓", False: "✗"}
@@ -23,9 +24,22 @@ _HIT = {None: "…", True: "✓", False: "✗"}
 PEAK = ("peak_warning", "fin_buy_ratio_5d")
 
 
-def link(rule: str, subject: str, shown: str) -> ui.link:
+def title(page: Page, rule: str, subject: str) -> str:
+    """Return the title of a rule, with its subject where that is not the market."""
+    base, language = page.view.rule(rule), page.view.language
+    known = subject in INDUSTRIES
+    shown = labels.industry(subject, language) if known else labels.subject_name(subject, language)
+    shown = page.site.model.directory.annotated(shown)
+    plain = subject in ("market", "stocks", "securities", "")
+    if subject.startswith("fin_buy_ratio"):
+        shown = page.view.label("ratio_5d" if subject.endswith("5d") else "ratio_daily")
+    return base if plain else f"{base} · {shown}"
+
+
+def link(page: Page, rule: str, subject: str, shown: str) -> ui.link:
     """Draw the link to the page with every case of a rule and subject."""
-    return ui.link(shown, f"/record/{quote(rule)}/{quote(subject)}").classes("record-link").mark("record-link")
+    found = ui.link(shown, page.path(f"/record/{quote(rule)}/{quote(subject)}"))
+    return found.classes("record-link").mark("record-link")
 
 
 def beside_verdict(page: Page) -> None:
@@ -40,7 +54,8 @@ def beside_verdict(page: Page) -> None:
         with box:
             for card in cards:
                 with ui.element("div").classes("head"):
-                    link(*PEAK, f"{page.view.rule(card.rule)} · {page.view.label('record')} ({len(card.rows)})")
+                    link(page, *PEAK, f"{page.view.rule(card.rule)} · {page.view.label('record')} ({len(card.rows)})")
+                    ui.label(f"{page.view.label('known_until')} {card.until}").classes("muted num")
                 ui.label(_evidence(page, card)).classes("num").mark("record-text")
                 with ui.element("div").classes("scroll").props("tabindex=0"):
                     _table(page, card)
@@ -65,7 +80,7 @@ def breaks(page: Page) -> list[Break]:
 def detail(page: Page, rule: str, subject: str) -> None:
     """Draw the page of a rule's records of one subject."""
     area = content("sub")
-    label = page.view.label
+    label, named = page.view.label, title(page, rule, subject)
 
     def draw() -> None:
         cards = page.site.model.records_of(rule, subject)
@@ -73,11 +88,12 @@ def detail(page: Page, rule: str, subject: str) -> None:
         with area:
             with ui.element("div").classes("card wide"), ui.row().classes("items-baseline").style("gap:12px"):
                 ui.link(f"← {label('back')}", page.path("/"))
-                ui.label(f"{page.view.rule(rule)} · {label('record')}").style("font-size:20px;font-weight:800")
+                ui.label(f"{named} · {label('record')}").style("font-size:20px;font-weight:800").mark("subject")
                 if study := next((one.study for one in page.site.rules if one.name == rule), ""):
                     studies.link(page, study)
                 if not cards:
-                    ui.label(label("no_record")).classes("muted")
+                    earlier = page.site.model.as_of is not None
+                    ui.label(label("no_record_then" if earlier else "no_record")).classes("muted")
             for card in cards:
                 with ui.element("div").classes("card wide"):
                     name = text.record_name(card.evidence, chinese=page.view.language == "zh")
@@ -95,7 +111,7 @@ def detail(page: Page, rule: str, subject: str) -> None:
                     with ui.element("div").classes("sideways").props("tabindex=0"):
                         _table(page, card)
 
-    ui.page_title(f"{rule} · marginwatch")
+    ui.page_title(f"{named} · {label('record')} · marginwatch")
     page.follow((Part.RECORDS,), draw)
 
 
@@ -111,10 +127,10 @@ def _table(page: Page, card: RecordCard) -> None:
     """Draw the cases, the newest first, as one element; a click on a date opens the alert."""
     label = page.view.label
     days = "d" if page.view.language == "en" else "日"
-    figure = label("ratio") if card.figure == "ratio" else card.figure
+    figure = labels.case_figure(card.figure, page.view.language)
     heads = [label("date"), figure, label("entry"), *(f"{h} {days}" for h in _HORIZONS), label("worst"), label("hit")]
     head = "".join(f"<th scope=col>{escape(text)}</th>" for text in heads)
-    body = "".join(_row(row, _published(page, row)) for row in reversed(card.rows))
+    body = "".join(_row(row, page.path(f"/alerts/{quote(_published(page, row))}")) for row in reversed(card.rows))
     ui.html(
         f'<table class="cases-table num" aria-label="{escape(label("record"))}">'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>",
@@ -128,9 +144,9 @@ def _published(page: Page, row: CaseRow) -> str:
     return digest if row.alert not in page.site.model.alerts and digest in page.site.model.alerts else row.alert
 
 
-def _row(row: CaseRow, alert: str) -> str:
+def _row(row: CaseRow, address: str) -> str:
     cells = [
-        f'<td><a href="/alerts/{quote(alert)}">{row.trade_date}</a></td>',
+        f'<td><a href="{escape(address)}">{row.trade_date}</a></td>',
         _cell("–" if row.figure is None else formats.percent(row.figure)),
         _cell("–" if row.entry is None else f"{row.entry:,.0f}", formats.day(row.entry_date)),
         *(_change(row.returns.get(horizon)) for horizon in _HORIZONS),

@@ -243,7 +243,12 @@ def frame(page: Page, search: Callable[[Page], None], first: tuple[str, str] = (
         ui.element("div").classes("grow")
         clock = ui.label().classes("muted num clock").mark("updated")
         ui.link(label("themes"), page.path("/themes"))
-        with ui.link(target="/studies").classes("sheet").props(f'aria-label="{label("studies")}"').mark("studies"):
+        with (
+            ui.link(target=page.path("/studies"))
+            .classes("sheet")
+            .props(f'aria-label="{label("studies")}"')
+            .mark("studies")
+        ):
             ui.icon("science")
             ui.tooltip(label("studies"))
         search(page)

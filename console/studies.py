@@ -86,9 +86,8 @@ def _download(content_: bytes, name: str) -> Response:
 
 def link(page: Page, study: str) -> None:
     """Draw the link to a study."""
-    ui.link(f"{page.view.text(_TEXTS['study'])}: {study}", f"/studies/{study}").classes("record-link").mark(
-        "study-link"
-    )
+    found = ui.link(f"{page.view.text(_TEXTS['study'])}: {study}", page.path(f"/studies/{study}"))
+    found.classes("record-link").mark("study-link")
 
 
 def draw(page: Page) -> None:
@@ -140,7 +139,7 @@ def detail(page: Page, name: str) -> None:
         head.clear()
         with head:
             with ui.element("div").classes("row"):
-                ui.link(f"← {page.view.label('studies')}", "/studies")
+                ui.link(f"← {page.view.label('studies')}", page.path("/studies"))
                 with ui.element("h2"):
                     ui.label(_pick(page, entry.title) if entry is not None else name).mark("subject")
                 if entry is not None:
@@ -200,7 +199,8 @@ def _summary(page: Page, name: str, found: StudyResults) -> None:
     entry = found.entries.get(name)
     with ui.element("div").classes("row"):
         with ui.element("h2"):
-            ui.link(_pick(page, entry.title) if entry is not None else name, f"/studies/{name}").mark(f"study-{name}")
+            title = _pick(page, entry.title) if entry is not None else name
+            ui.link(title, page.path(f"/studies/{name}")).mark(f"study-{name}")
         if entry is not None:
             ui.label(entry.source).classes("muted num")
             for count, words, tone in entry.counts:
@@ -215,7 +215,7 @@ def _state(page: Page, entry: StudyEntry | None, found: StudyResults) -> None:
     """Draw whether a result is current, or what it is of."""
     text = {key: page.view.text(texts) for key, texts in _TEXTS.items()}
     if entry is None:
-        ui.label(text["none"] if found.folder else "").classes("muted")
+        ui.label(text["none" if found.folder else "no_folder"]).classes("muted")
         return
     moment = entry.computed_at.astimezone(SHANGHAI)
     of = f"{text['version']} {entry.version.data}, {text['computed']} {moment:%Y-%m-%d %H:%M}"

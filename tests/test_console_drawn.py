@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +19,7 @@ from nicegui.elements.mixins.text_element import TextElement
 
 from alerts.model import Silence
 from alerts.rules import rules
-from console import cards, home, industry, panels, record, security
+from console import cards, home, industry, labels, panels, record, security, studies
 from console.access import Access, Identity
 from console.chart_element import ChartElement
 from console.model import ConsoleModel
@@ -54,16 +56,34 @@ def clock(day: int, hour: int) -> Any:
     return SimpleNamespace(now=lambda: moment(day, hour), replays=False)
 
 
-def texts(draw: Callable[[Page], object], page: Page) -> list[str]:
-    """The visible texts that a function draws, in their order."""
+def elements(draw: Callable[[Page], object], page: Page) -> list[ui.element]:
+    """The visible elements that a function draws, in their order."""
 
-    async def drawn() -> list[str]:
+    async def drawn() -> list[ui.element]:
         with Client(ui.page("")) as client:
+            page.layer = ui.element("div")
             draw(page)
-            found = (one for one in client.elements.values() if isinstance(one, TextElement) and one.visible)
-            return [one.text for one in found]
+            return [one for one in client.elements.values() if one.visible]
 
     return asyncio.run(drawn())
+
+
+def texts(draw: Callable[[Page], object], page: Page) -> list[str]:
+    """The visible texts that a function draws."""
+    return [one.text for one in elements(draw, page) if isinstance(one, TextElement)]
+
+
+def markup(draw: Callable[[Page], object], page: Page) -> list[str]:
+    """The HTML that a function draws beside its elements."""
+    return [one.content for one in elements(draw, page) if isinstance(one, ui.html)]
+
+
+def links(draw: Callable[[Page], object], page: Page) -> list[str]:
+    """The addresses of the links that a function draws."""
+    found = elements(draw, page)
+    of_elements = [one.props["href"] for one in found if isinstance(one, ui.link)]
+    of_markup = "".join(one.content for one in found if isinstance(one, ui.html))
+    return [*of_elements, *re.findall(r'href="([^"]+)"', of_markup)]
 
 
 @pytest.mark.parametrize(
@@ -172,3 +192,53 @@ def test_the_difference_of_a_record_is_in_points(view: View) -> None:
         "zh": "与任意日之差: −10 pp … +40 pp (95%, 1 个互不重叠的时段)",
     }
     assert shown[view.language] in found
+
+
+@VIEWS
+def test_every_figure_of_past_cases_has_a_name(view: View) -> None:
+    figures = {one.figure for rule in rules(P) for one in rule.expectations}
+    assert "excess_financing" in figures and figures <= labels.CASE_FIGURES.keys()
+    model = full()
+    model.offer_records([msgspec.structs.replace(model.records[0], figure="excess_financing")])
+    found = "".join(markup(lambda page: record.detail(page, *record.PEAK), page_of(model, view)))
+    shown = {"en": "Excess", "zh": "超额融资"}[view.language]
+    assert f"<th scope=col>{shown}</th>" in found and "excess_financing" not in found
+
+
+@VIEWS
+def test_the_page_of_a_record_names_its_subject(view: View) -> None:
+    found = texts(lambda page: record.detail(page, *record.PEAK), page_of(full(), view))
+    named = {"en": "Peak warning · 5-day ratio · Past cases", "zh": "顶部预警 · 5日占比 · 历次案例"}
+    assert named[view.language] in found
+
+
+@VIEWS
+def test_two_base_rates_on_one_screen_have_their_days(view: View) -> None:
+    found = texts(home.draw, page_of(full(), view))
+    assert {"en": "as of 2024-07-01", "zh": "截至 2024-07-01"}[view.language] in found
+    before = {"en": " · known before 2024-07-01", "zh": " · 统计早于 2024-07-01"}[view.language]
+    assert sum(one.endswith(before) for one in found) == 1
+
+
+def test_links_of_a_page_of_an_earlier_day_keep_the_day() -> None:
+    now = full()
+    model = now.known_at(date(2024, 6, 28))
+    model.alerts, model.records = now.alerts, now.records  # to have every kind of link
+    for draw in (
+        home.draw, studies.draw, lambda page: record.detail(page, *record.PEAK),
+        lambda page: cards.detail(page, "peak_alert"), lambda page: frame(page, lambda _page: None),
+    ):  # fmt: skip
+        page = page_of(model)
+        page.present = now
+        found = [address for address in links(draw, page) if address.startswith("/")]
+        assert found and [address for address in found if "asof=2024-06-28" not in address] == []
+
+
+def test_past_cases_are_left_out_of_an_earlier_day_and_the_page_says_so() -> None:
+    found = texts(lambda page: record.detail(page, *record.PEAK), page_of(full().known_at(date(2024, 6, 28))))
+    assert "Past cases are those known now: a page of an earlier day leaves them out." in found
+
+
+def test_the_page_of_a_study_without_a_folder_says_how_to_set_one() -> None:
+    found = texts(lambda page: studies.detail(page, "peak"), page_of(ConsoleModel(P.streak_flags)))
+    assert any("MARGINWATCH_STUDY_DATA" in one for one in found)

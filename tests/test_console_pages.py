@@ -36,6 +36,7 @@ from console import (
     panel_charts,
     question,
     reasons,
+    record,
     security,
     sheet,
     tiles,
@@ -108,7 +109,7 @@ def test_an_alert_names_its_subject_and_the_codes_of_its_text(subject: str, show
     model.offer_directory(Directory(NAMES))
     page: Any = SimpleNamespace(view=ZH, site=SimpleNamespace(model=model))
     found = msgspec.structs.replace(alert("a", "market_hot"), subject=subject, text=Text("", "涨601398.SH。"))
-    assert cards.title(page, found) == " · ".join(filter(None, (ZH.rule("market_hot"), shown)))
+    assert record.title(page, found.rule, found.subject) == " · ".join(filter(None, (ZH.rule("market_hot"), shown)))
     assert cards.lines(page, found, whole=True)[-1] == "涨工商银行 601398.SH。"
     over = {"state": State.RESOLVED, "resolved_on": date(2024, 7, 4), "ended_by": EndedBy.VOID}
     assert (
