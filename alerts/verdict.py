@@ -182,7 +182,8 @@ def _absent(signal: MarketSignal) -> _Words:
         return nothing, why, Text("The next known ratio decides.", "以下一个已知占比为准。"), "calm"
     since, left = details["since"], int(details["expires_in"])
     if details["life"] == Verdict.WARNED:
-        answer, tone = _joined(Text("UNKNOWN today; ", "今日未知；"), _warned(details)), _TONES[Verdict.WARNED]
+        unknown = Text(f"UNKNOWN on {day}; ", f"{day}未知；")  # figures are read on the morning after their day
+        answer, tone = _joined(unknown, _warned(details)), _TONES[Verdict.WARNED]
         life = Text(f" The warning of {since} goes on.", f"{since}的预警继续有效。")
         change = Text(f"The next known ratio decides; {_ends_en(left)}.", f"以下一个已知占比为准，{_ends_zh(left)}。")
     else:
@@ -199,7 +200,7 @@ def _warned(details: Mapping[str, Value]) -> Text:
         since = details["since"]
         return Text(f"WARNED on {since}, expires in {counted(left, 'session')}", f"{since}预警，{left}个交易日后到期")
     ago = Text(f"WARNED {counted(sessions, 'session')} ago", f"{sessions}个交易日前预警")
-    ends = Text(f", expires in {left}", f"，{left}个交易日后到期") if left else Text(", last session", "，今日到期")
+    ends = Text(f", expires in {left}", f"，{left}个交易日后到期") if left else Text(", last session", "，当日到期")
     return _joined(ago, ends)
 
 
@@ -208,7 +209,7 @@ def _ends_en(left: int) -> str:
 
 
 def _ends_zh(left: int) -> str:
-    return f"{left}个交易日后到期" if left else "今日到期"
+    return f"{left}个交易日后到期" if left else "当日到期"
 
 
 def _percent(details: Mapping[str, Value], name: str) -> str:
