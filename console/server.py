@@ -8,17 +8,20 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import unquote
 
-from nicegui import app, ui
+from fastapi.exception_handlers import http_exception_handler
+from nicegui import Client, app, ui
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from console import cards, home, industry, record, search, security, sheet, studies, themes
+from console import cards, home, industry, record, search, security, sheet, studies, subject, themes
 from console.access import SESSION_S
 from console.gate import Gate, add_routes
 from console.http_protocol import MAX_CONNECTIONS, HttpProtocol
 from console.past import EarlierModels
-from console.site import Page, Site, frame, view_of
+from console.site import Page, Site, content, frame, view_of
 
 
 def run(
@@ -68,6 +71,12 @@ def run(
     )
 
 
+def _no_page(page: Page) -> None:
+    address = unquote(ui.context.client.request.url.path)
+    with content("sub"):
+        subject.title(page, f"{page.view.label('no_page')} {address}", "")
+
+
 def _pages(site: Site) -> None:
     earlier = EarlierModels(site.model)
 
@@ -100,6 +109,14 @@ def _pages(site: Site) -> None:
         return Response(sheet.render(model, view), media_type="application/pdf", headers=headers)
 
     studies.add_routes(app, site)
+
+    @app.exception_handler(404)
+    async def no_page(request: Request, error: HTTPException) -> Response:
+        if request.scope.get("endpoint") is not None:  # a file that a page asks for
+            return await http_exception_handler(request, error)
+        with Client(ui.page(""), request=request) as client:
+            await opened(request, _no_page)
+        return client.build_response(request, 404)
 
     @ui.page("/studies")
     async def of_studies(request: Request) -> None:

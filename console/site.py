@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from html import escape
@@ -209,6 +210,16 @@ def _calendar(page: Page) -> ui.element:
     return field
 
 
+def _lost_connection(view: View) -> str:
+    """Return the script that gives NiceGUI's message of a lost connection a language, and a role for screen readers."""
+    texts = json.dumps([view.label("connection_lost"), view.label("reconnects")])
+    return f"""<script>addEventListener("DOMContentLoaded", () => {{
+    const message = document.getElementById("popup");
+    message.role = "alert";
+    {texts}.forEach((text, i) => message.children[i].textContent = text);
+}});</script>"""
+
+
 def frame(page: Page, search: Callable[[Page], None], first: tuple[str, str] = ("", "")) -> None:
     """Draw the header of every page.
 
@@ -229,6 +240,7 @@ def frame(page: Page, search: Callable[[Page], None], first: tuple[str, str] = (
     ui.add_body_html(
         f'<p class="before-scripts" aria-hidden="true">◢ {label("title")}<br>{asked}<br><b>{answered}</b></p>'
     )
+    ui.add_body_html(_lost_connection(view))
     page.layer = ui.element("div")
     page.chart_updates = ChartUpdates()
     with ui.element("header").classes("bar w-full"):

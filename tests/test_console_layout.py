@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from console.record import PEAK
-from tests.integration.test_console import CHROMIUM, DESK, FLAGS, PHONE
+from tests.integration.test_console import CHROMIUM, DESK, FLAGS, PHONE, english
 from tests.served_console import ServedConsole
 
+nicegui = pytest.importorskip("nicegui", reason="nicegui is not installed")
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 SMALL_DESK = {"width": 1280, "height": 720}
@@ -99,3 +100,24 @@ def test_every_page_has_a_title_of_its_own_and_its_first_link_leads_to_its_conte
         assert page.evaluate("document.activeElement.id") == "content"
         titles.add(page.title())
     assert len(titles) == 1 + len(paths)
+
+
+@pytest.mark.parametrize(
+    ("locale", "lost", "nothing"),
+    [
+        ("en-US", "The connection is lost.", "This console has no page /nothing/here"),
+        ("zh-CN", "连接已断开。", "本控制台没有此页面： /nothing/here"),
+    ],
+)
+def test_a_lost_connection_and_an_unknown_address_are_in_the_language_of_the_page(
+    opened: Any, console: ServedConsole, locale: str, lost: str, nothing: str
+) -> None:
+    page = opened("nothing/here", locale=locale)
+    page.get_by_text(nothing, exact=True).wait_for()
+    assert page.locator("#popup").get_attribute("role") == "alert"
+    assert page.locator("#popup span").first.text_content() == lost
+    assert locale == "en-US" or english(page) == []
+    file = f"_nicegui/{nicegui.__version__}/components/none"
+    for address, kind in (("nothing/here", "text/html"), (file, "application/json")):
+        answer = page.request.get(console.url + address)
+        assert answer.status == 404 and answer.headers["content-type"].startswith(kind)
