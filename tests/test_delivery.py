@@ -39,6 +39,7 @@ from alerts.rules import rules
 from processors.parameters import Parameters
 from streams.local.local_service import free_port
 from streams.settings import Settings
+from tests.alertmanager import Alertmanager
 
 NOW = datetime(2024, 6, 28, 2, 0, tzinfo=UTC)  # 10:00 in Shanghai
 
@@ -312,6 +313,27 @@ def test_alertmanager_gets_the_sections_of_a_digest() -> None:
 def test_alertmanager_routes_by_what_a_rule_declares_to_be_about(rule: str, scope: str) -> None:
     (request,) = asyncio.run(_send("alertmanager", 200, "", alert(rule=rule)))
     assert request.body[0]["labels"]["scope"] == scope
+
+
+def test_a_real_alertmanager_accepts_figures_of_any_name_and_keeps_each(tmp_path: Path) -> None:
+    figures = {"ratio": 0.1, "margin.market SSE": -1, "Non-bank finance": 2, "llt/000300.SH": 3, "llt 000300_SH": 4,
+               "钢铁": 5, "煤炭": 6}  # fmt: skip
+    server = Alertmanager(tmp_path)
+
+    async def send() -> None:
+        async with aiohttp.ClientSession() as session:
+            channel = hook(kind="alertmanager", url=server.url)
+            await SENDERS["alertmanager"](channel, session, "").send(alert(figures=figures))
+
+    try:
+        asyncio.run(send())
+        (shown,) = server.alerts()
+    finally:
+        server.stop()
+    assert {name: value for name, value in shown["annotations"].items() if name.startswith("figure_")} == {
+        "figure_ratio": "0.1", "figure_margin_market_SSE": "-1", "figure_Non_bank_finance": "2",
+        "figure_llt_000300_SH": "3", "figure_llt_000300_SH_": "4", "figure___": "5", "figure____": "6",
+    }  # fmt: skip
 
 
 def test_a_robot_that_knows_the_key_accepts_the_signature(monkeypatch: pytest.MonkeyPatch) -> None:

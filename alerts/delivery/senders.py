@@ -10,6 +10,7 @@ import base64
 import hashlib
 import hmac
 import logging
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -30,6 +31,7 @@ from alerts.delivery.signing import HEADER, signature
 from alerts.errors import DeliveryError
 from alerts.model import Alert, State
 from alerts.rules.base import Scope
+from processors.signal import Value
 
 #: Alertmanager resolves an alert that is not sent again: the interval of resending (seconds), and the time until then.
 RESEND_S, EXPIRES_AFTER = 30.0, timedelta(minutes=5)
@@ -148,7 +150,7 @@ class AlertmanagerSender(Sender):
             "source": alert.source,
             "id": alert.id,
             "revision": str(alert.revision),
-            **{f"figure_{name.replace(' ', '_')}": f"{value}" for name, value in alert.figures.items()},
+            **_figure_annotations(alert.figures),
         }
         return {
             "labels": {
@@ -163,6 +165,17 @@ class AlertmanagerSender(Sender):
             "endsAt": ((now + EXPIRES_AFTER) if firing else now).isoformat(),
             **({"generatorURL": self.link_to(alert)} if self.link else {}),
         }
+
+
+def _figure_annotations(figures: Mapping[str, Value]) -> dict[str, str]:
+    """Return the annotations of figures; Alertmanager before 0.27 refuses names with more than ASCII letters, digits, _."""
+    out: dict[str, str] = {}
+    for figure, value in figures.items():
+        name = re.sub(r"\W", "_", f"figure_{figure}", flags=re.ASCII)
+        while name in out:  # of another figure, which differs in what is replaced
+            name += "_"
+        out[name] = f"{value}"
+    return out
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import threading
-import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -26,10 +24,10 @@ from processors.days import to_day
 from streams import readers
 from streams.calendars import xshg
 from streams.cli.main import app
-from streams.local.local_service import free_port
-from streams.local.processes import environment, http_ok
+from streams.local.processes import environment
 from streams.publisher import Publisher
 from streams.topics import Topic
+from tests.alertmanager import Alertmanager
 from tests.harness import Stack, wait_until
 
 SECRET = "a key that nobody must see"
@@ -203,35 +201,24 @@ def test_silences_hold_back_and_acknowledgements_are_remembered(stack: Stack, re
 
 
 def test_a_real_alertmanager(stack: Stack, tmp_path: Path) -> None:
-    program = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
-    if program is None:
-        pytest.skip("Alertmanager is not installed (Debian: prometheus-alertmanager)")
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    config = Path(__file__).resolve().parents[2] / "deploy/alertmanager/alertmanager.yml"
-    command_line = [program, f"--config.file={config}", f"--web.listen-address=127.0.0.1:{port}",
-                    f"--storage.path={tmp_path}", "--cluster.listen-address="]  # fmt: skip
-    with (tmp_path / "alertmanager.log").open("wb") as log:
-        process = subprocess.Popen(command_line, stdout=log, stderr=log)
+    alertmanager = Alertmanager(tmp_path)
     try:
-        wait_until(lambda: http_ok(f"{url}/-/ready"), what="Alertmanager")
-        with_channels(stack, desk={"kind": "alertmanager", "url": url})
+        with_channels(stack, desk={"kind": "alertmanager", "url": alertmanager.url})
         worker = stack.worker().ready()
         publish(stack)
         wait_until(lambda: all_sent(stack, "desk"), what="everything sent")
         wanted = {a.id for a in firing(stack)}
-        wait_until(lambda: shown(url).keys() == wanted, what=f"{len(wanted)} alerts in Alertmanager")
-        peak = next((a for a in shown(url).values() if a["labels"]["severity"] == "critical"), None)
+        wait_until(lambda: shown(alertmanager).keys() == wanted, what=f"{len(wanted)} alerts in Alertmanager")
+        peak = next((a for a in shown(alertmanager).values() if a["labels"]["severity"] == "critical"), None)
         if peak is not None:
             assert peak["labels"].keys() == {"alertname", "severity", "scope", "subject", "trade_date"}
             assert "PEAK WARNING" in peak["annotations"]["description"]
             assert "%" not in " ".join(peak["labels"].values())  # values stand in annotations
         worker.kill()
         stack.worker().ready()
-        assert shown(url).keys() == wanted
+        assert shown(alertmanager).keys() == wanted
     finally:
-        process.terminate()
-        process.wait()
+        alertmanager.stop()
 
 
 def firing(stack: Stack) -> list:  # type: ignore[type-arg]
@@ -239,9 +226,8 @@ def firing(stack: Stack) -> list:  # type: ignore[type-arg]
     return [a for a in last.values() if a.state is State.FIRING]
 
 
-def shown(url: str) -> dict[str, dict]:  # type: ignore[type-arg]
-    with urllib.request.urlopen(f"{url}/api/v2/alerts?active=true", timeout=5) as answer:
-        return {a["annotations"]["id"]: a for a in json.load(answer)}
+def shown(alertmanager: Alertmanager) -> dict[str, dict[str, Any]]:
+    return {a["annotations"]["id"]: a for a in alertmanager.alerts()}
 
 
 def test_commands_of_the_desk(stack: Stack, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:

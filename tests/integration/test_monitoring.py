@@ -28,6 +28,7 @@ from streams.calendars import xshg
 from streams.form import Form
 from streams.local.local_service import free_port
 from streams.local.processes import http_ok
+from tests.alertmanager import Alertmanager
 from tests.building import batch
 from tests.harness import Stack, wait_until
 
@@ -43,40 +44,6 @@ MAY_BE_EMPTY = {
     "sum by (stage, reason) (rate(marginwatch_rows_ignored_total[5m]))": "no row was ignored",
     'max by (industry) (marginwatch_industry{signal="theme_score", industry=~".*"})': "no chart model is set",
 }
-
-
-class Alertmanager:
-    """A server on free ports with the project's own configuration, as it is."""
-
-    def __init__(self, folder: Path) -> None:
-        self.address = f"127.0.0.1:{free_port()}"
-        with (folder / "alertmanager.log").open("wb") as log:
-            self.process = subprocess.Popen(
-                [
-                    "prometheus-alertmanager",
-                    f"--config.file={DEPLOY / 'alertmanager/alertmanager.yml'}",
-                    f"--storage.path={folder / 'alertmanager'}",
-                    f"--web.listen-address={self.address}",
-                    "--cluster.listen-address=",
-                ],
-                stdout=log,
-                stderr=log,
-            )
-        wait_until(lambda: http_ok(f"http://{self.address}/-/ready"), 20, "a ready Alertmanager")
-
-    def alerts(self) -> list[dict[str, Any]]:
-        with urllib.request.urlopen(f"http://{self.address}/api/v2/alerts", timeout=10) as answer:
-            return json.load(answer)
-
-    def post(self, *labels: dict[str, str]) -> None:
-        body = json.dumps([{"labels": one, "annotations": {}} for one in labels]).encode()
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"http://{self.address}/api/v2/alerts", body, headers)
-        urllib.request.urlopen(request, timeout=10).close()
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(120)
 
 
 class Prometheus:
@@ -152,9 +119,8 @@ Servers = tuple[Prometheus, Alertmanager]
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[[str | None], Servers]]:
     """Start a Prometheus for a worker's URL, and the Alertmanager of its alerts."""
-    for program in ("prometheus", "prometheus-alertmanager"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed (Debian's package has it)")
+    if shutil.which("prometheus") is None:
+        pytest.skip("prometheus is not installed (Debian's package has it)")
     started: list[Prometheus | Alertmanager] = []
 
     def starting(url: str | None) -> Servers:
