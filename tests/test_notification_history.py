@@ -13,6 +13,7 @@ from unittest.mock import AsyncMock
 import msgspec
 import pytest
 from aiohttp import ClientSession
+from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
 from alerts.delivery.channel import Channel
@@ -476,6 +477,40 @@ def test_quiet_hours_and_the_age_of_alerts_follow_the_clock_of_a_replay(redis_se
             sending.cancel()
             (sent,) = await queue.notifications.all()
             assert sent.written < morning - timedelta(hours=9)
+
+    asyncio.run(go())
+
+
+def test_only_what_is_due_counts_as_waiting_and_nothing_once_the_worker_sends_no_more(
+    redis_server: EmbeddedRedis,
+) -> None:
+    night, morning = datetime(2024, 7, 1, 22, 0, tzinfo=SHANGHAI), datetime(2024, 7, 2, 7, 31, tzinfo=SHANGHAI)
+    quiet = HOOK.model_copy(update={"quiet": "21:00-07:30"})
+
+    async def waiting(count: int | None) -> None:
+        async with asyncio.timeout(5):
+            while REGISTRY.get_sample_value("marginwatch_notifications_waiting", {"channel": "hook"}) != count:
+                await asyncio.sleep(0.01)
+
+    async def go() -> None:
+        async with Redis.from_url(redis_server.url) as redis:
+            await redis.flushdb()
+            sender, dispatcher = CountingSender(), Dispatcher({}, redis, "t", ClientSession)
+            queue = ChannelQueue("hook", quiet, sender, NotificationLog(redis, "t", "hook"), dispatcher.clock)
+            dispatcher.queues = [queue]
+            dispatcher.set_clock(night)
+            silence = Silence(id="s", until=morning + timedelta(hours=1), by="li")
+            for name, silenced in (("quiet", None), ("silent", silence)):
+                await dispatcher.offer(alert(F, id=name, available_at=night, silence=silenced), 5)
+            dispatcher._tasks = [asyncio.create_task(queue.run())]
+            await waiting(0)
+            sender.failures = [DeliveryError("refused")]
+            dispatcher.set_clock(morning)
+            await waiting(1)  # also until the next attempt is due
+            await waiting(0)
+            assert sender.keys == [f"quiet/{F}"] * 2
+            await dispatcher.stop()
+            await waiting(None)
 
     asyncio.run(go())
 

@@ -108,12 +108,12 @@ class ChannelQueue:
             self._waiting[history.alert.id] = waiting
         if history.reminds:
             self._firing[history.alert.id] = history.alert
-        metrics.NOTIFICATIONS_WAITING.labels(self.name).set(sum(map(len, self._waiting.values())))
 
     async def run(self) -> None:
         """Send notifications as they become due, until cancelled; remove old ones once a day."""
         while True:
             now = self._clock.now()
+            metrics.NOTIFICATIONS_WAITING.labels(self.name).set(self._overdue(now))
             if abs(now - self._pruned) >= _PRUNES_EVERY:  # a replay may set the clock back
                 try:
                     await self._prune()
@@ -138,6 +138,10 @@ class ChannelQueue:
         """Return the notification that is due first; those of one alert are sent in their order."""
         first = (waiting[0] for waiting in self._waiting.values())
         return min(first, key=lambda n: (n.due, n.written, n.name), default=None)
+
+    def _overdue(self, now: datetime) -> int:
+        """Return how many notifications are due, or were attempted and are not accepted yet."""
+        return sum(one.due <= now or one.attempts > 0 for waiting in self._waiting.values() for one in waiting)
 
     async def resend(self) -> None:
         """Resend the firing alerts to Alertmanager, which resolves an alert that is not sent again."""
@@ -220,6 +224,7 @@ class ChannelQueue:
                 await self._end(name, name.partition("/")[0], error="", status=Status.SENT, sent=self._clock.now())
             except RedisError as error:
                 log.warning("notification log does not answer", channel=self.name, error=str(error))
+        metrics.NOTIFICATIONS_WAITING.remove(self.name)  # another worker may send for the channel from here on
 
     async def _wait(self, seconds: float) -> None:
         self._wakeup.clear()
