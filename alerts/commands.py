@@ -33,7 +33,13 @@ class SetSilence(msgspec.Struct, frozen=True, kw_only=True, tag="silence", forbi
 
 
 class LiveFeedState(msgspec.Struct, frozen=True, kw_only=True, tag="feed", forbid_unknown_fields=True):
-    """A live feed runs on a day, or stopped within the session; written by the worker that watches the clock."""
+    """A live feed runs on a day, or stopped within the session; written by the worker that watches the clock.
+
+    Attributes
+    ----------
+    at : moment of the newest row of a feed that runs; when the stop was noticed.
+    silent_since : when the feed stopped; None while it runs.
+    """
 
     feed: str
     trade_date: date

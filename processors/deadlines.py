@@ -34,18 +34,21 @@ class Deadline:
 def silent_since(newest: int, now: int, max_silence_us: int, hours: TradingHours) -> int | None:
     """Return the moment since which an intraday feed has been silent for too long, µs since the epoch.
 
-    None outside sessions, or while the silence is no longer than ``max_silence_us``.
+    None outside sessions, or while the silence is no longer than ``max_silence_us``. A silence since the morning is one
+    and the same in the afternoon.
 
     Parameters
     ----------
     newest : moment of its newest row, µs since the epoch.
-    max_silence_us : µs; silence counts from the opening of the session's half at the earliest.
+    max_silence_us : µs; silence counts from the opening of the session's half at the earliest, and ends with the half.
     """
-    half = hours.half_at(now)
-    if half is None:
+    if hours.half_at(now) is None:
         return None
-    since = max(newest, half[0])
-    return since if now - since > max_silence_us else None
+    for opening, end in hours.halves(shanghai_day(now)):
+        since = max(newest, opening)
+        if min(now, end) - since > max_silence_us:
+            return since
+    return None
 
 
 #: Exchange margin figures appear before the open of T+1 (08:30–09:00), prices and indices after the close of T.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import msgspec
@@ -21,7 +21,7 @@ from alerts.rules.base import Message, Rule
 from alerts.rules.custom import load
 from alerts.rules.threshold import Threshold
 from processors.codes import to_id
-from processors.days import to_date, to_day
+from processors.days import SHANGHAI, to_date, to_day
 from processors.deadlines import silent_since
 from processors.outputs import DayStatus, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
@@ -218,6 +218,9 @@ def shanghai(day: date, clock: str) -> int:
         ("11:29", "11:45", None),  # lunch
         ("11:29", "13:02", None),  # the afternoon has just begun
         ("11:29", "13:04", "13:00"),
+        ("10:00", "11:45", None),
+        ("10:00", "13:01", "10:00"),  # since the morning
+        ("09:00", "13:01", "09:30"),
         ("09:00", "09:31", None),
         ("09:00", "09:34", "09:30"),
         ("14:50", "15:30", None),  # after the close
@@ -249,6 +252,29 @@ def test_a_feed_that_refuses_rows_is_an_alert_until_a_run_refuses_nothing() -> N
     assert run(-5, day=DAYS[1]) == []  # a message of an earlier run arrives late
     (ended,) = run(4, day=DAYS[2])
     assert (ended.alert.id, ended.alert.state) == (again.alert.id, State.RESOLVED)
+
+
+def test_each_stop_of_a_live_feed_is_an_alert_until_it_runs_again_whoever_reports_it_and_however_often() -> None:
+    desk, origin = AlertDesk(RULES, CALENDAR), Input("commands", 0, 0, 0)
+
+    def changes(clock: str, *, silent: bool) -> list[tuple[str, State]]:
+        moment = datetime.combine(DAYS[0], time.fromisoformat(clock), SHANGHAI).astimezone(UTC)
+        report = LiveFeedState(feed="prices.intraday", trade_date=DAYS[0], at=NOW if silent else moment,
+                               silent_since=moment if silent else None)  # fmt: skip
+        found = desk.command(decode(msgspec.json.encode(report)), origin, NOW)
+        return [(str(one.alert.figures["silent_since"]), one.alert.state) for one in found]
+
+    assert changes("09:31", silent=False) == []
+    assert changes("10:15", silent=False) == []
+    assert changes("10:15", silent=True) == [("10:15", State.FIRING)]
+    for _ in range(2):  # of a worker that has taken over
+        assert changes("10:15", silent=False) == []
+        assert changes("10:15", silent=True) == []
+    assert changes("10:31", silent=False) == [("10:15", State.SUPERSEDED)]
+    assert changes("10:15", silent=True) == []  # of a worker that has lost the partition and does not know it yet
+    assert changes("13:40", silent=False) == []
+    assert changes("14:05", silent=True) == [("14:05", State.FIRING)]
+    assert changes("14:20", silent=True) == [("14:05", State.SUPERSEDED), ("14:20", State.FIRING)]
 
 
 def test_a_silent_feed_is_an_alert_until_it_runs_on_a_later_day() -> None:

@@ -27,7 +27,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from alerts.commands import LiveFeedState
 from processors.daily_store import DailyStore
-from processors.days import to_day
+from processors.days import SHANGHAI, to_day
 from processors.errors import RowError, StateError
 from processors.events import Barrier, EndOfDay
 from processors.table import TEXT, Table, ValueCodec
@@ -1476,6 +1476,33 @@ def test_the_state_of_the_live_feed_is_reported_once_a_day_and_once_when_it_fall
         saturday = date(2020, 1, 4)
         live.newest_live = to_day(DAYS[1]), at(DAYS[1], 14)
         assert await world.reports(at(saturday, 10)) == []
+
+    run(go())
+
+
+def test_each_stop_of_the_live_feed_is_reported_and_each_resumption_of_it(world: World) -> None:
+    async def go() -> None:
+        await world.claim()
+        live = world.state()
+
+        async def report(row: tuple[int, int], now: tuple[int, int]) -> list[tuple[int, int] | None]:
+            """Return since when the feed is reported to be silent; None for a feed that runs."""
+            live.newest_live = to_day(DAYS[0]), at(DAYS[0], *row)
+            found = [msgspec.json.decode(o.value, type=LiveFeedState) for o in await world.reports(at(DAYS[0], *now))]
+            clocks = (None if s.silent_since is None else s.silent_since.astimezone(SHANGHAI) for s in found)
+            return [None if clock is None else (clock.hour, clock.minute) for clock in clocks]
+
+        assert await report((10, 15), (10, 16)) == [None]
+        assert await report((10, 15), (10, 20)) == [(10, 15)]
+        assert await report((10, 15), (11, 40)) == []  # a feed that is silent at lunch does not run again
+        assert await report((10, 15), (13, 1)) == []  # the stop of the morning
+        assert await report((13, 2), (13, 3)) == [None]
+        assert await report((14, 0), (14, 1)) == []
+        assert await report((14, 5), (14, 10)) == [(14, 5)]
+        await world.claim()
+        live = world.state()
+        assert await report((14, 5), (14, 10)) == [(14, 5)]  # once more, by whoever takes over
+        assert await report((14, 12), (15, 1)) == [None]
 
     run(go())
 

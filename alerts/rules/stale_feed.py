@@ -7,23 +7,25 @@ from collections.abc import Iterator
 from alerts.commands import LiveFeedState
 from alerts.model import Severity, Text
 from alerts.rules.base import Condition, Evaluation, Message, Rule, Scope
-from processors.days import SHANGHAI
+from processors.days import SHANGHAI, microseconds
 from processors.parameters import Parameters
 
 
 def evaluate(message: Message) -> Iterator[Evaluation]:
-    """Fire for a day on which the feed stopped; end on the next day on which it runs."""
+    """Fire for a stop of the feed; end once it runs again, on the same day or a later one."""
     if not isinstance(message, LiveFeedState):
         return
+    # Later rows count. A repeated report changes nothing, and a stop is newer than the run up to the same row.
+    revision = 2 * microseconds(message.silent_since or message.at) + (message.silent_since is not None)
     if message.silent_since is None:
-        yield Evaluation(message.feed, message.trade_date, message.at, 0, Condition.END)
+        yield Evaluation(message.feed, message.trade_date, message.at, revision, Condition.END)
         return
     clock = f"{message.silent_since.astimezone(SHANGHAI):%H:%M}"
     yield Evaluation(
         message.feed,
         message.trade_date,
         message.at,
-        1,
+        revision,
         Condition.FIRE,
         {"silent_since": clock},
         {},
@@ -31,7 +33,7 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
             f"Data quality {message.trade_date}: {message.feed} has sent nothing since {clock} (Shanghai), within the session. Provisional values are not updated meanwhile.",
             f"数据质量 {message.trade_date}：{message.feed}自{clock}起在交易时段内无新数据，盘中暂估值停止更新。",
         ),
-        Text("Over on the next day on which the feed runs.", "该行情下一交易日恢复后结束。"),
+        Text("Over once the feed runs again.", "该行情恢复后结束。"),
     )
 
 

@@ -49,7 +49,6 @@ class FeedWatch:
         self._calendar = calendar
         self._publish = publish
         self._hours = trading_hours(settings.calendar_file)
-        self._reported: set[tuple[int, bool]] = set()  # day and silence of the live feed
 
     async def close_overdue(self, now: int) -> None:
         """Publish the markers that close days whose deadline has passed, for feeds that have fallen silent.
@@ -87,28 +86,32 @@ class FeedWatch:
         return out
 
     async def report(self, now: int) -> None:
-        """Publish the state of the live feed: once a day that it runs, once that it has fallen silent.
+        """Publish the state of the live feed: once a day that it runs, and each time it falls silent or runs again.
 
-        A system that had no live row on this trading day or the one before has no live feed.
+        A system that had no live row on this trading day or the one before has no live feed. A worker that takes over
+        reports once more what is known, which changes no alert.
 
         Parameters
         ----------
         now : of the machine's clock, µs since the epoch.
         """
-        states = (owned.state for owned in self._owned.values() if owned.state is not None and not owned.folding)
-        live, now = next(((s.live, s.clock.at(now)) for s in states if s.live is not None), (None, now))
-        today = shanghai_day(now)
-        if live is None or today not in self._calendar or live[0] < (self._calendar.before(today) or 0):
+        owners = ((one, one.state) for one in self._owned.values() if one.state is not None and not one.folding)
+        found = next(((one, s.live, s.clock.at(now)) for one, s in owners if s.live is not None), None)
+        if found is None:
             return
-        since = silent_since(live[1], now, int(self._settings.stale_after_s * 1e6), self._hours)
-        state = today, since is not None
-        if state in self._reported or (since is None and live[0] < today):
+        owned, (day, newest), now = found
+        today = shanghai_day(now)
+        if today not in self._calendar or day < (self._calendar.before(today) or 0):
+            return
+        since = silent_since(newest, now, int(self._settings.stale_after_s * 1e6), self._hours)
+        runs = day == today and newest > (owned.live_reported[1] or 0)  # a stop is over with a row behind it
+        if (today, since) == owned.live_reported or (since is None and not runs):
             return
         report = LiveFeedState(
             feed=Topic.PRICES_INTRADAY,
             trade_date=to_date(today),
-            at=moment(now),
+            at=moment(newest if since is None else now),
             silent_since=None if since is None else moment(since),
         )
         await self._publish([Output(self._topics.name(Topic.ALERT_COMMANDS), 0, b"", msgspec.json.encode(report), [])])
-        self._reported.add(state)
+        owned.live_reported = today, since
