@@ -43,7 +43,7 @@ class AlertLifecycle(Processor):
     """
 
     def __init__(self, rules: Sequence[Rule], calendar: TradingCalendar, keep_days: int = 130) -> None:
-        self._rules = {rule.name: rule for rule in rules}  # those of one name have the same durations
+        self._rules = {rule.name: rule for rule in rules}  # those of one name have the same minimum and cooldown
         self._readers = by_message(rules)
         self._calendar = calendar
         self._states = AlertStates(calendar)

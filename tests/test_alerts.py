@@ -13,7 +13,7 @@ import pytest
 
 from alerts.commands import FeedRun, LiveFeedState
 from alerts.lifecycle import AlertLifecycle
-from alerts.model import Alert, Input, Severity, State, alert_id
+from alerts.model import Alert, EndedBy, Input, Severity, State, alert_id
 from alerts.rules import rules
 from alerts.rules.base import DeadLetters, read_as
 from processors.codes import to_id
@@ -191,13 +191,20 @@ def test_rules_of_one_name_declare_the_same_to_whoever_knows_an_alert_by_the_nam
     assert len(declared) == len({rule.name for rule in RULES})
 
 
-def test_too_many_dead_letters_in_an_hour_are_one_alert() -> None:
+def test_too_many_dead_letters_in_an_hour_are_one_alert_until_the_next_session() -> None:
     lifecycle = AlertLifecycle(RULES, CALENDAR)
+    hour = datetime(DAYS[0].year, DAYS[0].month, DAYS[0].day, 13, tzinfo=UTC)
     made = []
     for refused in range(1, 8):
-        made += fold(lifecycle, DeadLetters(topic="margin.daily", hour=NOW, count=refused, threshold=3,
-                                       trade_date=NOW.date(), reason="bad"))  # fmt: skip
-    assert [(a.rule, a.figures) for a in made] == [("data_quality", {"refused": 4})]
+        made += fold(lifecycle, DeadLetters(topic="margin.daily", hour=hour, count=refused, threshold=3,
+                                       trade_date=DAYS[0], reason="bad"))  # fmt: skip
+    assert [(a.rule, a.subject, a.figures) for a in made] == [
+        ("data_quality", "margin.daily 21:00", {"refused": 4})  # 21:00 in Shanghai
+    ]
+    assert "from 21:00 (Shanghai)" in made[0].text.en and "自21:00起" in made[0].text.zh
+    assert fold(lifecycle, total(DAYS[0], 0.0)) == []
+    (ended,) = fold(lifecycle, total(DAYS[1], 0.0))
+    assert (ended.id, ended.state, ended.ended_by) == (made[0].id, State.RESOLVED, EndedBy.HORIZON)
 
 
 @pytest.mark.parametrize(("value", "before", "fires"), [(0.05, 0.0, True), (0.05, 0.05, False), (-0.05, 0.05, True)])

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 
 from alerts.model import Severity, Text
 from alerts.rules.base import Condition, DeadLetters, Evaluation, Message, Rule, Scope
+from processors.days import SHANGHAI
 from processors.parameters import Parameters
 
 
 def evaluate(message: Message) -> Iterator[Evaluation]:
     """Fire for an hour with more refused messages than the limit; the figures are those of the first message beyond it."""
     if isinstance(message, DeadLetters) and message.count > message.threshold:
+        clock = f"{message.hour.astimezone(SHANGHAI):%H:%M}"
         yield Evaluation(
-            f"{message.topic} {message.hour:%H}h UTC",
+            f"{message.topic} {clock}",
             message.trade_date,
             message.hour,
             0,
@@ -22,12 +24,13 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
             {"per_hour": message.threshold},
             Text(
                 f"Data quality {message.trade_date}: more than {message.threshold} messages of {message.topic} were "
-                f"refused within the hour; the latest: {message.reason[:160]}",
-                f"数据质量 {message.trade_date}：{message.topic}一小时内超过{message.threshold}条消息被拒；最近一条：{message.reason[:160]}",
+                f"refused within the hour from {clock} (Shanghai); the latest: {message.reason[:160]}",
+                f"数据质量 {message.trade_date}：{message.topic}自{clock}起一小时内超过{message.threshold}条消息被拒；"
+                f"最近一条：{message.reason[:160]}",
             ),
             Text(
-                "It covers its hour only; the dead-letter topic contains the messages.",
-                "仅代表该小时，消息保存在死信主题中。",
+                "It covers its hour only and ends on the next session; the dead-letter topic contains the messages.",
+                "仅代表该小时，下一交易日结束；消息保存在死信主题中。",
             ),
         )
 
@@ -42,4 +45,5 @@ def rule(_: Parameters) -> Rule:
         source="ours",
         about="refused messages",
         scope=Scope.DATA,
+        horizon_days=1,
     )
