@@ -157,7 +157,7 @@ class Settings(BaseSettings):
     )
     deadline_gap_days: int = Field(
         10,
-        ge=1,
+        ge=0,
         description="days without a row are closed by deadline for this many trading days; then the feed has ended",
     )
     stale_after_s: float = Field(

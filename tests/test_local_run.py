@@ -16,7 +16,10 @@ from typer.testing import CliRunner, Result
 
 from feeds import simulate
 from feeds.errors import InputError
-from processors.days import to_day
+from processors.daily_store import DailyStore
+from processors.days import shanghai_moment, to_day
+from processors.deadlines import overdue
+from processors.events import EndOfDay, RowBatch
 from streams import readers
 from streams.calendars import xshg
 from streams.cli import local_run
@@ -27,6 +30,7 @@ from streams.form import Form
 from streams.local.processes import WorkerProcess, environment
 from streams.publisher import Publisher
 from streams.settings import Settings
+from tests.building import batch, end_of_day
 from tests.harness import Stack
 
 CHANNEL = {"kind": "webhook", "url": "https://example.com/hook", "severity": "info"}
@@ -71,6 +75,30 @@ def test_a_local_stack_notifies_no_channel_unless_asked(
         settings = local_run._services(plan(notify=notify), base, tmp_path, stack)
     assert [*settings.channels] == channels
     assert line in capsys.readouterr().err
+
+
+def test_no_deadline_closes_a_day_behind_the_data_of_a_local_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("EmbeddedBroker", "EmbeddedRedis"):
+        monkeypatch.setattr(local_run, name, FakeServer)
+    with contextlib.ExitStack() as stack:
+        given = local_run._services(plan(data=tmp_path), Settings(), tmp_path, stack)
+    for name, value in environment(given).items():
+        monkeypatch.setenv(name, value)
+    settings, now = Settings(), shanghai_moment(to_day(date(2026, 11, 27)), 0)
+
+    def overdue_behind(rows: RowBatch, *, closed: bool) -> EndOfDay | None:
+        store = DailyStore("prices.daily", (), late_days=5, history_days=2)
+        store.apply(rows)
+        if closed:
+            store.close(end_of_day(rows))
+        return overdue(store, now, settings.due("prices.daily"), xshg(), settings.deadline_gap_days)
+
+    last = batch("prices.daily", date(2020, 7, 27), {"600000.SH": {"close": 1.0}})
+    assert overdue_behind(last, closed=True) is None
+    half = overdue_behind(last, closed=False)
+    assert half is not None and half.trade_date == date(2020, 7, 27)
 
 
 def test_a_child_process_has_the_settings_that_it_is_given_and_no_others(

@@ -144,6 +144,7 @@ def _services(plan: LocalRunPlan, base: Settings, scratch: Path, stack: contextl
             "kafka_ca_file": None,
             "kafka_cert_file": None,
             "kafka_key_file": None,
+            "deadline_gap_days": 0,  # the feed ends: no day behind its last rows is late
             "http_port": free_port(base.http_port),
             "console_port": console_port,
             "console_url": base.console_url or ("" if plan.until_done else f"http://127.0.0.1:{console_port}"),
