@@ -308,13 +308,15 @@ class Backend:
 
     async def _poll_records(self) -> None:
         """Compute the records of all rules again after a change of alerts or of the newest day."""
-        seen, again = None, False
+        seen, reads = None, 0
         while True:
             now = self._model.versions[Part.ALERTS], self._model.day
-            if now != seen or again:
-                again, seen = now != seen, now  # Redis is written after the topic: its first state may be the old one
+            if now != seen:
+                seen, reads = now, 2  # Redis is written after the topic: its first state may be the old one
+            if reads:
                 try:
                     self._model.offer_records(await asyncio.to_thread(alert_record.records, self._settings))
+                    reads -= 1
                 except (RedisError, OSError, MarginwatchError) as error:
                     log.warning("the records of the rules are not known", error=f"{type(error).__name__}: {error}")
             await asyncio.sleep(_RECORDS_S)
@@ -323,13 +325,13 @@ class Backend:
         """Load the names of securities at the start and with each new day."""
         day, loaded = None, False
         while True:
-            if not loaded or self._model.day != day:
-                day = self._model.day
+            newest = self._model.day
+            if not loaded or newest != day:
                 try:
                     self._model.offer_directory(
                         await asyncio.to_thread(self._directory, self._model.securities.codes())
                     )
-                    loaded = True
+                    day, loaded = newest, True
                 except MarginwatchError as error:
                     log.warning("the names of securities are not known", error=str(error))
             await asyncio.sleep(_RECORDS_S)

@@ -16,6 +16,7 @@ from aiokafka.errors import (
     RequestTimedOutError,
     TopicAuthorizationFailedError,
 )
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from alerts.commands import Acknowledge
 from console import site
@@ -23,6 +24,7 @@ from console.errors import UnconfirmedError
 from console.model import ConsoleModel, Feed, Part
 from console.theme import View
 from processors.errors import MarginwatchError
+from processors.outputs import MarketSignal
 from processors.parameters import Parameters
 from streams import console
 from streams.local.local_service import free_port
@@ -78,6 +80,49 @@ def test_records_are_read_again_after_an_alert_and_once_more_behind_it(monkeypat
                     await asyncio.sleep(0.001)
                 model._changed(Part.ALERTS)
         task.cancel()
+
+    asyncio.run(poll())
+
+
+@pytest.mark.parametrize("failures", [1, 2, 5])
+def test_records_and_names_are_read_until_redis_answers(monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
+    model = ConsoleModel((5, 8))
+    backend = console.Backend(Settings(), model)
+    left, offered = dict.fromkeys(("records", "names"), 0), dict.fromkeys(("records", "names"), 0)
+
+    def answer(what: str, error: Exception) -> None:
+        if left[what]:
+            left[what] -= 1
+            raise error
+
+    def records(_settings: Settings) -> list[Any]:
+        answer("records", RedisConnectionError("away"))
+        return []
+
+    def names(_settings: Settings) -> dict[str, str]:
+        answer("names", MarginwatchError("away"))
+        return {}
+
+    def offer(what: str) -> None:
+        offered[what] += 1
+
+    monkeypatch.setattr(console, "_RECORDS_S", 0.001)
+    monkeypatch.setattr(console.alert_record, "records", records)
+    monkeypatch.setattr(console, "load_security_names", names)
+    monkeypatch.setattr(model, "offer_records", lambda _records: offer("records"))
+    monkeypatch.setattr(model, "offer_directory", lambda _directory: offer("names"))
+
+    async def poll() -> None:
+        tasks = [asyncio.create_task(work()) for work in (backend._poll_records, backend._poll_names)]
+        async with asyncio.timeout(20):
+            for count, day in enumerate((date(2020, 1, 2), date(2020, 1, 3)), 1):
+                left.update(records=failures, names=failures)
+                model.offer_market(MarketSignal(signal="coverage", subject="market", trade_date=day,
+                                                available_at=datetime.now(UTC), revision=0, value=1.0))  # fmt: skip
+                while offered != {"records": 2 * count, "names": count}:
+                    await asyncio.sleep(0.001)
+        for task in tasks:
+            task.cancel()
 
     asyncio.run(poll())
 
