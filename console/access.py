@@ -126,7 +126,7 @@ class Sessions(Protocol):
 
 
 class Attempts:
-    """Counts attempts to log in, those that are still being verified included."""
+    """Counts attempts to log in, those that are still being verified and wrong bearer tokens included."""
 
     def __init__(self) -> None:
         self._by_address: dict[str, deque[float]] = {}
@@ -218,8 +218,10 @@ class Access:
         """End a session, in every console and in pages that are still open."""
         await self.sessions.delete(_key_of(cookie.pop("sid", "")))
 
-    async def identity(self, cookie: Mapping[str, Any], bearer: str = "") -> Identity | None:
+    async def identity(self, cookie: Mapping[str, Any], bearer: str = "", address: str = "") -> Identity | None:
         """Return who sends a request; None if the sender must log in.
+
+        Ask `Attempts.blocked` before a bearer token is checked: a wrong one is an attempt of its address.
 
         Raises
         ------
@@ -227,8 +229,10 @@ class Access:
         """
         if not self.required:
             return Identity()
-        if self.token and bearer and hmac.compare_digest(bearer.encode(), self.token.encode()):
-            return Identity("token", by_token=True)
+        if self.token and bearer:
+            if hmac.compare_digest(bearer.encode(), self.token.encode()):
+                return Identity("token", by_token=True)
+            self.attempts.add(address)
         identity = cookie.get("sid")
         if not isinstance(identity, str):
             return None

@@ -65,9 +65,13 @@ class Gate:
         if changes and origin is not None and not self._access.same_origin(origin, host):
             await _refuse(scope, receive, send, f"requests from {origin} are refused", 403)
             return
-        bearer = headers.get("authorization", "").removeprefix("Bearer ")
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        bearer, address = token if scheme.lower() == "bearer" else "", _address(scope, headers, self._access)
+        if bearer and self._access.attempts.blocked(address):
+            await _refuse(scope, receive, send, "too many failures: wait five minutes", 429)
+            return
         try:
-            identity = await self._access.identity(scope.get("session", {}), bearer)
+            identity = await self._access.identity(scope.get("session", {}), bearer, address)
         except AccessError as error:
             await _refuse(scope, receive, send, str(error), 503)
             return
@@ -154,6 +158,11 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, why: str, status: 
         await PlainTextResponse(why, status)(scope, receive, send)
 
 
+def _address(scope: Scope, headers: Headers, access: Access) -> str:
+    peer, _ = scope.get("client") or ("", 0)
+    return access.address(peer, headers.get("x-forwarded-for", ""))
+
+
 def add_routes(app: FastAPI, access: Access) -> None:
     """Add the routes of login, logout and ``/healthz``."""
 
@@ -167,8 +176,7 @@ def add_routes(app: FastAPI, access: Access) -> None:
 
     @app.post("/login", include_in_schema=False)
     async def enter(request: Request) -> Response:
-        peer = request.client.host if request.client else ""
-        address = access.address(peer, request.headers.get("x-forwarded-for", ""))
+        address = _address(request.scope, request.headers, access)
         if access.attempts.blocked(address):
             return HTMLResponse(_form(request, "blocked"), 429)
         if not request.headers.get("content-type", "").startswith(_FORM_TYPE):

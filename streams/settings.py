@@ -36,6 +36,8 @@ from streams.errors import SettingsError
 #: The parameters that are lists: the environment gives them as text.
 _LIST_PARAMETERS = frozenset(name for name, kind in get_type_hints(Parameters).items() if get_origin(kind) is tuple)
 _PREFIX = "MARGINWATCH_"
+#: Shortest token of the console: ten attempts in five minutes do not find one.
+_TOKEN_LEAST = 16
 #: Variables with the prefix that others read: the name of the settings file, and folders of data for tests.
 _NO_SETTINGS = ("CONFIG", "DATA", "PAYLOADS")
 #: What Kubernetes sets in every container beside a service that is called marginwatch.
@@ -48,7 +50,12 @@ class Settings(BaseSettings):
     """The settings of workers, feeds, console and commands."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, allow_inf_nan=False
+        env_prefix=_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,  # it may be a secret
     )
 
     kafka_url: str = Field("kafka://127.0.0.1:9092", description="Kafka bootstrap servers, comma separated")
@@ -126,7 +133,9 @@ class Settings(BaseSettings):
         None, description="lines name:hash of the users, as `marginwatch console-password` prints them"
     )
     console_token: SecretStr | None = Field(
-        None, description="a secret that is accepted as the password of any other name, and as a bearer token"
+        None,
+        description="a secret that is accepted as the password of any other name, and as a bearer token; "
+        f"at least {_TOKEN_LEAST} characters",
     )
     study_data: Path | None = Field(
         None, description="folder of market files on which the console's page of studies computes"
@@ -191,6 +200,15 @@ class Settings(BaseSettings):
     @classmethod
     def _redis_address(cls, value: SecretStr) -> SecretStr:
         _check_redis_url(value.get_secret_value())
+        return value
+
+    @field_validator("console_token")
+    @classmethod
+    def _long_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value) < _TOKEN_LEAST:
+            raise ValueError(
+                f"the token has {len(value)} characters: write at least {_TOKEN_LEAST}, as of `openssl rand -hex 24`"
+            )
         return value
 
     @field_validator("parameters", mode="before")

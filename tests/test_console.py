@@ -281,6 +281,27 @@ async def through_gate(access: Access, method: str, path: str, **request: Any) -
         return await client.request(method, path, **request)
 
 
+def test_a_wrong_bearer_token_is_an_attempt_to_log_in_and_a_right_one_is_none() -> None:
+    async def ask() -> list[int]:
+        app = FastAPI()
+        add_routes(app, access)
+        app.add_middleware(Gate, access=access)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
+
+            async def status(authorization: str) -> int:
+                return (await client.post("/", headers={"Authorization": authorization})).status_code
+
+            right = [await status("Bearer tok") for _ in range(12)]
+            other = [await status("Basic d2FuZzpwdw==") for _ in range(12)]  # of a proxy, say
+            return [*right, *other, *[await status("bearer guessed") for _ in range(12)], await status("Bearer tok")]
+
+    access = Access("0.0.0.0", StoredSessions(), token="tok")
+    assert asyncio.run(ask()) == [404] * 12 + [401] * 12 + [401] * 10 + [429] * 3
+    assert access.attempts.blocked("127.0.0.1")
+    answer = asyncio.run(through_gate(access, "POST", "/login", data={"name": "a", "password": "tok"}))
+    assert answer.status_code == 429
+
+
 async def endless() -> AsyncIterator[bytes]:
     while True:
         yield b"x" * 1024

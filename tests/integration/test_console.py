@@ -485,7 +485,9 @@ def test_a_session_belongs_to_every_console_and_its_end_too(
 ) -> None:
     users = tmp_path / "users"
     users.write_text(f"wang:{hash_password('pw')}\n", "utf-8")
-    one, other = (consoles(stack.settings, console_token=SecretStr("t"), console_users_file=users) for _ in range(2))
+    one, other = (
+        consoles(stack.settings, console_token=SecretStr("t" * 16), console_users_file=users) for _ in range(2)
+    )
     page, elsewhere = browser.page(DESK), None
     page.goto(one.url)
     page.get_by_label("用户名").fill("wang")
