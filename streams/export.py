@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 import pandas as pd
 
+from alerts.plurals import counted
 from processors.codes import to_codes
 from processors.industries import INDUSTRIES
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
@@ -127,7 +128,9 @@ def _with_flags(table: pd.DataFrame, lacks: Iterable[tuple[date, Mapping[str, in
     for day, missing in lacks:
         by_day.setdefault(pd.Timestamp(day), {}).update(missing)
     texts = {
-        day: "; ".join(f"{name}: {'all' if rows < 0 else f'{rows} rows'}" for name, rows in sorted(missing.items()))
+        day: "; ".join(
+            f"{name}: {'all' if rows < 0 else counted(rows, 'row')}" for name, rows in sorted(missing.items())
+        )
         for day, missing in by_day.items()
     }
     of_row = table.index.get_level_values("trade_date").map(texts)

@@ -174,7 +174,7 @@ def test_a_degraded_day_is_a_data_quality_alert_until_a_complete_one() -> None:
 
 def test_the_pieces_of_a_late_day_update_its_data_quality_alert_until_the_last() -> None:
     lifecycle = AlertLifecycle(RULES, CALENDAR)
-    lacks: list[dict[str, int]] = [{"margin.daily SZSE": -1}, {"margin.daily SZSE": 12}, {"margin.daily SZSE": 3}, {}]
+    lacks: list[dict[str, int]] = [{"margin.daily SZSE": -1}, {"margin.daily SZSE": 12}, {"margin.daily SZSE": 1}, {}]
     told = []
     for revision, missing in enumerate(lacks):
         made = fold(lifecycle, securities(DAYS[0], missing, revision))
@@ -183,7 +183,9 @@ def test_the_pieces_of_a_late_day_update_its_data_quality_alert_until_the_last()
         [(State.FIRING, 0)], [(State.FIRING, 1)], [(State.FIRING, 2)], [(State.SUPERSEDED, 2)]
     ]  # fmt: skip
     assert len({a.id for step in told for a in step}) == 1
-    assert [step[0].figures["margin.daily SZSE"] for step in told] == [-1, 12, 3, 3]
+    assert [step[0].figures["margin.daily SZSE"] for step in told] == [-1, 12, 1, 1]
+    texts = [step[0].text.en.partition("SZSE: ")[2].partition(".")[0] for step in told]
+    assert texts == ["everything", "12 rows", "1 row", "1 row"]
 
 
 def test_rules_of_one_name_declare_the_same_to_whoever_knows_an_alert_by_the_name_of_its_rule() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 from alerts.model import Member, Severity, Text
+from alerts.plurals import counted
 from alerts.rules.base import Condition, Evaluation, Message, Rule, Scope, short_percent
 from alerts.rules.digest import OF_ITS_DAY
 from processors.codes import EXCHANGES
@@ -62,7 +63,7 @@ def _completeness(subject: str, s: MarketSignal | DayStatus, missing: Mapping[st
     if not missing:
         yield Evaluation.of(s, subject, Condition.END)
         return
-    lacks = ", ".join(f"{feed}: {'everything' if n < 0 else f'{n} rows'}" for feed, n in sorted(missing.items()))
+    lacks = ", ".join(f"{feed}: {'everything' if n < 0 else counted(n, 'row')}" for feed, n in sorted(missing.items()))
     lacks_zh = "，".join(f"{feed}：{'全部' if n < 0 else f'{n}行'}" for feed, n in sorted(missing.items()))
     yield Evaluation.of(
         s,
@@ -94,8 +95,8 @@ def _detail_identity(parameters: Parameters, material: bool, s: DayStatus) -> It
         _text(
             s,
             material,
-            f"{check.broken} of {check.checked} securities have a balance that is not the previous one plus buys less "
-            f"repayments; {check.broken_share:.2%} of the balance is in those off by more than {gap}.",
+            f"{check.broken} of {check.checked} securities {'has' if check.broken == 1 else 'have'} a balance that is not "
+            f"the previous one plus buys less repayments; {check.broken_share:.2%} of the balance is in those off by more than {gap}.",
             f"{check.checked}只证券中{check.broken}只的余额不等于前一日余额加买入减偿还；偏差超过{gap}的证券占余额"
             f"{check.broken_share:.2%}。",
         ),
