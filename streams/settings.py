@@ -37,7 +37,7 @@ from streams.errors import SettingsError
 _LIST_PARAMETERS = frozenset(name for name, kind in get_type_hints(Parameters).items() if get_origin(kind) is tuple)
 _PREFIX = "MARGINWATCH_"
 #: Shortest token of the console: ten attempts in five minutes do not find one.
-_TOKEN_LEAST = 16
+_TOKEN_LEAST = 8
 #: Variables with the prefix that others read: the name of the settings file, and folders of data for tests.
 _NO_SETTINGS = ("CONFIG", "DATA", "PAYLOADS")
 #: What Kubernetes sets in every container beside a service that is called marginwatch.

@@ -153,7 +153,7 @@ def test_variables_of_tests_and_of_kubernetes_are_none_of_the_settings(
 
 def test_a_token_of_the_console_is_too_long_to_be_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MARGINWATCH_CONSOLE_TOKEN", "t0ken")
-    with pytest.raises(ValidationError, match="the token has 5 characters: write at least 16") as found:
+    with pytest.raises(ValidationError, match="the token has 5 characters: write at least 8") as found:
         Settings()
     assert "t0ken" not in str(found.value)
     monkeypatch.setenv("MARGINWATCH_CONSOLE_TOKEN", "t" * 16)
