@@ -85,7 +85,7 @@ def kafka_reader(settings: Settings) -> Reader:
     kafka_batches.install(fetcher, kafka_batches.records_by_aiokafka)
     with _answered(settings, TopicError):
         return KafkaConsumer(
-            **_kafka_python(settings, "reader"), **_reading(settings), group_id=None, bootstrap_timeout_ms=BOOTSTRAP_MS
+            **_kafka_python(settings, "reader"), **_reading(settings), group_id=None, allow_auto_create_topics=False
         )
 
 
@@ -102,7 +102,7 @@ def kafka_producer(settings: Settings) -> Producer:
     with _answered(settings, PublishError):
         return KafkaProducer(
             **_kafka_python(settings, "feed"),
-            bootstrap_timeout_ms=BOOTSTRAP_MS,
+            allow_auto_create_topics=False,
             acks="all",
             linger_ms=5,
             retries=_UNLIMITED,  # for the delivery timeout of two minutes: a broker that restarts loses nothing
@@ -124,9 +124,7 @@ def kafka_admin(settings: Settings) -> Admin:
     from kafka.admin import KafkaAdminClient
 
     with _answered(settings, TopicError):
-        return KafkaAdminClient(
-            **_kafka_python(settings, "admin"), bootstrap_timeout_ms=BOOTSTRAP_MS, request_timeout_ms=_ADMIN_TIMEOUT_MS
-        )
+        return KafkaAdminClient(**_kafka_python(settings, "admin"), request_timeout_ms=_ADMIN_TIMEOUT_MS)
 
 
 def abandon(producer: Producer, wait_s: float) -> None:
@@ -318,7 +316,7 @@ def _kafka_python(settings: Settings, purpose: str) -> dict[str, Any]:
     from streams.kafka import sockets as kafka_sockets  # it imports the library
 
     kafka_sockets.install()
-    return _kafka(settings, purpose)
+    return {**_kafka(settings, purpose), "bootstrap_timeout_ms": BOOTSTRAP_MS}
 
 
 def _reading(settings: Settings, out_of_range: str = "earliest") -> dict[str, Any]:

@@ -27,7 +27,7 @@ from streams.errors import PublishError
 from streams.form import Form
 from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE, Headers
 from streams.settings import Settings
-from streams.topics import BY_CODE, MARKET_INPUTS, SECURITIES_INPUTS, Partitioner, Topic, Topics, dead_letters
+from streams.topics import BY_CODE, MARKET_INPUTS, SECURITIES_INPUTS, Partitioner, Topic, Topics, dead_letters, missing
 
 _CLOSE_S = 5.0
 _ARRAY_ROWS = 1_000  # about 250 kB of JSON
@@ -43,7 +43,7 @@ class Publisher:
 
     Raises
     ------
-    PublishError : if no broker answers, or it refuses a message; nothing is dropped silently.
+    PublishError : if no broker answers, it lacks a topic, or it refuses a message; nothing is dropped silently.
     """
 
     def __init__(self, settings: Settings, *, source: str, form: Form = Form.FRAMES, timeout_s: float = 60.0) -> None:
@@ -56,6 +56,7 @@ class Publisher:
         self.messages = 0
         self._partitioner = Partitioner(settings.partitions, code_changes.load(settings.code_changes_file))
         self._failures: list[BaseException] = []
+        self._existing: set[str] = set()
         self._producer = kafka_producer(settings)
 
     def __enter__(self) -> Publisher:
@@ -168,6 +169,7 @@ class Publisher:
         self._check()
         self.messages += 1
         name = self.topics.name(topic)
+        self._require(name)
         try:
             sent = self._producer.send(name, value=value, key=key, partition=partition, headers=list(headers))
             sent.add_errback(self._failures.append)
@@ -197,6 +199,13 @@ class Publisher:
 
     def _partition(self, topic: str, key: str) -> int:
         return 0 if topic not in BY_CODE else self._partitioner.of_code(key)
+
+    def _require(self, name: str) -> None:
+        """Raise `PublishError` if the cluster lacks a topic, which no feed creates."""
+        if name not in self._existing:
+            self._existing = self.topics.on_cluster()
+        if name not in self._existing:
+            raise PublishError(missing(name))
 
     def _check(self) -> None:
         if self._failures:

@@ -15,7 +15,7 @@ Readers use kafka-python, assign their partitions themselves and commit nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -26,11 +26,11 @@ from alerts.model import Alert
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from streams.clients import kafka_reader
 from streams.codecs import registry as codecs
-from streams.errors import ReadError
+from streams.errors import ReadError, TopicError
 from streams.kafka import batches as kafka_batches
 from streams.records import Record, barrier_of, is_barrier, key_text, sequence_of
 from streams.settings import Settings
-from streams.topics import Topic, Topics
+from streams.topics import Topic, Topics, missing
 
 if TYPE_CHECKING:
     from streams.clients import Reader
@@ -106,12 +106,13 @@ def read_to_end(
 
     Raises
     ------
+    TopicError : if the cluster lacks a topic.
     ReadError : if the broker serves nothing for `PATIENCE_S` before an end.
     """
     left = set(partitions)
     if not left:
         return
-    reader.assign(list(left))
+    _assign(reader, left)
     if starts is None:
         reader.seek_to_beginning()
     else:
@@ -141,6 +142,15 @@ def read_to_end(
             raise ReadError(_silent(reader, min(left), ends))
 
 
+def _assign(reader: Reader, partitions: Collection[TopicPartition]) -> None:
+    """Assign partitions to a reader; raises `TopicError` if the cluster lacks a topic, which no reader creates."""
+    existing = reader.topics()
+    for tp in sorted(partitions):
+        if tp.topic not in existing:
+            raise TopicError(missing(tp.topic))
+    reader.assign(list(partitions))
+
+
 def _silent(reader: Reader, tp: TopicPartition, ends: Ends) -> str:
     end = ends.get(tp)
     return (
@@ -164,7 +174,7 @@ def read(
 
     Raises
     ------
-    TopicError : if no broker answers.
+    TopicError : if no broker answers, or the cluster lacks the topic.
     ReadError : if the broker serves nothing for `PATIENCE_S` before the end; not while a barrier is waited for.
     """
     if until is not None:
@@ -195,7 +205,7 @@ def follow(
     """
     with consumer(settings) as reader:
         partition = TopicPartition(Topics(settings).name(topic), 0)
-        reader.assign([partition])
+        _assign(reader, [partition])
         reader.seek_to_beginning(partition)
         while not stop():
             for record in reader.poll(timeout_ms=_POLL_MS).get(partition, []):

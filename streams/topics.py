@@ -157,6 +157,11 @@ class Topics:
         """How many partitions a topic has."""
         return self.all[short].partitions
 
+    def on_cluster(self) -> set[str]:
+        """Return the names of all topics that the cluster has; raises `TopicError` if no broker answers."""
+        with closing(kafka_admin(self._settings)) as admin:
+            return set(admin.list_topics())
+
     def create(self) -> list[str]:
         """Create what is missing on the cluster; return the names created. Existing topics are left alone.
 
@@ -205,7 +210,7 @@ class Topics:
         out = []
         for topic in self.all.values():
             if topic.name not in found:
-                out.append(f"{topic.name} is missing: run `marginwatch topics create`")
+                out.append(missing(topic.name))
             elif found[topic.name] != topic.partitions:
                 out.append(
                     f"{topic.name} has {found[topic.name]} partitions, {topic.partitions} are configured: set "
@@ -218,6 +223,15 @@ class Topics:
                     f"--entity-name {topic.name} --add-config {name}={wanted}"
                 )
         return out
+
+
+def missing(name: str) -> str:
+    """Describe that the cluster lacks a topic, and what to do.
+
+    A client must ask before it names a topic: a broker may create each topic that a client names, the embedded one even
+    where the client forbids it, and not with the partitions that the system needs.
+    """
+    return f"the topic {name} is missing: run `marginwatch topics create`"
 
 
 def _differences(topic: TopicConfig, configs: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:

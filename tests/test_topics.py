@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import chain
 from typing import Any
 
 import pytest
+from kafka.admin import NewTopic
+from typer.testing import CliRunner
 
 import streams.topics
 from processors.events import INPUT_ROWS
+from streams import dlq, readers
+from streams.cli.main import app
+from streams.clients import kafka_admin
 from streams.codecs.registry import CODECS
-from streams.errors import TopicError
+from streams.errors import PublishError, TopicError
 from streams.local.local_kafka import Broker
+from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.topics import Topic, Topics, dead_letters, refused_in
 from tests.test_structure import modules, tree
@@ -41,6 +49,53 @@ def test_all_that_create_topics_together_create_each_once(broker: Broker) -> Non
     assert sorted(chain.from_iterable(created)) == sorted(config.name for config in topics.all.values())
     assert topics.create() == []
     assert topics.problems() == []
+
+
+def publish(settings: Settings, topic: Topic) -> None:
+    with Publisher(settings, source="test") as publisher:
+        publisher.raw(topic, b"row")
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+@pytest.mark.parametrize(
+    "name_a_topic",
+    [
+        lambda settings: list(readers.read(settings, Topic.ALERTS)),
+        lambda settings: next(readers.follow(settings, Topic.ALERTS)),
+        lambda settings: dlq.letters(settings),
+        lambda settings: publish(settings, Topic.MARGIN_DAILY),
+    ],
+    ids=["read", "follow", "dead letters", "publish"],
+)
+def test_neither_readers_nor_feeds_create_a_topic(broker: Broker, name_a_topic: Callable[[Settings], object]) -> None:
+    """The embedded broker creates each topic that a client names, with partitions of its own choice."""
+    settings = Settings(kafka_url=broker.url, topic_prefix="named.")
+    with pytest.raises((TopicError, PublishError), match=r"named\..+ is missing: run `marginwatch topics create`"):
+        name_a_topic(settings)
+    assert not {name for name in Topics(settings).on_cluster() if name.startswith("named.")}
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_a_feed_publishes_into_a_topic_that_is_created_meanwhile(broker: Broker) -> None:
+    settings = Settings(kafka_url=broker.url, topic_prefix="meanwhile.")
+    with Publisher(settings, source="test") as publisher:
+        with pytest.raises(PublishError, match="is missing"):
+            publisher.raw(Topic.ALERTS_LOG, b"first")
+        publisher.topics.create()
+        publisher.raw(Topic.ALERTS_LOG, b"second")
+    assert [record.value for record in readers.read(settings, Topic.ALERTS_LOG)] == [b"second"]
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_topics_create_names_a_topic_with_other_partitions(broker: Broker) -> None:
+    settings = Settings(kafka_url=broker.url, topic_prefix="wrong.")
+    with closing(kafka_admin(settings)) as admin:
+        admin.create_topics([NewTopic("wrong.alerts.v1", 3, 1)])
+    environment = {"MARGINWATCH_KAFKA_URL": broker.url, "MARGINWATCH_TOPIC_PREFIX": "wrong."}
+    result = CliRunner().invoke(app, ["topics", "create"], env=environment)
+    assert result.exit_code == 1
+    assert "created wrong.margin.daily.v1" in result.stdout
+    assert "wrong.alerts.v1 has 3 partitions, 1 are configured" in result.stdout
 
 
 class MadeAdmin:

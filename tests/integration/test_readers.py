@@ -106,6 +106,9 @@ class _Slow:
     def __init__(self) -> None:
         self.at = 0
 
+    def topics(self) -> set[str]:
+        return {"x"}
+
     def poll(self, **_options: object) -> dict[TopicPartition, list[object]]:
         time.sleep(0.02)
         self.at += 1
