@@ -18,8 +18,9 @@ from processors.codes import to_id
 from processors.days import to_day
 from processors.explanation import figures
 from processors.industries import INDUSTRIES
+from processors.needs import DETAIL
 from processors.outputs import DayStatus, MarketSignal
-from processors.registry import INDUSTRY_SIGNALS, SIGNALS
+from processors.registry import INDUSTRY_SIGNALS, PUBLISHED_COLUMNS, SIGNALS
 from processors.signal import Level, Signal
 from streams import readers
 from streams.calendars import xshg
@@ -30,11 +31,16 @@ from streams.settings import Settings
 from streams.stages.market_stage import MarketStage, MarketState
 from streams.topics import Topics
 
+_MARKET = "market"
+
 
 def declaration(settings: Settings, name: str) -> list[tuple[Signal, dict[str, Any]]]:
     """Return every signal of this id (a market and an industry may share one) with its parameters' values."""
     found = [signals[name] for signals in (SIGNALS, INDUSTRY_SIGNALS) if name in signals]
     if not found:
+        base, _, subject = name.partition("/")
+        if subject and (base in SIGNALS or base in INDUSTRY_SIGNALS):
+            raise ExplainError(f"there is no signal {name!r}: name the subject with --of, {base} --of {subject}")
         close = [other for other in (*SIGNALS, *INDUSTRY_SIGNALS) if name[:4] in other]
         hint = f"did you mean {', '.join(dict.fromkeys(close))}?" if close else "the documentation lists all"
         raise ExplainError(f"there is no signal {name!r}: {hint}")
@@ -61,31 +67,42 @@ def derivation(settings: Settings, name: str, day: date, subject: str | None) ->
     ------
     ExplainError : if nothing was published, naming what to look at.
     """
+    if subject == _MARKET:
+        subject = None
     if name in INDUSTRY_SIGNALS and subject in INDUSTRIES:
         return _industry(settings, name, day, str(subject))
     if name not in SIGNALS:
         raise ExplainError(f"{name} is a signal of industries: name one with --of, e.g. --of 银行")
     signal = SIGNALS[name]
-    if signal.level is Level.SECURITY:
-        if subject is None:
-            raise ExplainError(f"{name} is a signal of securities: name one with --of, e.g. --of 600519.SH")
+    if signal.level is Level.SECURITY and subject is None:
+        raise ExplainError(f"{name} is a signal of securities: name one with --of, e.g. --of 600519.SH")
+    if subject is not None and (signal.level is Level.SECURITY or name in PUBLISHED_COLUMNS):
         return _security(settings, signal, day, subject)
-    wanted = name if subject is None else f"{name}/{subject}"
+    if subject is not None and not signal.subjects:
+        raise ExplainError(f"{name} has one value for the market, none of {subject}: leave --of out")
+    return _market(settings, signal, day, subject)
+
+
+def _market(settings: Settings, signal: Signal, day: date, subject: str | None) -> dict[str, Any]:
+    """The final value of a day; while there is none, the provisional one of the running session."""
+    name = signal.id if subject is None else f"{signal.id}/{subject}"
     published: MarketSignal | None = None
     subjects = set()
-    for one in readers.market_signals(settings, wanted=lambda key: key.startswith(f"{name}/")):
-        if one.signal == name:
+    for one in readers.market_signals(settings, wanted=lambda key: key.startswith(f"{signal.id}/")):
+        if one.signal == signal.id:
             subjects.add(one.subject)
-            if one.name == wanted and one.trade_date == day and not one.provisional:
+            is_final = published is not None and not published.provisional
+            if one.name == name and one.trade_date == day and not (is_final and one.provisional):
                 published = one
     if published is None:
         if signal.subjects and subject not in subjects:
             raise ExplainError(
-                f"{name} has a value per subject: name one with --of: {', '.join(sorted(subjects)) or '?'}"
+                f"{signal.id} has a value per subject: name one with --of: {', '.join(sorted(subjects)) or '?'}"
             )
-        raise ExplainError(_nothing(wanted, day))
-    found = _published(wanted, published, published.value, published.reason, published.details)
-    return found | {"inputs": _inputs(settings, signal, subject or "market", day)}
+        raise ExplainError(_nothing(name, day))
+    found = _published(name, published, published.value, published.reason, published.details)
+    found["provisional"] = published.provisional
+    return found | {"inputs": _inputs(settings, signal, subject or _MARKET, day)}
 
 
 def _nothing(name: str, day: date) -> str:
@@ -109,6 +126,8 @@ def _security(settings: Settings, signal: Signal, day: date, subject: str) -> di
     status, columns = found
     value = columns.pop(signal.id)
     published = _published(f"{signal.id}/{code}", status, value, "", columns)
+    if signal.level is not Level.SECURITY:  # a figure of the margin detail, of the same name
+        return published | {"inputs": {f"{DETAIL} {signal.id}": {code: value}}}
     return published | {"inputs": _inputs(settings, signal, code, day)}
 
 

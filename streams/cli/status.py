@@ -28,7 +28,9 @@ def explain(
     on: Annotated[
         datetime | None, typer.Option("--date", formats=DATES, metavar=DATE, help="the inputs of this day's value")
     ] = None,
-    of: Annotated[str | None, typer.Option(help="a code, an industry, or the subject of a market signal")] = None,
+    of: Annotated[
+        str | None, typer.Option(help="with --date: a code, an industry, or the subject of a market signal")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show what a signal is: formula, source, inputs, parameters; with --date also the inputs of one value.
@@ -40,6 +42,8 @@ def explain(
     from streams.errors import ExplainError
     from streams.explain import declaration, derivation, described
 
+    if of is not None and on is None:
+        raise typer.BadParameter("it names the subject of one day's value: give --date", param_hint="--of")
     settings = Settings()
     try:
         declared = declaration(settings, signal)

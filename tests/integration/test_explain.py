@@ -41,6 +41,12 @@ def test_a_value_is_explained_by_the_rows_that_went_in(stack: Stack) -> None:
     before, today = (change["inputs"][f"margin.daily fin_balance{when}"]["600001.SH"] for when in (" 1 day before", ""))
     assert change["value"] == pytest.approx(today / before - 1)
 
+    balance = explained("fin_balance", "--of", "600001")["derived"]  # the column of `marginwatch latest security`
+    assert balance["signal"] == "fin_balance/600001.SH"
+    assert balance["value"] == today
+    assert balance["inputs"] == {"margin.daily fin_balance": {"600001.SH": today}}
+    assert explained("fin_buy_ratio", "--of", "market")["derived"] == ratio
+
     heat = explained("heat", "--of", INDUSTRIES[3])["derived"]
     assert heat["details"]["heat_rsi_14"] is not None
     assert "20 are needed" in heat["left_out"]["heat_pe"]
@@ -51,6 +57,37 @@ def test_a_value_is_explained_by_the_rows_that_went_in(stack: Stack) -> None:
     assert "line" in text
 
 
+def test_a_provisional_value_is_explained_until_there_is_a_final_one(stack: Stack) -> None:
+    market = simulate.Market(simulate.Simulation(xshg(), to_day(date(2024, 6, 27)), days=70, stocks=62, funds=4))
+    *days, (day, last) = market.history()
+    snapshots = {topic: batch for _, of_minute in market.session(day, ratio=0.1) for topic, batch in of_minute.items()}
+
+    def explained() -> dict:
+        output = run_marginwatch(stack, "explain", "fin_buy_ratio", "--date", to_date(day).isoformat(), "--json")
+        return json.loads(output)["derived"]
+
+    stack.worker().ready()
+    with stack.publisher() as publisher:
+        for _, batches in days:
+            publisher.day(batches)
+        for batch in snapshots.values():
+            publisher.rows_of(batch)
+        stack.settle(publisher)
+        provisional = explained()
+        assert provisional["provisional"]
+        assert provisional["value"] == pytest.approx(0.1, rel=0.1)  # the share of buys in the session's turnover
+        text = run_marginwatch(stack, "explain", "fin_buy_ratio", "--date", to_date(day).isoformat())
+        assert "(provisional)" in text
+        assert "inputs      those of the running session" in text
+
+        publisher.day(last)
+        stack.settle(publisher)
+    final = explained()
+    assert not final["provisional"]
+    assert final["value"] != provisional["value"]
+    assert final["inputs"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -58,6 +95,10 @@ def test_a_value_is_explained_by_the_rows_that_went_in(stack: Stack) -> None:
         (("fin_change", "--date", "2024-06-28"), "name one with --of"),
         (("heat", "--date", "2024-06-28"), "signal of industries"),
         (("fin_balance", "--date", "2024-06-28"), "nothing was published"),
+        (("fin_balance", "--date", "2024-06-28", "--of", "600519"), "nothing was published of fin_balance of 600519"),
+        (("verdict", "--date", "2024-06-28", "--of", "600519"), "one value for the market, none of 600519: leave --of"),
+        (("fin_buy_ratio", "--of", "600519"), r"give[\s│]+--date"),
+        (("llt/000300.SH",), r"with --of,[\s│]+llt[\s│]+--of[\s│]+000300.SH"),
     ],
 )
 def test_what_cannot_be_explained_names_the_remedy(stack: Stack, arguments: tuple[str, ...], said: str) -> None:

@@ -123,7 +123,8 @@ def print_explanation(declared: Sequence[tuple[Signal, dict[str, Any]]], derived
         return
     unit = declared[0][0].unit
     value = figure(derived["value"], unit)
-    out.print(Text.assemble(f"\n{derived['trade_date']}  {derived['signal']} = ", (value, "bold")))
+    mark = "  (provisional)" if derived.get("provisional") else ""
+    out.print(Text.assemble(f"\n{derived['trade_date']}  {derived['signal']} = ", (value, "bold"), mark))
     if derived["reason"]:
         out.print(Text(f"  absent      {derived['reason']}"))
     out.print(f"  known at    {derived['available_at']:%Y-%m-%d %H:%M %Z}, revision {derived['revision']}")
@@ -135,7 +136,9 @@ def print_explanation(declared: Sequence[tuple[Signal, dict[str, Any]]], derived
         out.print(Text(f"  {name:32} {_figures(value)}"))
     for name, why in derived.get("left_out", {}).items():
         out.print(Text(f"  left out    {name}: {why}"))
-    if not derived["inputs"]:
+    if derived.get("provisional"):
+        out.print("  inputs      those of the running session, which changes them: the final value shows its own")
+    elif not derived["inputs"]:
         out.print("  inputs      the figures of this day have left the state: see the export of the day's run")
     for text, figures in derived["inputs"].items():
         out.print(Text(f"\n  {text}"))
