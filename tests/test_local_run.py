@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,7 +27,7 @@ from streams.calendars import xshg
 from streams.cli import local_run
 from streams.cli.main import app
 from streams.cli.options import LocalBroker
-from streams.errors import LocalRunError
+from streams.errors import LocalRunError, LocalServiceError
 from streams.form import Form
 from streams.local.processes import WorkerProcess, environment
 from streams.publisher import Publisher
@@ -72,7 +74,7 @@ def test_a_local_stack_notifies_no_channel_unless_asked(
         monkeypatch.setattr(local_run, name, FakeServer)
     base = Settings(channels={"desk": CHANNEL})
     with contextlib.ExitStack() as stack:
-        settings = local_run._services(plan(notify=notify), base, tmp_path, stack)
+        settings = local_run._services(plan(notify=notify), base, tmp_path, local_run._Processes(stack))
     assert [*settings.channels] == channels
     assert line in capsys.readouterr().err
 
@@ -83,7 +85,7 @@ def test_no_deadline_closes_a_day_behind_the_data_of_a_local_stack(
     for name in ("EmbeddedBroker", "EmbeddedRedis"):
         monkeypatch.setattr(local_run, name, FakeServer)
     with contextlib.ExitStack() as stack:
-        given = local_run._services(plan(data=tmp_path), Settings(), tmp_path, stack)
+        given = local_run._services(plan(data=tmp_path), Settings(), tmp_path, local_run._Processes(stack))
     for name, value in environment(given).items():
         monkeypatch.setenv(name, value)
     settings, now = Settings(), shanghai_moment(to_day(date(2026, 11, 27)), 0)
@@ -99,6 +101,17 @@ def test_no_deadline_closes_a_day_behind_the_data_of_a_local_stack(
     assert overdue_behind(last, closed=True) is None
     half = overdue_behind(last, closed=False)
     assert half is not None and half.trade_date == date(2020, 7, 27)
+
+
+@pytest.mark.parametrize("name", ["broker", "redis"])
+def test_up_ends_with_each_of_its_servers(name: str, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        processes = local_run._Processes(stack)
+        local_run._services(plan(), Settings(), tmp_path, processes)
+        server = next(one for one in processes._started if one.name == name)
+        os.kill(server.pid, signal.SIGKILL)
+        with pytest.raises(LocalServiceError, match=f"the {name} ended with code -9 during its work; the end of /"):
+            processes.wait_for(lambda: False, "its work")
 
 
 def test_a_child_process_has_the_settings_that_it_is_given_and_no_others(
@@ -125,9 +138,10 @@ def test_nobody_waits_for_alerts_that_are_read_no_more(monkeypatch: pytest.Monke
     monkeypatch.setattr(readers, "follow", follow)
     watcher = local_run._AlertWatcher(Settings())
     watcher.start()
-    watcher.await_barrier("first", [])
+    nothing = local_run._Processes(contextlib.ExitStack())
+    watcher.await_barrier("first", nothing)
     with pytest.raises(LocalRunError, match=type(error).__name__) as caught:
-        watcher.await_barrier("second", [])
+        watcher.await_barrier("second", nothing)
     assert caught.value.__cause__ is error
     with pytest.raises(LocalRunError):
         watcher.ended()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from alerts.model import Alert, Severity, State
 from feeds import folder, simulate
@@ -34,13 +34,15 @@ from streams.export import export
 from streams.feed_services import TopicRows, store_security_names
 from streams.form import Form
 from streams.keys import latest_key
-from streams.local.local_kafka import ApacheKafka, EmbeddedBroker
+from streams.local.local_kafka import ApacheKafka, Broker, EmbeddedBroker
 from streams.local.local_redis import EmbeddedRedis
-from streams.local.local_service import ended_by_signals, free_port
+from streams.local.local_service import LocalService, ended_by_signals, free_port
 from streams.local.processes import ConsoleProcess, WorkerProcess
 from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.topics import Topic, Topics
+
+_Service = TypeVar("_Service", bound=LocalService)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +81,26 @@ def run(plan: LocalRunPlan, base: Settings) -> None:
     Raises
     ------
     InputError : if the folder of the data has no file with a known name; nothing is started then.
-    LocalRunError, LocalServiceError : if a process does not start, or ends.
+    LocalRunError, LocalServiceError : if a process does not start, or ends while the run goes on.
     """
     if plan.data is not None:
         folder.require_files(plan.data)
     with ended_by_signals(), contextlib.ExitStack() as stack:
         scratch = plan.state_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="marginwatch-")))
         scratch.mkdir(parents=True, exist_ok=True)
-        settings = _services(plan, base, scratch, stack)
+        processes = _Processes(stack)
+        settings = _services(plan, base, scratch, processes)
         created = Topics(settings).create()
         if problems := Topics(settings).problems():
             raise LocalRunError("; ".join(problems))
         err.print(f"  topics   {len(created)} created")
-        workers = _start_workers(plan, settings, scratch, stack)
+        _start_workers(plan, settings, scratch, processes)
         if not plan.until_done:
-            _start_console(settings, scratch, stack, simulated=plan.data is None)
+            _start_console(settings, scratch, processes, simulated=plan.data is None)
         watcher = _AlertWatcher(settings)
         stack.callback(watcher.stop)
         watcher.start()
-        reports = _feed_and_wait(plan, settings, workers, watcher)
+        reports = _feed_and_wait(plan, settings, processes, watcher)
         if not plan.until_done:
             err.print(
                 "\nStaying up. In another terminal:\n"
@@ -107,25 +110,47 @@ def run(plan: LocalRunPlan, base: Settings) -> None:
                 "Ctrl-C ends everything."
             )
             with contextlib.suppress(KeyboardInterrupt):
-                _await(watcher.ended, workers, "its work")
+                processes.wait_for(watcher.ended, "its work")
         err.print("Stopping …")
     exit_if_refused(reports)
 
 
-def _services(plan: LocalRunPlan, base: Settings, scratch: Path, stack: contextlib.ExitStack) -> Settings:
+class _Processes:
+    """The processes of a local run; they end with its exit stack, and the run ends with the first of them."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self._stack = stack
+        self._started: list[LocalService] = []
+
+    def start(self, service: _Service) -> _Service:
+        """Start a process; it is watched from now on."""
+        self._started.append(self._stack.enter_context(service))
+        return service
+
+    def wait_for(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait for a condition; raises `LocalServiceError` if a process ends before."""
+        while True:
+            for process in self._started:  # first: a condition may ask a server that is gone
+                process.check(what)
+            if condition():
+                return
+            time.sleep(0.05)
+
+
+def _services(plan: LocalRunPlan, base: Settings, scratch: Path, processes: _Processes) -> Settings:
     keep = plan.broker is LocalBroker.KAFKA and plan.state_dir is not None
     err.print("Starting the local stack")
-    broker: Any
+    broker: Broker
     if plan.broker is LocalBroker.KAFKA:
         reason = ApacheKafka.missing()
         if reason:
             raise LocalRunError(f"Apache Kafka can't be started here: {reason}; use --broker embedded")
-        broker = stack.enter_context(ApacheKafka(scratch / "kafka"))
+        broker = processes.start(ApacheKafka(scratch / "kafka"))
     else:
-        broker = stack.enter_context(EmbeddedBroker(scratch / "broker"))
+        broker = processes.start(EmbeddedBroker(scratch / "broker"))
     err.print(f"  broker   {broker.url}   ({plan.broker})")
     # The embedded broker keeps nothing, and offsets in Redis are valid for one broker only.
-    redis = stack.enter_context(EmbeddedRedis(scratch / "redis", append_only=keep))
+    redis = processes.start(EmbeddedRedis(scratch / "redis", append_only=keep))
     err.print(f"  redis    {redis.url}   ({'kept' if keep else 'ephemeral'})")
     console_port = free_port(base.console_port)
     channels = base.channels if plan.notify else {}
@@ -152,30 +177,25 @@ def _services(plan: LocalRunPlan, base: Settings, scratch: Path, stack: contextl
     )
 
 
-def _start_workers(
-    plan: LocalRunPlan, settings: Settings, folder: Path, stack: contextlib.ExitStack
-) -> list[WorkerProcess]:
-    workers: list[WorkerProcess] = []
+def _start_workers(plan: LocalRunPlan, settings: Settings, folder: Path, processes: _Processes) -> None:
     for number in range(plan.workers):
         own = settings if not number else settings.model_copy(update={"http_port": free_port()})
         (logs := folder if not number else folder / f"worker-{number + 1}").mkdir(exist_ok=True)
-        worker = stack.enter_context(WorkerProcess(own, logs))
+        worker = processes.start(WorkerProcess(own, logs))
         err.print(f"  worker   {worker.url}/metrics  /healthz  /readyz   (log: {worker.log})")
-        workers.append(worker)
-    return workers
 
 
-def _start_console(settings: Settings, folder: Path, stack: contextlib.ExitStack, *, simulated: bool) -> None:
+def _start_console(settings: Settings, folder: Path, processes: _Processes, *, simulated: bool) -> None:
     """Start the console as a child process; without its libraries print how to install them."""
     if importlib.util.find_spec("nicegui") is None:
         err.print("  console  not installed: pip install 'marginwatch[console]'")
         return
-    console = stack.enter_context(ConsoleProcess(settings, folder, simulated=simulated))
+    console = processes.start(ConsoleProcess(settings, folder, simulated=simulated))
     err.print(f"  console  {console.url}   (log: {console.log})")
 
 
 def _feed_and_wait(
-    plan: LocalRunPlan, settings: Settings, workers: list[WorkerProcess], watcher: _AlertWatcher
+    plan: LocalRunPlan, settings: Settings, processes: _Processes, watcher: _AlertWatcher
 ) -> list[FeedReport]:
     """Feed, wait until everything is processed, and return the reports of the feed."""
     reports: list[FeedReport] = []
@@ -189,12 +209,12 @@ def _feed_and_wait(
             finally:
                 reports = command.reports
                 print_reports(reports)
-        _await_processed(settings, barrier, workers)
+        _await_processed(settings, barrier, processes)
         rows, days = sum(one.rows for one in reports), sum(one.trading_days for one in reports)
         err.print(f"{rows:,} rows of {days:,} trading {'day is' if days == 1 else 'days are'} processed")
     else:
-        barrier = _simulate(plan, settings, workers)
-    watcher.await_barrier(barrier, workers)
+        barrier = _simulate(plan, settings, processes)
+    watcher.await_barrier(barrier, processes)
     if plan.export_to is not None:
         written = export(settings, plan.export_to, barrier)
         for name, count in written.items():
@@ -203,7 +223,7 @@ def _feed_and_wait(
     return reports
 
 
-def _simulate(plan: LocalRunPlan, settings: Settings, workers: list[WorkerProcess]) -> str:
+def _simulate(plan: LocalRunPlan, settings: Settings, processes: _Processes) -> str:
     """Feed a simulated market and its running session; return the barrier behind it."""
     err.print("Feeding a SIMULATED market (no real figures); --data DIR feeds real files")
     TopicRows(settings).require_only(simulate.SOURCE)
@@ -217,20 +237,20 @@ def _simulate(plan: LocalRunPlan, settings: Settings, workers: list[WorkerProces
         publish_days(publisher, days, on_day=lambda day: bars.update(fed, advance=1, description=f"published {day}"))
         barrier = publisher.barrier()
         rows = publisher.rows
-    _await_processed(settings, barrier, workers)
+    _await_processed(settings, barrier, processes)
     err.print(f"{rows:,} rows of {total} trading days are processed")
     with Publisher(settings, source=simulate.SOURCE, form=Form.FRAMES) as publisher:
         _publish_session(publisher, market, until_done=plan.until_done)
         barrier = publisher.barrier()
-    _await_stream(settings, barrier, workers)
+    _await_stream(settings, barrier, processes)
     return barrier
 
 
-def _await_processed(settings: Settings, barrier: str, workers: list[WorkerProcess]) -> None:
+def _await_processed(settings: Settings, barrier: str, processes: _Processes) -> None:
     """Wait until the stream has passed a barrier, and show it."""
     with progress() as bars:
         done = bars.add_task("processed", total=1)
-        _await_stream(settings, barrier, workers)
+        _await_stream(settings, barrier, processes)
         bars.update(done, advance=1)
 
 
@@ -269,18 +289,10 @@ def _await_latest(settings: Settings, barrier: str) -> None:
             time.sleep(0.05)
 
 
-def _await(condition: Callable[[], bool], workers: list[WorkerProcess], what: str) -> None:
-    """Wait for a condition; raises `LocalServiceError` if a worker ends before."""
-    while not condition():
-        for worker in workers:
-            worker.check(what)
-        time.sleep(0.05)
-
-
-def _await_stream(settings: Settings, barrier: str, workers: list[WorkerProcess]) -> None:
+def _await_stream(settings: Settings, barrier: str, processes: _Processes) -> None:
     """Wait until the workers have processed everything before a barrier."""
     with redis_client(settings) as client:
-        _await(lambda: system_status.passed(settings, barrier, client), workers, "the stream")
+        processes.wait_for(lambda: system_status.passed(settings, barrier, client), "the stream")
 
 
 class _AlertWatcher:
@@ -305,9 +317,9 @@ class _AlertWatcher:
         if self._thread.is_alive():  # a signal may have ended its start
             self._thread.join(5)
 
-    def await_barrier(self, barrier: str, workers: list[WorkerProcess]) -> None:
-        """Wait until every alert before a barrier has been read; an error if a worker or this thread ends before."""
-        _await(lambda: barrier in self._passed or self.ended(), workers, "reading the alerts")
+    def await_barrier(self, barrier: str, processes: _Processes) -> None:
+        """Wait until every alert before a barrier has been read; an error if a process or this thread ends before."""
+        processes.wait_for(lambda: barrier in self._passed or self.ended(), "reading the alerts")
 
     def ended(self) -> bool:
         """Whether the thread has ended; raises `LocalRunError` if an error has ended it."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -47,6 +49,28 @@ def test_up_until_done_runs_the_main_job_and_leaves_the_tables(tmp_path: Path, d
     ],
 )
 def test_no_child_of_up_survives_it(signals: list[signal.Signals], code: int) -> None:
+    with _up() as process:
+        children = _children(process)
+        for number in signals:
+            process.send_signal(number)
+        _, said = process.communicate()
+        assert process.wait() == code, said
+    assert len(children) == 4
+    wait_until(lambda: not any(_runs(child) for child in children), what="the end of the children")
+
+
+def test_up_does_not_survive_its_console() -> None:
+    with _up() as process:
+        os.kill(int(_children(process)[-1]), signal.SIGKILL)
+        _, said = process.communicate()
+        assert process.wait() == 1
+    assert "error the console ended with code -9 during " in said
+    assert "Traceback" not in said
+
+
+@contextlib.contextmanager
+def _up() -> Iterator[subprocess.Popen[str]]:
+    """Run `marginwatch up`, from the moment when its console is there."""
     # NiceGUI refuses to run under pytest without ports of its own choice.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     with subprocess.Popen(
@@ -62,13 +86,12 @@ def test_no_child_of_up_survives_it(signals: list[signal.Signals], code: int) ->
             line = process.stderr.readline()
             assert line, f"it ended before its console was there:\n{said}"
             said += line
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        for number in signals:
-            process.send_signal(number)
-        said += process.stderr.read()
-        assert process.wait() == code, said
-    assert len(children) == 4
-    wait_until(lambda: not any(_runs(child) for child in children), what="the end of the children")
+        yield process
+
+
+def _children(process: subprocess.Popen[str]) -> list[str]:
+    """Return the process ids of its children, in the order of their starts."""
+    return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
 
 
 def _runs(pid: str) -> bool:
