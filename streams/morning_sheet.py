@@ -29,7 +29,7 @@ def model_of(settings: Settings, day: date | None) -> ConsoleModel:
     Raises
     ------
     TopicError : if no broker answers.
-    NothingYetError : if the day is in the future of the market's clock, or nothing was known on it.
+    NothingYetError : if nothing is known, the day is in the future of the market's clock, or nothing was known on it.
     """
     day_rules = {rule.name for rule in rules_of(settings) if rule.covers_day}
     model = ConsoleModel(settings.parameters.streak_flags, day_rules)
@@ -46,6 +46,8 @@ def model_of(settings: Settings, day: date | None) -> ConsoleModel:
         model.offer_clock(system_status.replayed_to(settings, client))
         found = system_status.status(settings, client)
     model.offer_feeds(feeds_of(settings, found, model.clock.now()), found["calendar_days_left"])
+    if not model.latest:
+        raise NothingYetError(system_status.NO_SIGNAL)
     if day is None:
         return model
     if day > (today := shanghai_date(model.clock.now())):

@@ -30,6 +30,11 @@ from streams.stages.securities_stage import SecuritiesStage
 from streams.stages.stage import CLOCK_FIELD, moment_of_replay
 from streams.topics import MARKET_INPUTS, SECURITIES_INPUTS, Topics
 
+#: Why nothing is known of the market, and where to look.
+NO_SIGNAL = (
+    "no market signal has been computed yet: is a worker running, and has a feed published? See `marginwatch status`"
+)
+
 
 def _get(settings: Settings, client: Redis, name: str) -> bytes | None:
     return cast("bytes | None", client.get(latest_key(settings.namespace, name)))
@@ -63,10 +68,7 @@ def latest_market(settings: Settings, client: Redis) -> dict[str, MarketSignal]:
     """Return the newest value of every market signal."""
     data = _get(settings, client, "market")
     if data is None:
-        raise NothingYetError(
-            "no market signal has been computed yet: is a worker running, and has a feed published? "
-            "See `marginwatch status`"
-        )
+        raise NothingYetError(NO_SIGNAL)
     return msgspec.json.decode(data, type=dict[str, MarketSignal])
 
 

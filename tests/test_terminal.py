@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -16,12 +17,14 @@ from alerts.model import Acknowledgement, Alert, DigestSection, EndedBy, Severit
 from alerts.model import Text as Both
 from console import question
 from console.theme import View
+from feeds.feed_report import FeedReport
 from processors.industry_periods import IndustryPeriod, Period
 from processors.outputs import MarketSignal
 from processors.parameters import Parameters
 from processors.registry import SIGNALS
 from streams import morning_sheet, readers, system_status
 from streams.cli.main import app
+from streams.cli.publish import print_reports
 from streams.cli.render import signals
 from streams.cli.render.alerts import print_alert
 from streams.cli.render.signals import print_market, print_periods, print_values
@@ -37,6 +40,18 @@ def signal(name: str, subject: str = "market") -> MarketSignal:
         signal=name, subject=subject, trade_date=date(2024, 6, 3), available_at=datetime(2024, 6, 4, tzinfo=UTC),
         revision=0, value=None, reason=REASON,
     )  # fmt: skip
+
+
+def digest(**changes: Any) -> Alert:
+    now = datetime(2024, 7, 1, 2, tzinfo=UTC)
+    section = DigestSection(rule="fin_streak", subject="securities", alert="s1", figures={}, thresholds={},
+                            text=Both("Streaks: 3", "连续增减：3"))  # fmt: skip
+    return Alert(**{
+        "id": "a1", "rule": "securities_digest", "severity": Severity.INFO, "subject": "market", "revision": 0,
+        "trade_date": date(2024, 6, 28), "state": State.FIRING, "available_at": now, "raised_at": now,
+        "changed_at": now, "figures": {}, "thresholds": {}, "text": Both("flags", "提示"), "sections": [section],
+        "invalidation": Both("", ""), "provenance": [], "acknowledged": Acknowledgement("li", now, "known"), **changes,
+    })  # fmt: skip
 
 
 def narrow(monkeypatch: pytest.MonkeyPatch, module: Any) -> None:
@@ -78,6 +93,22 @@ def test_a_narrow_terminal_folds_names_and_figures(
     together = "".join(shown.split())
     assert all(one in together for one in (REASON.split()[-1], "农林牧渔", "12,345.68", "98,765.43"))
     assert "fin_balance_to" in together
+
+
+@pytest.mark.parametrize("charset", ["ascii", "gbk", "utf-8"])
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [(["explain", "heat", "--json"], "行业热度"), (["alerts", "--json"], "连续增减：3"), (["reports"], "文件")],
+    ids=["a value", "alerts", "reports of feeds"],
+)
+def test_json_is_utf_8_whatever_the_encoding_of_the_terminal(
+    charset: str, command: list[str], shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readers, "newest_alerts", lambda _settings: [digest()])
+    reports = typer.Typer()
+    reports.command()(lambda: print_reports([FeedReport(source="文件")], json=True))
+    result = CliRunner(charset=charset).invoke(*((reports, []) if command == ["reports"] else (app, command)))
+    assert shown in msgspec.json.encode(msgspec.json.decode(result.stdout_bytes)).decode()
 
 
 def test_a_subject_in_brackets_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,6 +166,16 @@ def test_a_sheet_is_of_a_day_that_was_known(day: date, reason: str, monkeypatch:
     assert morning_sheet.model_of(Settings(), date(2024, 6, 4)).latest
 
 
+@pytest.mark.parametrize("day", [None, date(2024, 6, 3)])
+def test_there_is_no_sheet_before_the_first_signal(day: date | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("market_signals", "security_signals", "industry_signals", "newest_alerts"):
+        monkeypatch.setattr(readers, name, lambda _settings: [])
+    monkeypatch.setattr(morning_sheet, "load_security_names", lambda _settings: {})
+    _replay(datetime(2024, 6, 3, 17, tzinfo=UTC), monkeypatch)
+    with pytest.raises(NothingYetError, match="no market signal has been computed yet"):
+        morning_sheet.model_of(Settings(), day)
+
+
 @pytest.mark.parametrize(
     ("changes", "shown"),
     [
@@ -149,15 +190,7 @@ def test_a_sheet_is_of_a_day_that_was_known(day: date, reason: str, monkeypatch:
 def test_an_alert_in_the_terminal_has_its_sections_who_has_it_in_hand_and_why_it_ended(
     changes: dict[str, Any], shown: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    now = datetime(2024, 7, 1, 2, tzinfo=UTC)
-    section = DigestSection(rule="fin_streak", subject="securities", alert="s1", figures={}, thresholds={},
-                            text=Both("Streaks: 3", "连续增减：3"))  # fmt: skip
-    print_alert(Alert(**{
-        "id": "a1", "rule": "securities_digest", "severity": Severity.INFO, "subject": "market", "revision": 0,
-        "trade_date": date(2024, 6, 28), "state": State.FIRING, "available_at": now, "raised_at": now,
-        "changed_at": now, "figures": {}, "thresholds": {}, "text": Both("flags", "提示"), "sections": [section],
-        "invalidation": Both("", ""), "provenance": [], "acknowledged": Acknowledgement("li", now, "known"), **changes,
-    }))  # fmt: skip
+    print_alert(digest(**changes))
     assert " ".join(shown.split()) in " ".join(capsys.readouterr().out.split())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Annotated
@@ -16,7 +15,7 @@ from alerts.model import Alert, Severity, Silence, State
 from processors.days import SHANGHAI
 from streams.cli.options import From, Json, To, span
 from streams.cli.render.alerts import print_alert, print_reason, print_record
-from streams.cli.terminal import err, print_result
+from streams.cli.terminal import err, print_json, print_result
 from streams.settings import Settings
 
 #: Ten years.
@@ -66,8 +65,7 @@ def alerts(
 
     def show(alert: Alert) -> None:
         if as_json:
-            sys.stdout.write(msgspec.json.encode(alert).decode() + "\n")
-            sys.stdout.flush()
+            print_json(alert, indent=-1)
         else:
             print_alert(alert)
 

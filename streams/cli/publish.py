@@ -10,12 +10,11 @@ from datetime import date
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-import msgspec
 import typer
 
 from processors.days import to_date
 from streams.calendars import xshg
-from streams.cli.terminal import err, out, progress
+from streams.cli.terminal import err, out, print_json, progress
 from streams.settings import Settings
 
 if TYPE_CHECKING:
@@ -269,7 +268,7 @@ def print_reports(reports: Sequence[FeedReport], *, json: bool = False) -> None:
     """Print the reports of a command: their sums on stderr, or all of it as JSON on stdout, one line a report."""
     for one in reports:
         if json:
-            out.print(msgspec.json.encode(one).decode())
+            print_json(one, indent=-1)
         for line in one.lines():
             err.print(line)
 

@@ -64,6 +64,13 @@ def print_result(value: _T, pretty: Callable[[_T], None], *, as_json: bool) -> N
         pretty(value)
 
 
-def print_json(value: object) -> None:
-    """Print a value as indented JSON on stdout."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+def print_json(value: object, *, indent: int = 2) -> None:
+    """Print a value on stdout as JSON, which is UTF-8 whatever the encoding of the terminal.
+
+    Parameters
+    ----------
+    indent : spaces of a level; a negative number gives one line.
+    """
+    sys.stdout.flush()
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(value), indent=indent) + b"\n")
+    sys.stdout.flush()
