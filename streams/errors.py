@@ -66,6 +66,10 @@ class PreflightError(MarginwatchError):
     """Redis is not as a worker requires it; the message names the remedy."""
 
 
+class PortError(MarginwatchError):
+    """A port that a server shall listen on is taken, or its host is not this machine; the message names the setting."""
+
+
 class InputLostError(MarginwatchError):
     """An input topic has lost messages; the message names the topic, what is lost and the command that helps."""
 

@@ -274,7 +274,7 @@ class Settings(BaseSettings):
 
         Raises
         ------
-        SettingsError : for an environment variable that is no setting, and for a file that is no TOML.
+        SettingsError : for an environment variable that is no setting, and for a file that can't be read or is no TOML.
         """
         _check_names(os.environ, settings_cls)
         named = os.environ.get("MARGINWATCH_CONFIG")
@@ -285,6 +285,12 @@ class Settings(BaseSettings):
             return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
         except tomllib.TOMLDecodeError as error:
             raise SettingsError(f"{path} is no TOML: {error}") from error
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", "it is not UTF-8")
+            raise SettingsError(
+                f"the settings file {path} can't be read ({reason}): write it in UTF-8, readable by this user, or name "
+                "another one in MARGINWATCH_CONFIG"
+            ) from error
 
 
 def _check_redis_url(url: str) -> None:

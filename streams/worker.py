@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from streams import logs, preflight
 from streams.clients import require_broker
+from streams.ports import require_free
 from streams.settings import Settings
 
 
@@ -20,9 +21,15 @@ def run(settings: Settings) -> None:
 
     Raises
     ------
+    PortError : if its port for health and metrics is taken.
     TopicError : if no broker answers at the start; later the worker waits for Kafka.
     PreflightError : if Redis would lose or mix up state.
     """
+    require_free(
+        settings.http_host,
+        settings.http_port,
+        "end what listens there, or set MARGINWATCH_HTTP_PORT (0 chooses a free port) and MARGINWATCH_HTTP_HOST",
+    )
     gc.disable()  # imported modules are no garbage; the app enables the collector once it is ready
     mode.loop.use("uvloop")  # before the first event loop exists; saves 15–30% of the time per message
     logs.configure(settings.log_level, settings.log_format)

@@ -148,6 +148,8 @@ def test_every_command_refuses_an_unknown_option(words: tuple[str, ...]) -> None
         (("study", "ratio", "--data", "/nosuch"), "dir '/nosuch' does not exist"),
         (("rebuild", "--table", "foo"), "'foo' is not one of 'securities', 'charts', 'market', 'alerts'"),
         (("calendar", "check", "--year", "soon"), "'--year': Input should be a valid integer"),
+        (("calendar", "check", "--year", "0"), "'--year': Input should be greater than or equal to 1"),
+        (("calendar", "check", "--year", "99999999"), "'--year': Input should be less than or equal to 9999"),
         (("dlq", "show", "margin.daily", "0", "17/"), "'17/' is no offset: expected are 17, 17/3 for a row"),
         (("dlq", "retry", "margin.daily", "0", "x"), "'x' is no offset"),
         (("dlq", "skip", "margin.daily", "0", "17/3/1"), "'17/3/1' is no offset"),
@@ -234,6 +236,15 @@ def test_an_error_that_the_user_can_remove_is_a_message_and_exit_code_1(
     assert done.returncode == 1
     assert expected in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_no_fault(closed: str) -> None:
+    command = f"{sys.executable} -m streams calendar check {closed}"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert ("announced" in done.stdout) is (closed in ("2>&-", "<&-"))
 
 
 def test_up_refuses_a_folder_without_market_files_before_it_starts_anything(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -106,6 +107,18 @@ def test_a_settings_file_that_is_missing_or_no_toml_is_an_error(
         Settings()
     path.write_text("group = ")
     with pytest.raises(SettingsError, match="is no TOML"):
+        Settings()
+    path.write_bytes("group = '两融'".encode("gbk"))
+    with pytest.raises(SettingsError, match=r"settings.toml can't be read \(it is not UTF-8\): write it in UTF-8"):
+        Settings()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
+def test_a_settings_file_of_another_user_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "marginwatch.toml"
+    path.touch(mode=0)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match=r"marginwatch.toml can't be read \(Permission denied\)"):
         Settings()
 
 

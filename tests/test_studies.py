@@ -815,6 +815,28 @@ def test_factor_files_are_checked(tmp_path: Path) -> None:
         run.read_factors(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("f.csv", b"", "No columns to parse"),
+        ("f.csv", b"date,MKT,SMB,HML,RMW,CMA\n2020-01-02,x,0.4,0.3,0.2,0.1\n", "to float: 'x'"),
+        ("f.csv", b"date,MKT,SMB,HML,RMW,CMA\nsoon,0.01,0.4,0.3,0.2,0.1\n", "soon"),
+        ("f.csv", "date,MKT,备注".encode("gbk"), "'utf-8' codec can't decode"),
+        ("f.parquet", b"no parquet", "f.parquet can't be read"),
+        ("g.csv", None, "No such file"),
+    ],
+)
+def test_a_factor_file_that_can_t_be_read_is_an_error_that_names_it(
+    name: str, content: bytes | None, reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(run.StudyError, match=f"{name} can't be read .*expected is a CSV in UTF-8") as found:
+        run.read_factors(path)
+    assert reason in str(found.value)
+
+
 def test_the_prices_in_hand_are_those_of_the_folder_not_of_another(panel: Panel) -> None:
     rows = panel.securities
     at = pd.DataFrame(panel.levels, columns=panel.level_keys)

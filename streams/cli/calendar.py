@@ -24,7 +24,7 @@ def calendar() -> None:
 
 @calendar_app.command("check")
 def calendar_check(
-    year: Annotated[int | None, typer.Option(help="show the sessions and holidays of a year")] = None,
+    year: Annotated[int | None, typer.Option(min=1, max=9999, help="show the sessions and holidays of a year")] = None,
 ) -> None:
     """Show the range of the trading calendar and what MARGINWATCH_CALENDAR_FILE changes.
 

@@ -147,8 +147,18 @@ def read_factors(path: Path) -> pd.DataFrame:
 
     Raises
     ------
-    StudyError : if a column is missing, or the returns look like per cent.
+    StudyError : if the file can't be read, a column is missing, or the returns look like per cent.
     """
+    try:
+        return _factors_of(path)
+    except (OSError, ValueError, TypeError) as error:
+        raise StudyError(
+            f"{path} can't be read ({error}): expected is a CSV in UTF-8 or a parquet file with a date (2024-06-03) and "
+            f"the returns {', '.join(FACTORS)} as fractions in each row"
+        ) from error
+
+
+def _factors_of(path: Path) -> pd.DataFrame:
     frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
     frame = frame.rename(columns={name: to for name, to in _FACTOR_COLUMNS.items() if to not in frame})
     lacking = [name for name in ("date", *FACTORS) if name not in frame]
