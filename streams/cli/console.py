@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from streams.cli.terminal import err
+from streams.ports import require_free
 from streams.settings import Settings
 
 
@@ -28,8 +29,15 @@ def console(
 
     changes = {"console_host": host, "console_port": port}
     settings = Settings().model_copy(update={name: value for name, value in changes.items() if value is not None})
-    address = f"http://{settings.console_host}:{settings.console_port}/"
-    run(settings, simulated=simulated, on_start=lambda: err.print(f"console  {address}   (Ctrl-C ends it)"))
+
+    def announce() -> None:
+        host_, port_ = settings.console_host, settings.console_port
+        require_free(
+            host_, port_, "end what listens there, or choose another with --port (MARGINWATCH_CONSOLE_PORT) and --host"
+        )
+        err.print(f"console  http://{host_}:{port_}/   (Ctrl-C ends it)")
+
+    run(settings, simulated=simulated, on_start=announce)
 
 
 def console_password(name: Annotated[str, typer.Argument(help="the user who may log in")]) -> None:
@@ -43,8 +51,8 @@ def console_password(name: Annotated[str, typer.Argument(help="the user who may 
     """
     from console.access import hash_password
 
-    if not name or ":" in name or name != name.strip():
-        raise typer.BadParameter("a name without colons and without blanks around it", param_hint="NAME")
+    if not name.isprintable() or ":" in name or name != name.strip() or not name:
+        raise typer.BadParameter("a name without colons, line breaks and blanks around it", param_hint="NAME")
     if sys.stdin.isatty():
         password = typer.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
     elif not (password := sys.stdin.readline().rstrip("\r\n")):

@@ -40,7 +40,7 @@ def up(
     ] = 1,
     until_done: Annotated[bool, typer.Option("--until-done", help="return when all input is processed")] = False,
     export: Annotated[Path | None, typer.Option(help="with --until-done: write the final values here")] = None,
-    state: Annotated[Path | None, typer.Option(help="keep broker and Redis data here (--broker kafka)")] = None,
+    state: Annotated[Path | None, typer.Option(help="with --broker kafka: keep broker and Redis data here")] = None,
     notify: Annotated[
         bool, typer.Option("--notify", help="with --data: send alerts to the channels of the settings")
     ] = False,
@@ -59,6 +59,10 @@ def up(
     if notify and data is None:
         raise typer.BadParameter("the alerts of a simulation are sent to nobody: give --data", param_hint="--notify")
     first, last = span(start, end)
+    if data is None and (first or last):
+        raise typer.BadParameter("a simulation has its own dates: give --data", param_hint="--from/--to")
+    if state is not None and broker is LocalBroker.EMBEDDED:
+        raise typer.BadParameter("the embedded broker keeps nothing: give --broker kafka", param_hint="--state")
     require_folder(export)
     require_folder(state)
     run(LocalRunPlan(data, first, last, as_, broker, workers, until_done, export, state, notify), Settings())
