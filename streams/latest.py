@@ -29,7 +29,8 @@ from processors.codes import to_codes
 from processors.indicators.verdict import VERDICT
 from processors.industries import INDUSTRIES
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
-from processors.registry import INDUSTRY_METRICS
+from processors.registry import INDUSTRY_METRICS, PUBLISHED_COLUMNS, signals_of
+from processors.signal import Level
 from streams import metrics
 from streams.codecs import registry as codecs
 from streams.codecs.signal_codec import is_provisional
@@ -50,6 +51,8 @@ from streams.tables import TablePartition
 from streams.topics import Topic
 
 _INTERVAL_S = 1.0
+#: Every column of a security, without values.
+_ABSENT = dict.fromkeys((*PUBLISHED_COLUMNS, *(signal.id for signal in signals_of(Level.SECURITY))))
 #: Returns what the market stage has published behind a sequence, oldest first.
 Published = Callable[[int], Awaitable[Sequence[Keyed]]]
 #: Trade date, and whether the signal is final.
@@ -297,13 +300,13 @@ def _industry_rows(frame: IndustrySignals) -> list[tuple[str, bytes]]:
 
 
 def _rows(families: list[SecuritySignals]) -> list[tuple[str, bytes]]:
-    """One JSON per security of the newest day, with the columns of every family of that day."""
+    """One JSON per security of the newest day, with the columns of every family; those without a frame yet are null."""
     newest = max(frame.status.trade_date for frame in families)
     found: dict[str, dict[str, Any]] = {}
     for frame in sorted(families, key=lambda f: f.family):
         if frame.status.trade_date == newest:
             for code, row in zip(to_codes(frame.keys), _by_row(frame.columns), strict=True):
-                found.setdefault(code, {"code": code, **_common(frame.status)}).update(row)
+                found.setdefault(code, {"code": code, **_common(frame.status), **_ABSENT}).update(row)
     return [(code, msgspec.json.encode(row)) for code, row in found.items()]
 
 

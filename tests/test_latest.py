@@ -6,9 +6,14 @@ import asyncio
 from datetime import UTC, date, datetime
 
 import msgspec
+import numpy as np
 import pytest
 
-from processors.outputs import MarketSignal
+from processors.codes import to_id
+from processors.outputs import DayStatus, MarketSignal, SecuritySignals
+from processors.registry import signals_of
+from processors.signal import Level
+from streams import latest
 from streams.clients import async_redis_client
 from streams.codecs import registry as codecs
 from streams.codecs.signal_codec import encode_market
@@ -127,3 +132,14 @@ def test_of_a_backfill_only_the_newest_signals_are_decoded(
         "fin_balance/x": (date(2020, 1, 30), 30.0, False),
     }
     assert len(decoded) == 5  # three provisional ones, and the newest final ones of two signals
+
+
+def test_a_security_has_every_signal_also_before_the_prices_of_the_day() -> None:
+    status = DayStatus(trade_date=date(2020, 1, 3), available_at=datetime(2020, 1, 3, 20, tzinfo=UTC), revision=0)
+    keys, one = np.array([to_id("600000.SH")], dtype=np.int32), np.ones(1)
+    financing = SecuritySignals(status, keys, {"fin_balance": one, "fin_change": one, "fin_streak": one})
+    pricing = SecuritySignals(status, keys, {"price_level": one}, "pricing")
+    (code, alone), (_, both) = (*latest._rows([financing]), *latest._rows([financing, pricing]))
+    found, later = msgspec.json.decode(alone), msgspec.json.decode(both)
+    assert (code, found["fin_balance"], found["price_level"], later["price_level"]) == ("600000.SH", 1.0, None, 1.0)
+    assert found.keys() == later.keys() > {signal.id for signal in signals_of(Level.SECURITY)}
