@@ -91,18 +91,19 @@ def test_a_mapping_file_gives_the_same_bytes_as_feed_files(
     [
         (("--from", "2030-01-01"), "from 2030-01-01 to their end"),
         (("--to", "2010-01-01"), "from their beginning to 2010-01-01"),
+        (("--from", "2024-06-08", "--to", "2024-06-10"), "from 2024-06-08 to 2024-06-10"),
     ],
 )
 def test_a_folder_without_a_row_between_the_dates_is_refused_though_it_has_undated_ones(
-    options: tuple[str, str], asked: str, tmp_path: Path, sent: list[Message]
+    options: tuple[str, ...], asked: str, tmp_path: Path, sent: list[Message]
 ) -> None:
     (tmp_path / "margin_detail_sse_2024.csv").write_text(
         "dt,code,name,margin_balance,margin_buy_amt,margin_repay_amt,short_qty,short_sell_qty,short_repay_qty\n"
-        "2024-06-11,600000,x,100,1,1,1,1,1\n"
+        "2024-06-07,600000,x,100,1,1,1,1,1\n2024-06-11,600000,x,100,1,1,1,1,1\n"
     )
     (tmp_path / "sw_l1_membership_2024.csv").write_text("code,sw_l1\n600000,银行\n", "utf-8")
     result = feed("files", tmp_path, *options)
-    assert f"no row {asked}: their days are 2024-06-11 to 2024-06-11" in str(result.exception)
+    assert f"no row {asked}: their days are 2024-06-07 to 2024-06-11" in str(result.exception)
     assert not sent
 
 
@@ -116,6 +117,25 @@ def test_a_folder_names_the_files_that_it_does_not_read(data_dir: Path, tmp_path
         (Severity.WARNING, "README.md is not read"),
         (Severity.WARNING, "st_intervals.csv is not read"),
     ]
+
+
+@pytest.mark.parametrize("kind", ["link", "folder"])
+@pytest.mark.parametrize("command", ["files", "exchange"])
+def test_what_is_named_like_a_table_and_is_none_is_refused_beside_the_others(
+    kind: str, command: str, tmp_path: Path, sent: list[Message]
+) -> None:
+    headers = "dt,code,name,margin_balance,margin_buy_amt,margin_repay_amt,short_qty,short_sell_qty,short_repay_qty"
+    if command == "exchange":
+        headers = "信用交易日期,标的证券代码,标的证券简称,本日融资余额(元),本日融资买入额(元),本日融资偿还额(元),"
+        headers += "本日融券余量,本日融券卖出量,本日融券偿还量"
+    text = f"{headers}\n2024-06-11,600000,浦发银行,100,1,1,1,1,1\n"
+    (tmp_path / "margin_detail_sse_2024.csv").write_text(text, "utf-8")
+    broken = tmp_path / "margin_detail_sse_2023.csv"
+    broken.symlink_to("/nonexistent") if kind == "link" else broken.mkdir()
+    result = feed(command, tmp_path)
+    assert result.exit_code == 1
+    assert "margin_detail_sse_2023.csv is not read: it is a folder, or a link that leads nowhere" in result.stderr
+    assert sent
 
 
 def test_volumes_of_the_real_files_are_shares(data_dir: Path) -> None:

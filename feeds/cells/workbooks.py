@@ -58,13 +58,18 @@ def is_table(path: Path, suffixes: Iterable[str] = SUFFIXES) -> bool:
 
 
 def files_of(folder: Path, suffixes: Iterable[str] = SUFFIXES) -> tuple[list[Path], list[Path]]:
-    """Return the tables of a folder, and its other files; hidden and unfinished ones are neither."""
+    """Return the tables of a folder, and its other files; hidden and unfinished ones are neither.
+
+    A link that leads nowhere is one of the others.
+    """
     seen = sorted(
         path
         for path in folder.iterdir()
-        if path.is_file() and not path.name.startswith(("~", ".")) and path.suffix.lower() not in UNFINISHED
+        if (path.is_file() or (path.is_symlink() and not path.exists()))
+        and not path.name.startswith(("~", "."))
+        and path.suffix.lower() not in UNFINISHED
     )
-    tables = [path for path in seen if is_table(path, suffixes)]
+    tables = [path for path in seen if is_table(path, suffixes) and path.is_file()]
     return tables, [path for path in seen if path not in tables]
 
 

@@ -177,7 +177,8 @@ def require_days(tables: Iterable[SourceTable], start: date | None, end: date | 
     """Raise `InputError` if tables have days, and none between two dates: what is left would be undated rows alone."""
     dated = [one.frame["day"] for one in tables if "day" in one.frame and "until" not in one.frame and len(one.frame)]
     first, last = min((days.min() for days in dated), default=0), max((days.max() for days in dated), default=0)
-    if dated and ((start is not None and to_day(start) > last) or (end is not None and to_day(end) < first)):
+    begin, until = first if start is None else to_day(start), last if end is None else to_day(end)
+    if dated and not any(days.between(begin, until).any() for days in dated):
         raise InputError(
             f"the files have no row from {start or 'their beginning'} to {end or 'their end'}: their days are "
             f"{to_date(int(first))} to {to_date(int(last))}; choose another --from or --to"
@@ -274,7 +275,7 @@ def gather(
                 f"{to_date(day)}; the first file of the mapping counts"
             )
     if not out.years:
-        raise InputError("the files contain no row: look at them with --check, and at --from and --to")
+        raise InputError("the files contain no row: give files with rows, or other dates with --from and --to")
     special_treatment.add_to(out.years, changes, published, out.notes)
     return out
 

@@ -18,7 +18,7 @@ and 万股. A file without dates has that of its title or its name, see `feeds.c
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -41,7 +41,7 @@ from feeds.cells.sheet_tables import (
     table_below,
 )
 from feeds.cells.units import Kind, parse_numbers, parse_unit, split_header
-from feeds.cells.workbooks import SUFFIXES, Grids, files_of, read_workbook, subfolders, unended_text
+from feeds.cells.workbooks import SUFFIXES, Grids, files_of, is_table, read_workbook, subfolders, unended_text
 from feeds.checks.validate import Finding, Severity
 from feeds.errors import InputError
 from feeds.files.dataset import SourceTables
@@ -160,12 +160,13 @@ def read(paths: Sequence[Path], day: date | None = None) -> SourceTables:
     return found
 
 
-def unread(files: Iterable[Path]) -> list[Finding]:
-    """Report files of a folder that no reader takes, and folders within it."""
-    return [
-        Finding(Severity.WARNING, "file", "", None, f"{file.name} is not read: it is no table ({', '.join(SUFFIXES)})")
-        for file in files
-    ]
+def unread(files: Iterable[Path], suffixes: Sequence[str] = SUFFIXES) -> Iterator[Finding]:
+    """Report what no reader takes of a folder; a folder or a broken link that has the name of a table is refused."""
+    for file in files:
+        named, no_table = is_table(file, suffixes), f"it is no table ({', '.join(suffixes)})"
+        why = "it is a folder, or a link that leads nowhere: remove or correct it" if named else no_table
+        severity = Severity.REFUSED if named else Severity.WARNING
+        yield Finding(severity, "file", "", None, f"{file.name} is not read: {why}")
 
 
 def unended(content: bytes, name: str) -> list[Finding]:

@@ -71,7 +71,7 @@ def read(paths: Sequence[Path], mapping: Mapping | None = None, day: date | None
     out = SourceTables()
     for path in paths:
         files, others = _files_of(path)
-        out.findings += unread([*others, *(subfolders(path) if path.is_dir() else [])])
+        out.findings += unread([*others, *(subfolders(path) if path.is_dir() else [])], SUFFIXES)
         for file in files:
             if mapping is None:
                 out.extend(_known(file, day))
