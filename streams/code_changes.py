@@ -33,7 +33,11 @@ def load(path: Path | None) -> CodeChanges:
                 old, new, since = (row[name].strip() for name in _COLUMNS)
                 changes.append(CodeChange(old, new, date.fromisoformat(since)))
         return CodeChanges(changes)
-    except (OSError, UnicodeDecodeError, ValueError, AttributeError, MarginwatchError) as error:
+    except OSError as error:
+        raise SettingsError(
+            f"MARGINWATCH_CODE_CHANGES_FILE names {path}, which can't be read ({error.strerror}): correct or unset it"
+        ) from error
+    except (ValueError, AttributeError, MarginwatchError) as error:
         if isinstance(error, SettingsError):
             raise
         raise SettingsError(f"{path}, line {line}: {error}") from error

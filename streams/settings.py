@@ -13,12 +13,14 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -38,6 +40,7 @@ _LIST_PARAMETERS = frozenset(name for name, kind in get_type_hints(Parameters).i
 _PREFIX = "MARGINWATCH_"
 #: Shortest token of the console: ten attempts in five minutes do not find one.
 _TOKEN_LEAST = 8
+_DEFAULT_FILE = Path("marginwatch.toml")
 #: Variables with the prefix that others read: the name of the settings file, and folders of data for tests.
 _NO_SETTINGS = ("CONFIG", "DATA", "PAYLOADS")
 #: What Kubernetes sets in every container beside a service that is called marginwatch.
@@ -277,10 +280,9 @@ class Settings(BaseSettings):
         SettingsError : for an environment variable that is no setting, and for a file that can't be read or is no TOML.
         """
         _check_names(os.environ, settings_cls)
-        named = os.environ.get("MARGINWATCH_CONFIG")
-        path = Path(named or "marginwatch.toml")
-        if named and not path.is_file():
-            raise SettingsError(f"MARGINWATCH_CONFIG names {named}, which is no file: correct or unset it")
+        path = _settings_file()
+        if path != _DEFAULT_FILE and not path.is_file():
+            raise SettingsError(f"MARGINWATCH_CONFIG names {path}, which is no file: correct or unset it")
         try:
             return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
         except tomllib.TOMLDecodeError as error:
@@ -291,6 +293,26 @@ class Settings(BaseSettings):
                 f"the settings file {path} can't be read ({reason}): write it in UTF-8, readable by this user, or name "
                 "another one in MARGINWATCH_CONFIG"
             ) from error
+
+
+def describe_problem(problem: ErrorDetails) -> str:
+    """Describe a setting that can't be: its variable, or its key and the settings file, and what to do."""
+    names = [str(name) for name in problem["loc"]]
+    message = problem["msg"]
+    if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        known = {1: list(Settings.model_fields), 2: [field.name for field in fields(Parameters)]}.get(len(names), [])
+        near = difflib.get_close_matches(names[-1], known, 1)
+        message = f"no such setting: {f'did you mean {near[0]}? Otherwise remove it' if near else 'remove it'}"
+    variables = {name.upper() for name in os.environ}
+    for depth in range(len(names), 0, -1):
+        if (variable := _PREFIX + "__".join(names[:depth]).upper()) in variables:
+            return f"{'.'.join([variable, *names[depth:]])}: {message}"
+    where = f" in {path}" if (path := _settings_file()).is_file() else ""
+    return f"{'.'.join(names)}{where}: {message}"
+
+
+def _settings_file() -> Path:
+    return Path(os.environ.get("MARGINWATCH_CONFIG") or _DEFAULT_FILE)
 
 
 def _check_redis_url(url: str) -> None:

@@ -9,8 +9,10 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from alerts.market_clock import MarketClock
 from alerts.model import Alert, Severity, State, Text
-from streams import readers
+from streams import readers, system_status
+from streams.cli import alerts as commands
 from streams.cli.main import app
 from streams.records import SEQUENCE, PlainRecord
 
@@ -69,3 +71,23 @@ def test_the_options_choose_alerts(
     days = [int(json.loads(line)["trade_date"][-2:]) for line in result.stdout.splitlines()]
     assert days == listed
     assert ("the newest 2 of 4 alerts" in result.stderr) == (options == ("--limit", "2"))
+
+
+def test_an_empty_list_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "read", lambda *_, **__: iter(MESSAGES))
+    result = CliRunner().invoke(app, ["alerts", "--rule", "market_hot", "--severity", "critical"])
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "no alert matches" in result.stderr
+
+
+@pytest.mark.parametrize(("subject", "noted"), [("s", False), ("nonsense", True)])
+def test_a_silence_of_a_subject_that_no_alert_has_is_noted(
+    monkeypatch: pytest.MonkeyPatch, subject: str, noted: bool
+) -> None:
+    sent: list[object] = []
+    monkeypatch.setattr(readers, "read", lambda *_, **__: iter(MESSAGES))
+    monkeypatch.setattr(system_status, "market_clock", lambda *_: MarketClock())
+    monkeypatch.setattr(commands, "_send", sent.append)
+    result = CliRunner().invoke(app, ["alerts", "silence", "--subject", subject])
+    assert (result.exit_code, len(sent)) == (0, 1)
+    assert (f"no alert has the subject {subject} yet" in result.stderr) is noted

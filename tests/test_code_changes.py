@@ -117,7 +117,7 @@ def test_a_wrong_file_is_refused_with_its_line(tmp_path: Path, text: str, reason
     path.write_text(text)
     with pytest.raises(SettingsError, match=reason):
         code_changes.load(path)
-    with pytest.raises(SettingsError, match="absent"):
+    with pytest.raises(SettingsError, match=r"CHANGES_FILE names .*absent.*\(No such file or directory\): correct"):
         code_changes.load(tmp_path / "absent.csv")
 
 

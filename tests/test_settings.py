@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from docs import tables
 from streams.errors import SettingsError
-from streams.settings import Settings
+from streams.settings import Settings, describe_problem
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("feeds", "alerts", "console", "streams")
@@ -120,6 +120,32 @@ def test_a_settings_file_of_another_user_is_an_error(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SettingsError, match=r"marginwatch.toml can't be read \(Permission denied\)"):
         Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "said"),
+    [
+        ('groop = "a"', {}, "groop in marginwatch.toml: no such setting: did you mean group? Otherwise remove it"),
+        ("xyz = 1", {}, "xyz in marginwatch.toml: no such setting: remove it"),
+        ("[parameters]\nratio_hott = 1", {},
+         "parameters.ratio_hott in marginwatch.toml: no such setting: did you mean ratio_hot? Otherwise remove it"),
+        ("http_port = 99999", {}, "http_port in marginwatch.toml: Input should be less than or equal to 65535"),
+        ("", {"PARAMETERS__RATIO_HOTT": "1"},
+         "MARGINWATCH_PARAMETERS__RATIO_HOTT: no such setting: did you mean ratio_hot? Otherwise remove it"),
+        ("", {"CHANNELS": '{"desk": {"kind": "webhook"}}'},
+         "MARGINWATCH_CHANNELS.desk: Value error, give url or url_file, one of them"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_can_t_be_is_described_by_its_place_and_a_remedy(
+    text: str, environment: dict[str, str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "marginwatch.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment.items():
+        monkeypatch.setenv(f"MARGINWATCH_{name}", value)
+    with pytest.raises(ValidationError) as found:
+        Settings()
+    assert [describe_problem(problem) for problem in found.value.errors()] == [said]
 
 
 def test_a_file_with_another_url_than_one_of_redis_is_an_error(tmp_path: Path) -> None:

@@ -75,6 +75,8 @@ def alerts(
     found = list(filter(wanted, readers.newest_alerts(settings)))
     for alert in found[-limit:] if limit is not None else found:
         show(alert)
+    if not found:
+        err.print("no alert matches; `marginwatch status` shows whether feeds and signals are there")
     if limit is not None and len(found) > limit:
         err.print(f"the newest {limit} of {len(found):,} alerts")
 
@@ -146,6 +148,7 @@ def alerts_silence(
         marginwatch alerts silence --rule securities_digest --hours 24 --note "known: index rebalancing"
     """
     from alerts.rules.digest import NAME as DIGEST
+    from streams import readers
     from streams.alert_provenance import alert_of
     from streams.alert_rules import rules_of
     from streams.clients import redis_client
@@ -161,6 +164,8 @@ def alerts_silence(
         raise typer.BadParameter(f"{rule} is a section of {DIGEST}: silence that", param_hint="--rule")
     if alert:
         alert = alert_of(settings, alert).id
+    if subject and hours and subject not in {one.subject for one in readers.newest_alerts(settings)}:
+        err.print(f"note: no alert has the subject {subject} yet; `marginwatch alerts` shows how subjects are written")
     with redis_client(settings) as client:
         clock = market_clock(settings, client)
     now = clock.now()

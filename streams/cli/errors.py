@@ -10,6 +10,7 @@ from rich.text import Text
 
 from processors.errors import MarginwatchError
 from streams.cli.terminal import err
+from streams.settings import describe_problem
 
 #: What writing fails with where there is no space left.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -27,7 +28,7 @@ def print_error(error: Exception) -> bool:
         case ValidationError():
             err.print(Text.assemble(_ERROR, "settings:"))
             for problem in error.errors():
-                err.print(f"  {'.'.join(map(str, problem['loc']))}: {problem['msg']}")
+                err.print(f"  {describe_problem(problem)}")
         case BrokenPipeError():
             pass  # whoever read the output, such as head, has enough
         case OSError(errno=number, strerror=reason) if number in _FULL:

@@ -51,7 +51,7 @@ def rules_test(
     first, last = span(start, end)
     settings = Settings()
     rules = rules_of(settings, file)
-    names = [rule.name for rule in rules]
+    names = sorted({rule.name for rule in rules})
     unknown = [name for name in only or () if name not in names]
     if unknown:
         raise typer.BadParameter(f"{', '.join(unknown)}: not one of {', '.join(names)}", param_hint="--rule")
