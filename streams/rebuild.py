@@ -97,6 +97,7 @@ def rebuild(
     Raises
     ------
     RunningWorkersError : if workers run although tables may be replaced, or Redis does not show whether any do.
+    TopicError : if no broker answers, or a topic is missing.
     RebuildError : if a topic has lost its beginning, or a worker claims a table while it is replaced.
     """
     wanted = set(tables)
@@ -120,6 +121,7 @@ async def _rebuild(
     force: bool,
 ) -> list[StateComparison]:
     topics, calendar = Topics(settings), xshg(settings.calendar_file)
+    await topics.require()
     out = []
     async with async_redis_client(settings, timeout_s=30) as redis:
         for make in STAGES:

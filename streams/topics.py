@@ -16,7 +16,7 @@ from processors import market, securities
 from processors.code_changes import NO_CHANGES, CodeChanges
 from processors.codes import NO_IDS, Ids, places_sorted, to_codes, to_id
 from processors.events import INPUT_ROWS
-from streams.clients import kafka_admin
+from streams.clients import async_kafka_reader, kafka_admin, started, unreachable
 from streams.errors import TopicError
 from streams.settings import MAX_BROKER_BYTES, Settings
 
@@ -162,6 +162,18 @@ class Topics:
         with closing(kafka_admin(self._settings)) as admin:
             return set(admin.list_topics())
 
+    async def require(self) -> None:
+        """Raise `TopicError` if the cluster lacks a topic of the system, or no broker answers; for workers."""
+        from aiokafka.errors import KafkaError
+
+        try:
+            async with started(async_kafka_reader(self._settings, purpose="topics")) as reader:
+                existing = await reader.topics()
+        except KafkaError as error:
+            raise TopicError(unreachable(self._settings, error)) from error
+        if lacking := [topic.name for topic in self.all.values() if topic.name not in existing]:
+            raise TopicError(missing(*lacking))
+
     def create(self) -> list[str]:
         """Create what is missing on the cluster; return the names created. Existing topics are left alone.
 
@@ -225,13 +237,14 @@ class Topics:
         return out
 
 
-def missing(name: str) -> str:
-    """Describe that the cluster lacks a topic, and what to do.
+def missing(name: str, *others: str) -> str:
+    """Describe that the cluster lacks topics, and what to do.
 
     A client must ask before it names a topic: a broker may create each topic that a client names, the embedded one even
     where the client forbids it, and not with the partitions that the system needs.
     """
-    return f"the topic {name} is missing: run `marginwatch topics create`"
+    lacking = f"topics {name} and {len(others)} others are" if others else f"topic {name} is"
+    return f"the {lacking} missing: run `marginwatch topics create`"
 
 
 def _differences(topic: TopicConfig, configs: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:

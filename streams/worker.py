@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from streams import logs, preflight
 from streams.clients import require_broker
 from streams.ports import require_free
 from streams.settings import Settings
+from streams.topics import Topics
 
 
 def run(settings: Settings) -> None:
@@ -22,7 +24,7 @@ def run(settings: Settings) -> None:
     Raises
     ------
     PortError : if its port for health and metrics is taken.
-    TopicError : if no broker answers at the start; later the worker waits for Kafka.
+    TopicError : if no broker answers at the start, or a topic is missing; later the worker waits for Kafka.
     PreflightError : if Redis would lose or mix up state.
     """
     require_free(
@@ -31,10 +33,11 @@ def run(settings: Settings) -> None:
         "end what listens there, or set MARGINWATCH_HTTP_PORT (0 chooses a free port) and MARGINWATCH_HTTP_HOST",
     )
     gc.disable()  # imported modules are no garbage; the app enables the collector once it is ready
-    mode.loop.use("uvloop")  # before the first event loop exists; saves 15–30% of the time per message
+    require_broker(settings)
+    asyncio.run(Topics(settings).require())
+    mode.loop.use("uvloop")  # before the event loop of the app exists; saves 15–30% of the time per message
     logs.configure(settings.log_level, settings.log_format)
     forgo_pandas()
-    require_broker(settings)
     preflight.check(settings)
     from streams.app import MarginwatchApp
     from streams.kafka.faust_adapter import Worker

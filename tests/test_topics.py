@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -21,6 +25,7 @@ from streams.clients import kafka_admin
 from streams.codecs.registry import CODECS
 from streams.errors import PublishError, TopicError
 from streams.local.local_kafka import Broker
+from streams.local.processes import environment
 from streams.publisher import Publisher
 from streams.settings import Settings
 from streams.topics import Topic, Topics, dead_letters, refused_in
@@ -73,6 +78,21 @@ def test_neither_readers_nor_feeds_create_a_topic(broker: Broker, name_a_topic: 
     with pytest.raises((TopicError, PublishError), match=r"named\..+ is missing: run `marginwatch topics create`"):
         name_a_topic(settings)
     assert not {name for name in Topics(settings).on_cluster() if name.startswith("named.")}
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+@pytest.mark.parametrize("command", [("worker",), ("rebuild", "--check")])
+def test_neither_a_worker_nor_a_rebuild_creates_a_topic(broker: Broker, command: tuple[str, ...]) -> None:
+    settings = Settings(kafka_url=broker.url, topic_prefix="needed.", http_port=0)
+    done = subprocess.run(
+        [sys.executable, "-m", "streams", *command],
+        env=os.environ | environment(settings),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert re.search(r"error the topics needed\..* and \d+ others are missing: run `marginwatch topics", done.stderr)
+    assert not {name for name in Topics(settings).on_cluster() if name.startswith("needed.")}
 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
