@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Set
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +22,14 @@ from streams.clients import async_kafka_reader, kafka_admin, started, unreachabl
 from streams.errors import TopicError
 from streams.settings import MAX_BROKER_BYTES, Settings
 
+if TYPE_CHECKING:
+    from streams.clients import Admin
+
 VERSION = "v1"
 _DEAD_LETTERS = ".dlq"
 _DAY_MS = 86_400_000
+#: How long a broker may take to list a topic that was created, seconds.
+_LISTED_WITHIN_S = 10.0
 #: What a dead letter may add to a message of the largest size.
 _LETTER_HEADERS = 256 * 1024
 
@@ -179,7 +186,7 @@ class Topics:
 
         Raises
         ------
-        TopicError : if no broker answers, the cluster refuses a topic, or has not yet deleted one of that name.
+        TopicError : if no broker answers, the cluster refuses a topic, or does not list it within `_LISTED_WITHIN_S`.
         """
         from kafka.admin import NewTopic
         from kafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
@@ -199,7 +206,7 @@ class Topics:
                         raise error(name)
                 # Another process was faster, or the cluster still deletes it.
                 not_ours = {name for name, error in errors.items() if error is TopicAlreadyExistsError}
-                lacking = sorted(not_ours.difference(admin.list_topics())) if not_ours else []
+                lacking = _await_listed(admin, errors.keys())
         except KafkaError as error:
             raise TopicError(
                 f"the cluster refused to create topics ({type(error).__name__}): with ACLs the user "
@@ -207,7 +214,10 @@ class Topics:
                 f"begin with {self._settings.topic_prefix!r}; or let an administrator create them"
             ) from error
         if lacking:
-            raise TopicError(f"the cluster has not yet deleted {', '.join(lacking)}: run the command again in a moment")
+            raise TopicError(
+                f"the cluster does not list {', '.join(lacking)}, which it still deletes or creates: run the command "
+                "again in a moment"
+            )
         return sorted(errors.keys() - not_ours)
 
     def problems(self) -> list[str]:
@@ -235,6 +245,14 @@ class Topics:
                     f"--entity-name {topic.name} --add-config {name}={wanted}"
                 )
         return out
+
+
+def _await_listed(admin: Admin, names: Set[str]) -> list[str]:
+    """Wait until a broker lists topics, which it does a moment after their creation; return those that it does not."""
+    deadline = time.monotonic() + _LISTED_WITHIN_S
+    while (lacking := names - set(admin.list_topics())) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return sorted(lacking)
 
 
 def missing(name: str, *others: str) -> str:

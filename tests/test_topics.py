@@ -56,6 +56,14 @@ def test_all_that_create_topics_together_create_each_once(broker: Broker) -> Non
     assert topics.problems() == []
 
 
+def test_topics_that_are_created_are_there(broker: Broker) -> None:
+    """Apache Kafka answers the creation before its broker lists them."""
+    for number in range(5):
+        topics = Topics(Settings(kafka_url=broker.url, topic_prefix=f"there{number}."))
+        topics.create()
+        assert topics.problems() == []
+
+
 def publish(settings: Settings, topic: Topic) -> None:
     with Publisher(settings, source="test") as publisher:
         publisher.raw(topic, b"row")
@@ -119,17 +127,19 @@ def test_topics_create_names_a_topic_with_other_partitions(broker: Broker) -> No
 
 
 class MadeAdmin:
-    """A cluster without topics that answers a creation with one code."""
+    """A cluster without topics that answers the creation of the first with one code, and lists the others at once."""
 
     def __init__(self, code: int) -> None:
         self.code = code
+        self.created: list[str] = []
 
     def list_topics(self) -> list[str]:
-        return []
+        return self.created
 
     def create_topics(self, topics: list[Any], *, raise_errors: bool) -> dict[str, Any]:
         assert not raise_errors
         first, *others = [topic.name for topic in topics]
+        self.created = others
         codes = {first: self.code} | dict.fromkeys(others, 0)
         return {"topics": [{"name": name, "error_code": code} for name, code in codes.items()]}
 
@@ -140,13 +150,15 @@ class MadeAdmin:
 @pytest.mark.parametrize(
     ("code", "says"),
     [
-        (36, "has not yet deleted margin.daily.v1: run the command again"),
+        (36, "does not list margin.daily.v1, which it still deletes or creates: run the command"),
         (29, "refused to create topics .TopicAuthorizationFailedError.: with ACLs"),
     ],
 )
 def test_a_topic_that_can_t_be_created_is_an_error(monkeypatch: pytest.MonkeyPatch, code: int, says: str) -> None:
     """Beside others that are created."""
-    monkeypatch.setattr(streams.topics, "kafka_admin", lambda _settings: MadeAdmin(code))
+    monkeypatch.setattr(streams.topics, "_LISTED_WITHIN_S", 0.0)
+    admin = MadeAdmin(code)
+    monkeypatch.setattr(streams.topics, "kafka_admin", lambda _settings: admin)
     with pytest.raises(TopicError, match=says):
         Topics(Settings()).create()
 
