@@ -19,7 +19,7 @@ from processors.days import to_day
 from processors.explanation import figures
 from processors.industries import INDUSTRIES
 from processors.needs import DETAIL
-from processors.outputs import DayStatus, MarketSignal
+from processors.outputs import DayStatus, MarketSignal, SecuritySignals
 from processors.registry import INDUSTRY_SIGNALS, PUBLISHED_COLUMNS, SIGNALS
 from processors.signal import Level, Signal
 from streams import readers
@@ -115,20 +115,22 @@ def _nothing(name: str, day: date) -> str:
 def _security(settings: Settings, signal: Signal, day: date, subject: str) -> dict[str, Any]:
     code = to_own(subject, exchange=BY_NUMBER)
     key = to_id(code)
-    found: tuple[DayStatus, dict[str, Any]] | None = None
+    found: tuple[SecuritySignals, dict[str, Any]] | None = None
     for frame in readers.security_signals(settings, wanted=lambda key: key.startswith(f"{day.isoformat()}/")):
         at = int(np.searchsorted(frame.keys, key))
         here = at < len(frame.keys) and frame.keys[at] == key
         if here and signal.id in frame.columns and frame.status.trade_date == day:
-            found = frame.status, {name: _plain(values[at]) for name, values in frame.columns.items()}
+            found = frame, {name: _plain(values[at]) for name, values in frame.columns.items()}
     if found is None:
         raise ExplainError(_nothing(f"{signal.id} of {code}", day))
-    status, columns = found
+    frame, columns = found
     value = columns.pop(signal.id)
-    published = _published(f"{signal.id}/{code}", status, value, "", columns)
-    if signal.level is not Level.SECURITY:  # a figure of the margin detail, of the same name
-        return published | {"inputs": {f"{DETAIL} {signal.id}": {code: value}}}
-    return published | {"inputs": _inputs(settings, signal, code, day)}
+    if signal.level is Level.SECURITY:
+        inputs = _inputs(settings, signal, code, day)
+    else:  # a figure of the margin detail, of the same name
+        inputs = {f"{DETAIL} {signal.id}": {code: value}}
+    reason = frame.left_out.get(signal.id) or _cause(inputs) if value is None else ""
+    return _published(f"{signal.id}/{code}", frame.status, value, reason, columns) | {"inputs": inputs}
 
 
 def _industry(settings: Settings, name: str, day: date, industry: str) -> dict[str, Any]:
@@ -139,11 +141,23 @@ def _industry(settings: Settings, name: str, day: date, industry: str) -> dict[s
             columns = {column: _plain(values[at]) for column, values in frame.columns.items()}
             value, parts = columns.pop(name), (f"{name}_", "fin_", "net_", "buy_")
             details = {column: figure for column, figure in columns.items() if column.startswith(parts)}
-            found = _published(f"{name}/{industry}", frame.status, value, "", details)
+            found = _published(f"{name}/{industry}", frame.status, value, frame.left_out.get(name, ""), details)
             found["left_out"] = {part: why for part, why in frame.left_out.items() if part.startswith(name)}
     if found is None:
         raise ExplainError(_nothing(f"{name} of {industry}", day))
-    return found | {"inputs": _inputs(settings, INDUSTRY_SIGNALS[name], industry, day)}
+    inputs = _inputs(settings, INDUSTRY_SIGNALS[name], industry, day)
+    if found["value"] is None:
+        found["reason"] = found["reason"] or _cause(inputs)
+    return found | {"inputs": inputs}
+
+
+def _cause(inputs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Why a figure is absent of one security or industry: the first of its inputs that is not known."""
+    for need, values in inputs.items():
+        windows = (found if isinstance(found, list) else [found] for found in values.values())
+        if all(one is None for window in windows for one in window):
+            return f"{need} is not known" if values else f"no security has {need}"
+    return "its formula has no value for its inputs" if inputs else "its inputs have left the state"
 
 
 def _published(

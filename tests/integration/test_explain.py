@@ -26,8 +26,10 @@ def test_a_value_is_explained_by_the_rows_that_went_in(stack: Stack) -> None:
         stack.settle(publisher)
     day = to_date(market.simulation.dates()[-1]).isoformat()
 
-    def explained(*arguments: str) -> dict:
-        return json.loads(run_marginwatch(stack, "explain", *arguments, "--date", day, "--json"))
+    early = to_date(market.simulation.dates()[20]).isoformat()
+
+    def explained(*arguments: str, date: str = day) -> dict:
+        return json.loads(run_marginwatch(stack, "explain", *arguments, "--date", date, "--json"))
 
     ratio = explained("fin_buy_ratio")["derived"]
     buys, turnover = (ratio["inputs"][need] for need in ("margin.market fin_buy", "indices.daily turnover"))
@@ -46,6 +48,12 @@ def test_a_value_is_explained_by_the_rows_that_went_in(stack: Stack) -> None:
     assert balance["value"] == today
     assert balance["inputs"] == {"margin.daily fin_balance": {"600001.SH": today}}
     assert explained("fin_buy_ratio", "--of", "market")["derived"] == ratio
+
+    flag = explained("divergence", "--of", "600001", date=early)["derived"]  # it needs the means of 60 days
+    assert (flag["value"], flag["reason"]) == (None, "equal_weight_return is absent")
+    gone = explained("fin_balance_to_float_cap", "--of", INDUSTRIES[3])["derived"]
+    assert gone["value"] is None
+    assert gone["reason"] == "indices.daily float_cap is not known"
 
     heat = explained("heat", "--of", INDUSTRIES[3])["derived"]
     assert heat["details"]["heat_rsi_14"] is not None
