@@ -10,6 +10,8 @@ import structlog
 from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
 
+from streams.errors import TopicError
+
 log = structlog.get_logger()
 RETRY_S = 2.0
 
@@ -21,13 +23,13 @@ async def keep_running(
 
     Parameters
     ----------
-    what : names the work in the log. A Kafka or Redis that is away is a warning; any other error is a fault of the
-        program, and is logged with its traceback.
+    what : names the work in the log. A Kafka or Redis that is away, or lacks a topic, is a warning; any other error is
+        a fault of the program, and is logged with its traceback.
     """
     while True:
         try:
             await work()
-        except (KafkaError, RedisError, OSError) as error:
+        except (KafkaError, RedisError, OSError, TopicError) as error:
             log.warning(f"{what} waits", error=f"{type(error).__name__}: {error}")
         except Exception:
             log.exception(f"{what} has failed and begins again")

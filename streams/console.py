@@ -240,6 +240,7 @@ class Backend:
         partitions = {TopicPartition(self._names.name(short), 0): short for short in self._offers}
         charts = TopicPartition(self._names.name(Topic.CHARTS), 0)
         async with started(async_kafka_reader(self._settings, purpose="console")) as consumer:
+            self._names.require_in(await consumer.topics())
             self._consumer = consumer
             try:
                 consumer.assign([*partitions, charts])

@@ -26,6 +26,7 @@ async def follow(settings: Settings, offer: Callable[[RowBatch], None]) -> None:
         for number in range(topics.all[topic].partitions)
     }
     async with started(async_kafka_reader(settings, purpose="console")) as consumer:
+        topics.require_in(await consumer.topics())
         consumer.assign(list(partitions))
         await consumer.seek_to_beginning(*partitions)
         while True:

@@ -170,7 +170,7 @@ class Topics:
             return set(admin.list_topics())
 
     async def require(self) -> None:
-        """Raise `TopicError` if the cluster lacks a topic of the system, or no broker answers; for workers."""
+        """Raise `TopicError` if the cluster lacks a topic of the system, or no broker answers."""
         from aiokafka.errors import KafkaError
 
         try:
@@ -178,6 +178,10 @@ class Topics:
                 existing = await reader.topics()
         except KafkaError as error:
             raise TopicError(unreachable(self._settings, error)) from error
+        self.require_in(existing)
+
+    def require_in(self, existing: Set[str]) -> None:
+        """Raise `TopicError` if the topics of a cluster lack one of the system."""
         if lacking := [topic.name for topic in self.all.values() if topic.name not in existing]:
             raise TopicError(missing(*lacking))
 

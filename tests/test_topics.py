@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import os
 import re
 import subprocess
@@ -18,11 +19,13 @@ from kafka.admin import NewTopic
 from typer.testing import CliRunner
 
 import streams.topics
+from console.model import ConsoleModel
 from processors.events import INPUT_ROWS
-from streams import dlq, readers
+from streams import console_inputs, dlq, readers
 from streams.cli.main import app
 from streams.clients import kafka_admin
 from streams.codecs.registry import CODECS
+from streams.console import Backend
 from streams.errors import PublishError, TopicError
 from streams.local.local_kafka import Broker
 from streams.local.processes import environment
@@ -77,13 +80,15 @@ def publish(settings: Settings, topic: Topic) -> None:
         lambda settings: next(readers.follow(settings, Topic.ALERTS)),
         lambda settings: dlq.letters(settings),
         lambda settings: publish(settings, Topic.MARGIN_DAILY),
+        lambda settings: asyncio.run(console_inputs.follow(settings, print)),
+        lambda settings: asyncio.run(Backend(settings, ConsoleModel((5, 8)))._read()),
     ],
-    ids=["read", "follow", "dead letters", "publish"],
+    ids=["read", "follow", "dead letters", "publish", "prices of the console", "signals of the console"],
 )
 def test_neither_readers_nor_feeds_create_a_topic(broker: Broker, name_a_topic: Callable[[Settings], object]) -> None:
     """The embedded broker creates each topic that a client names, with partitions of its own choice."""
     settings = Settings(kafka_url=broker.url, topic_prefix="named.")
-    with pytest.raises((TopicError, PublishError), match=r"named\..+ is missing: run `marginwatch topics create`"):
+    with pytest.raises((TopicError, PublishError), match=r"named\..+ (is|are) missing: run `marginwatch topics"):
         name_a_topic(settings)
     assert not {name for name in Topics(settings).on_cluster() if name.startswith("named.")}
 
