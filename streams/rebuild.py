@@ -121,8 +121,7 @@ async def _rebuild(
     force: bool,
 ) -> list[StateComparison]:
     topics, calendar = Topics(settings), xshg(settings.calendar_file)
-    await topics.require()
-    out = []
+    out: list[StateComparison] = []
     async with async_redis_client(settings, timeout_s=30) as redis:
         for make in STAGES:
             if make.name in wanted:
@@ -130,6 +129,8 @@ async def _rebuild(
                 for partition in range(topics.partitions(stage.inputs[0])):
                     if not check and not force:  # each time: a worker may have started meanwhile
                         await _require_no_workers(settings, redis)
+                    if not out:
+                        await topics.require()
                     out.append(
                         await _partition(settings, stage, partition, redis, on_progress, check=check, reset=reset)
                     )

@@ -147,6 +147,7 @@ def test_nobody_waits_for_alerts_that_are_read_no_more(monkeypatch: pytest.Monke
         watcher.ended()
 
 
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
 @pytest.mark.parametrize("form", Form)
 def test_a_simulation_is_not_published_beside_other_rows(
     form: Form, stack: Stack, monkeypatch: pytest.MonkeyPatch
