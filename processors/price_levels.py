@@ -103,15 +103,20 @@ class PriceLevels:
         close, previous = self.store.figure(day, "close"), self.store.figure(day, "prev_close")
         fresh = self.store.present(day) & ~(self.store.figure(day, "suspended") == 1.0) & ~np.isnan(close)
         unknown = before.unknown + (0 if earlier is None else len(self._calendar.between(earlier, day)) - 2)
-        # The move that may be a corporate action: the one over unknown days, or the one up to the close.
         published = ~np.isnan(previous)
-        move = np.where(published, previous, close) / before.close
-        sessions = unknown + ~published
-        action = fresh & (sessions > 0) & (np.abs(move - 1) > SMALLEST_LIMIT)
+        growth = close / np.where(published, previous, before.close)
+        over_gap = fresh & published & (unknown > 0)
+        # The move that may be a corporate action: without ``prev_close`` the growth, else the one over unknown days.
+        move, sessions = growth, 1 + unknown
+        if over_gap.any():
+            move = np.where(over_gap, previous / before.close, growth)
+            sessions = np.where(over_gap, unknown, sessions)
+        action = (over_gap | (fresh & ~published)) & (np.abs(move - 1) > SMALLEST_LIMIT)
         if len(asked := np.flatnonzero(action)):
             action[asked] = self._beyond_limit(day, asked, move[asked], before.age[asked], sessions[asked])
-        moved = np.where(action, 1.0, np.where(sessions > 0, move, 1.0))
-        growth = moved * np.where(published, close / previous, 1.0)
+        growth[action & ~published] = 1.0
+        if over_gap.any():
+            growth = np.where(over_gap & ~action, close / before.close, growth)
         level = np.where(fresh, np.where(np.isnan(before.level), 1.0, before.level * growth), before.level)
         self.days[day] = DayLevels(
             level,
