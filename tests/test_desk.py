@@ -412,7 +412,8 @@ def test_rules_from_toml(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("x = 1", r"only \[rules.NAME\] tables are known, not x"),
-        ("[rules", "not TOML"),
+        ("[rules", "not TOML in UTF-8: "),
+        ("# caf\udce9", "not TOML in UTF-8: 'utf-8' codec can't decode byte 0xe9"),
         ('[rules.peak_warning]\nseverity = "loud"', r"\[rules.peak_warning\]: Invalid enum value 'loud'"),
         ("[rules.peak_warning]\nhot = 1", "unknown field `hot`"),
         ('[rules.a]\nsignal="nope"\ntitle="x"\nseverity="info"\nabove=1', "no market signal 'nope'"),
@@ -431,7 +432,7 @@ def test_rules_from_toml(tmp_path: Path) -> None:
 )
 def test_errors_of_a_rules_file_name_the_rule_and_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "rules.toml"
-    path.write_text(text)
+    path.write_text(text, "utf-8", "surrogateescape")
     with pytest.raises(RuleError, match=message):
         load(path, RULES)
 

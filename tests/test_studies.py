@@ -837,6 +837,13 @@ def test_a_factor_file_that_can_t_be_read_is_an_error_that_names_it(
     assert reason in str(found.value)
 
 
+@pytest.mark.parametrize("dates", ["2020-01-02 2020-01-03", "20200102 20200103", "2020/1/2 2020/1/3"])
+def test_the_dates_of_factors_are_read_in_each_usual_form(dates: str, tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    path.write_text("date,MKT,SMB,HML,RMW,CMA\n" + "".join(f"{day},0.01,0.02,0,0,0\n" for day in dates.split()))
+    assert run.read_factors(path).index.tolist() == [pd.Timestamp("2020-01-02"), pd.Timestamp("2020-01-03")]
+
+
 def test_the_prices_in_hand_are_those_of_the_folder_not_of_another(panel: Panel) -> None:
     rows = panel.securities
     at = pd.DataFrame(panel.levels, columns=panel.level_keys)

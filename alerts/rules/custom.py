@@ -75,8 +75,8 @@ def load(path: Path, built_in: tuple[Rule, ...]) -> tuple[Rule, ...]:
         found = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise RuleError(f"{path}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise RuleError(f"{path}: not TOML: {error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RuleError(f"{path}: not TOML in UTF-8: {error}") from error
     if set(found) - {"rules"}:
         raise RuleError(f"{path}: only [rules.NAME] tables are known, not {', '.join(sorted(set(found) - {'rules'}))}")
     tables = dict(found.get("rules", {}))

@@ -164,7 +164,8 @@ def _factors_of(path: Path) -> pd.DataFrame:
     lacking = [name for name in ("date", *FACTORS) if name not in frame]
     if lacking:
         raise StudyError(f"{path} lacks {', '.join(lacking)}: a date and {', '.join(FACTORS)} are needed")
-    out = frame.set_index(pd.to_datetime(frame["date"]))[list(FACTORS)].astype(float).sort_index()
+    # As text, because 20240603 as a number would be a moment of 1970.
+    out = frame.set_index(pd.to_datetime(frame["date"].astype(str)))[list(FACTORS)].astype(float).sort_index()
     if float(out.abs().median().max()) > 0.2:
         raise StudyError(f"{path}: returns must be fractions (0.012), these look like per cent")
     return out
