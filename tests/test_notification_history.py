@@ -381,15 +381,21 @@ def test_the_notification_of_an_alert_that_fires_is_kept(redis_server: EmbeddedR
     asyncio.run(go())
 
 
+def counting(redis: Redis, channel: Channel) -> tuple[CountingSender, Dispatcher, ChannelQueue]:
+    """A dispatcher whose only queue sends to a sender that counts."""
+    sender, dispatcher = CountingSender(), Dispatcher({}, redis, "t", ClientSession)
+    queue = ChannelQueue("hook", channel, sender, NotificationLog(redis, "t", "hook"), dispatcher.clock)
+    dispatcher.queues = [queue]
+    return sender, dispatcher, queue
+
+
 def test_old_notifications_are_removed_while_the_worker_runs(redis_server: EmbeddedRedis) -> None:
     begin = datetime(2024, 7, 1, 9, 0, tzinfo=SHANGHAI)
 
     async def go() -> None:
         async with Redis.from_url(redis_server.url) as redis:
             await redis.flushdb()
-            sender, dispatcher = CountingSender(), Dispatcher({}, redis, "t", ClientSession)
-            queue = ChannelQueue("hook", HOOK, sender, NotificationLog(redis, "t", "hook"), dispatcher.clock)
-            dispatcher.queues = [queue]
+            sender, dispatcher, queue = counting(redis, HOOK)
             dispatcher.set_clock(begin)
             await queue.load()
             sending = asyncio.create_task(queue.run())
@@ -461,9 +467,7 @@ def test_quiet_hours_and_the_age_of_alerts_follow_the_clock_of_a_replay(redis_se
     async def go() -> None:
         async with Redis.from_url(redis_server.url) as redis:
             await redis.flushdb()
-            sender, dispatcher = CountingSender(), Dispatcher({}, redis, "t", ClientSession)
-            queue = ChannelQueue("hook", quiet, sender, NotificationLog(redis, "t", "hook"), dispatcher.clock)
-            dispatcher.queues = [queue]
+            sender, dispatcher, queue = counting(redis, quiet)
             await dispatcher.offer(alert(F), 5)
             assert queue._next() is None  # years old by the machine's clock
             dispatcher.set_clock(night)
@@ -495,9 +499,7 @@ def test_only_what_is_due_counts_as_waiting_and_nothing_once_the_worker_sends_no
     async def go() -> None:
         async with Redis.from_url(redis_server.url) as redis:
             await redis.flushdb()
-            sender, dispatcher = CountingSender(), Dispatcher({}, redis, "t", ClientSession)
-            queue = ChannelQueue("hook", quiet, sender, NotificationLog(redis, "t", "hook"), dispatcher.clock)
-            dispatcher.queues = [queue]
+            sender, dispatcher, queue = counting(redis, quiet)
             dispatcher.set_clock(night)
             silence = Silence(id="s", until=morning + timedelta(hours=1), by="li")
             for name, silenced in (("quiet", None), ("silent", silence)):
