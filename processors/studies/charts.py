@@ -72,17 +72,14 @@ def run(panel: Panel, mode: Mode) -> Result:
         for label, some in [("all", weeks[name]), *((str(y), [w for w in weeks[name] if w.year == y]) for y in years)]:
             if some:
                 rows.append(_row(name, label, some))
-                means = np.nanmean([_after_costs(week) for week in some], axis=0)
-                deciles.append((name, label, *means.tolist()))
+                deciles.append((name, label, *_deciles_after_costs(some)))
     first, last = panel.period()
     network = weeks[NETWORK]
     chart = Chart(
         "deciles",
         "Mean weekly excess return by decile of the network's score, after costs",
         Unit.RATIO,
-        bars=[Bars(str(i + 1), float(np.nanmean([_after_costs(w)[i] for w in network]))) for i in range(_DECILES)]
-        if network
-        else [],
+        bars=[Bars(str(i), mean) for i, mean in enumerate(_deciles_after_costs(network), 1)] if network else [],
     )
     return Result(
         "charts", TITLE, SOURCE, mode, first, last, findings,
@@ -193,6 +190,12 @@ def _new(now: npt.NDArray[Any], before: npt.NDArray[Any]) -> float:
 def _after_costs(week: _Week) -> Floats:
     """Return the excess returns of a week's deciles less the cost of what is new in each (10,)."""
     return week.deciles - ROUND_TRIP * week.turnover
+
+
+def _deciles_after_costs(weeks: list[_Week]) -> list[float]:
+    """Return the mean of each decile over the weeks, after costs."""
+    means: list[float] = np.nanmean([_after_costs(week) for week in weeks], axis=0).tolist()
+    return means
 
 
 def _by_industry(values: Floats, industry: npt.NDArray[np.int16]) -> Floats:
