@@ -138,8 +138,8 @@ def _columns(level: Level) -> dict[str, str]:
 
 def _security() -> tuple[str, dict[str, Any]]:
     metadata = (
-        "Schema metadata: status (DayStatus as JSON), degraded, left_out (column without any figure → why), family "
-        "(financing or pricing). Null where absent."
+        "Schema metadata: status (DayStatus as JSON), degraded, left_out (column → why it is absent, of all or of an "
+        "exchange), family (financing or pricing). Null where absent."
     )
     columns = {"code": "string"} | _columns(Level.SECURITY)
     return "SecuritySignals", _frame("All securities of a day.", columns, metadata)
