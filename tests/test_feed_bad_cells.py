@@ -118,3 +118,14 @@ def test_a_code_of_hong_kong_is_none_of_shenzhen(code: str) -> None:
 def test_a_row_of_figures_is_one_whatever_its_cells_contain(cell: str) -> None:
     assert row_kind({"code": "#N/A", "balance": cell, "name": "浦发银行"}) is RowKind.FIGURES
     assert row_kind({"code": "数据来源", "balance": None, "name": "上交所"}) is RowKind.NOTE
+
+
+@pytest.mark.parametrize("cut", ["sz000001", "sz000001,平安银行"])
+def test_a_row_that_ends_behind_its_code_is_refused_and_no_note(tmp_path: Path, cut: str) -> None:
+    whole = "sz159915,创业板ETF,1,2024-06-11,1\nsz300750,宁德时代,1,2024-06-11,1\n"
+    head = "证券代码,证券简称,融资余额(元),日期,融资买入额(元)\n"
+    (tmp_path / "明细.csv").write_text(f"{head}{cut}\n{whole}数据来源：某终端\n", "utf-8")
+    found = vendor.read([tmp_path / "明细.csv"])
+    assert codes(found) == ["159915.SZ", "300750.SZ"]
+    (lost,) = losses(found)
+    assert (lost.severity, "row 2" in lost.text) == (Severity.REFUSED, True)

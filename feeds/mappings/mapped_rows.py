@@ -320,11 +320,11 @@ class _Reading:
             self._report(Severity.REFUSED, "row", f"{self._at(place)}, {reason}", place if read else None)
 
     def _leave_out(self, reasons: Mapping[int, str]) -> None:
-        """Leave out rows that can't be read; refuse those of them that contain figures."""
+        """Leave out rows that can't be read; refuse those of them that contain figures, or a code that can be read."""
         refused = {}
         for place, reason in reasons.items():
             kind = row_kind(self.raw.iloc[place].to_dict())
-            if kind is RowKind.FIGURES:
+            if kind is RowKind.FIGURES or (kind is RowKind.NOTE and self._has_code(place)):
                 refused[place] = TOO_MANY if TOO_MANY in self.raw.iloc[place].tolist() else reason
             elif kind is RowKind.SUM:
                 self.sums[self.raw.index[place]] = self.raw.iloc[place].to_dict()
@@ -334,6 +334,9 @@ class _Reading:
                 self._report(Severity.ERROR, "placeholder", text)
         self._refuse(refused)
         self._keep(~self._mask(reasons))
+
+    def _has_code(self, place: int) -> bool:
+        return self.table.code is not None and self.keys[place] != NO_KEY
 
     def _without_figures(self, numbers: Mapping[str, Floats], unreadable: Mapping[str, Mapping[int, str]]) -> Mask:
         """Return which rows have no figure at all, and report their number; of prices: neither a price nor a trade."""
