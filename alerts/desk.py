@@ -134,14 +134,24 @@ class AlertDesk(Processor):
     @property
     def refused(self) -> int:
         """Evaluations and price levels that came too late to be applied, since the start."""
-        return self.lifecycle.refused + self.evidence.members.refused
+        return self.lifecycle.refused + self.evidence.refused
 
     def _records(self, alert: Alert, covering: list[Expectation]) -> list[Evidence]:
         """Return the records of an alert as they were known before it fired."""
-        first = self.lifecycle.first(alert.rule, alert.subject)
-        assert first is not None
         assert alert.fired_on is not None
-        return [self.evidence.record(alert.rule, alert.subject, one, first, alert.fired_on) for one in covering]
+        out = []
+        for one in covering:
+            since = self.since(alert.rule, alert.subject, one)
+            assert since is not None
+            out.append(self.evidence.record(alert.rule, alert.subject, one, since, alert.fired_on))
+        return out
+
+    def since(self, rule: str, subject: str, expectation: Expectation) -> date | None:
+        """Return the day on which a record begins, None without one: a record of industries has that of all of them."""
+        if expectation.basis is not Basis.INDUSTRIES:
+            return self.lifecycle.first(rule, subject)
+        found = (self.lifecycle.first(rule, one) for one in self.lifecycle.subjects(rule))
+        return min((day for day in found if day is not None), default=None)
 
     def _covering(self, alert: Alert) -> list[Expectation]:
         """Return the expectations of an alert's rule that it is a case of."""

@@ -7,8 +7,9 @@ whatever order they are read: a late one recomputes the later alerts, which keep
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
+from operator import itemgetter
 
 import msgspec
 import numpy as np
@@ -16,14 +17,13 @@ import numpy.typing as npt
 
 from alerts.comparison import Comparison, compare_blocks, compare_shares
 from alerts.index_scores import LONGEST, IndexScores
-from alerts.member_scores import HORIZONS, Excess, MemberScores
+from alerts.member_scores import HORIZONS, Excess, MemberScores, industry_levels, stock_levels
 from alerts.model import Alert, Basis, Evidence, HorizonOutcome
 from alerts.regimes import Regimes
 from alerts.rules.base import Expectation, Message, Rule
 from processors.codes import isin_sorted, to_id
 from processors.days import TradingCalendar, to_date, to_day
 from processors.events import Floats
-from processors.outputs import SecuritySignals
 from processors.table import DAY_TEXT, Processor, Table, TableSet, ValueCodec
 
 Counts = npt.NDArray[np.int64]
@@ -36,8 +36,8 @@ class Case(msgspec.Struct, array_like=True):
     ----------
     alert : its id.
     figure : the figure that a table of the cases shows.
-    members : the securities that it is about, as long as their returns may change.
-    size, known, hits : how many securities it is about, have a return over the record's horizon, and are hits.
+    members : the securities, or indices of industries, that it is about, as long as their returns may change.
+    size, known, hits : how many members it is about, have a return over the record's horizon, and are hits.
     outcomes : mean excess return of the members by horizon, fractions.
     """
 
@@ -56,16 +56,16 @@ class EvidenceStore(Processor):
     def __init__(self, rules: Iterable[Rule], calendar: TradingCalendar) -> None:
         self._calendar = calendar
         self.index = IndexScores(calendar)
-        self.members = MemberScores(calendar)
+        self.members = {
+            Basis.MEMBERS: MemberScores("levels", stock_levels, calendar),
+            Basis.INDUSTRIES: MemberScores("industry_levels", industry_levels, calendar),
+        }
         self.regimes = Regimes(calendar)
         self._member_expectations = {
-            expectation_key(rule.name, one): one
-            for rule in rules
-            for one in rule.expectations
-            if one.basis is Basis.MEMBERS
+            expectation_key(rule.name, one): one for rule in rules for one in rule.expectations if one.has_members
         }
         self._case_rows: Table[tuple[int, str], Case] = Table("case", DAY_TEXT, ValueCodec(Case, version=2))
-        # (day, expectation) → stocks that fulfil it, stocks with a return
+        # (day, expectation) → stocks, or industries, that fulfil it, and those with a return
         self._base_rows: Table[tuple[int, str], tuple[int, int]] = Table("base", DAY_TEXT, ValueCodec(tuple[int, int]))
         self._cases: dict[str, dict[int, Case]] = {}  # the same by record and day
         self._day_of: dict[tuple[str, str], int] = {}  # (record, alert) → day
@@ -74,7 +74,8 @@ class EvidenceStore(Processor):
         self._outcomes: dict[str, Floats] = {}  # by record with members: the outcomes by horizon
         self._bases: dict[str, Counts] = {}  # by expectation: hits, known
         self.tables = TableSet(
-            self.index.tables, self.members.tables, self.regimes.tables, self._case_rows, self._base_rows,
+            self.index.tables, *(scores.tables for scores in self.members.values()), self.regimes.tables,
+            self._case_rows, self._base_rows,
             on_load=self._loaded,
         )  # fmt: skip
 
@@ -88,53 +89,65 @@ class EvidenceStore(Processor):
         day = self.regimes.observe(message)
         if day is not None:
             return Basis.MEMBERS, day
-        if isinstance(message, SecuritySignals) and message.family == "pricing":
-            priced = self.members.observe(message)
-            if priced is not None:
-                self._score_around(priced)
-                return Basis.MEMBERS, message.status.trade_date
+        for basis, scores in self.members.items():
+            day = scores.observe(message)
+            if day is not None:
+                self._score_around(basis, to_day(day))
+                return basis, day
         return None
 
     def settled(self, basis: Basis) -> date:
         """Return the last day whose record has no prices to come: the session after the newest ones, in their order."""
-        if basis is Basis.INDEX:
-            newest = self.index.newest
-        else:
-            newest = min(self.members.newest, self.regimes.newest or self.members.newest)
+        newest = self.index.newest if basis is Basis.INDEX else self.members[basis].newest
+        if basis is Basis.MEMBERS:
+            newest = min(newest, self.regimes.newest or newest)
         following = self._calendar.after(newest, 1)
         return date.max if following is None else to_date(following)
 
-    def _score_around(self, day: int) -> None:
+    @property
+    def refused(self) -> int:
+        """Levels that came too late to be applied, since the start."""
+        return sum(scores.refused for scores in self.members.values())
+
+    def _score_around(self, basis: Basis, day: int) -> None:
         """Score the days whose entry or end is a day with new levels, and settle those whose levels are removed."""
         for horizon in HORIZONS:
             for back in (1, horizon):
                 scored = self._calendar.shift(day, -back)
                 if scored is not None:
-                    self._score_day(scored, horizon)
-        for removed in self.members.trim():
+                    self._score_day(basis, scored, horizon)
+        for removed in self.members[basis].trim():
             settled = self._calendar.shift(removed, -1)
-            for record, cases in self._cases.items():
+            for record, _, cases in self._cases_with(basis):
                 if settled in cases and cases[settled].members:
                     cases[settled].members = []
                     self._case_rows.touch((settled, record))
 
-    def _score_day(self, day: int, horizon: int) -> None:
+    def _score_day(self, basis: Basis, day: int, horizon: int) -> None:
         """Compute the base rates and the outcomes of the cases of a day over one horizon."""
-        excess = self.members.excess(day, horizon)
+        excess = self.members[basis].excess(day, horizon)
         if excess is None:
             return
         for key, expectation in self._member_expectations.items():
-            if expectation.horizon_days == horizon:
+            if expectation.basis is basis and expectation.horizon_days == horizon:
                 hits = int(expectation.hit(excess.returns[:, None]).sum())
                 self._base_rows[day, key] = counts = hits, len(excess.returns)
                 self._set_base(key, day, counts)
-        for record, cases in self._cases.items():
+        for record, expectation, cases in self._cases_with(basis):
             if day in cases:
-                self._score_case(record, day, cases[day], horizon, excess)
+                self._score_case(record, expectation, day, cases[day], horizon, excess)
 
-    def _score_case(self, record: str, day: int, case: Case, horizon: int, excess: Excess) -> None:
-        expectation = self._member_expectations.get(_expectation_of(record))
-        if expectation is None or not case.members:
+    def _cases_with(self, basis: Basis) -> Iterator[tuple[str, Expectation, dict[int, Case]]]:
+        """Yield the records about members of a basis, with what they expect, and their cases by day."""
+        for record, cases in self._cases.items():
+            expectation = self._member_expectations.get(_expectation_of(record))
+            if expectation is not None and expectation.basis is basis:
+                yield record, expectation, cases
+
+    def _score_case(
+        self, record: str, expectation: Expectation, day: int, case: Case, horizon: int, excess: Excess
+    ) -> None:
+        if not case.members:
             return
         members = np.sort(np.array([to_id(code) for code in case.members], dtype=np.int32))
         returns = excess.returns[isin_sorted(excess.keys, members)]
@@ -168,15 +181,15 @@ class EvidenceStore(Processor):
         if day not in self._calendar or self._day_of.get((record, alert.id)) == day:
             return False
         self.remove(alert, expectation)
-        members = expectation.members(alert) if expectation.basis is Basis.MEMBERS else []
+        members = expectation.members(alert) if expectation.has_members else []
         figure = alert.figures.get(expectation.figure)
         case = Case(alert.id, float(figure) if isinstance(figure, (int, float)) else None, members, len(members))
         self._case_rows[day, record] = case
         self._index_case(record, day, case)
         for horizon in HORIZONS if members else ():
-            excess = self.members.excess(day, horizon)
+            excess = self.members[expectation.basis].excess(day, horizon)
             if excess is not None:
-                self._score_case(record, day, case, horizon, excess)
+                self._score_case(record, expectation, day, case, horizon, excess)
         return True
 
     def remove(self, alert: Alert, expectation: Expectation) -> bool:
@@ -190,11 +203,23 @@ class EvidenceStore(Processor):
             self._set_counts(record, day, None)
         return True
 
-    def cases(self, rule: str, subject: str, expectation: Expectation) -> dict[int, Case]:
-        """Return the cases of a record by the day on which they fired, oldest first."""
+    def cases(self, rule: str, subject: str, expectation: Expectation) -> list[tuple[int, str, Case]]:
+        """Return the cases of a record with the day on which they fired and their subject, oldest first."""
         inside = self.regimes.days_of(expectation.regime)
-        found = self._cases.get(record_key(rule, subject, expectation), {})
-        return {day: found[day] for day in sorted(found) if inside[self._calendar.position(day)]}
+        found = [
+            (day, _subject_of(record), case)
+            for record in self._records_of(rule, subject, expectation)
+            for day, case in self._cases.get(record, {}).items()
+            if inside[self._calendar.position(day)]
+        ]
+        return sorted(found, key=itemgetter(0, 1))
+
+    def _records_of(self, rule: str, subject: str, expectation: Expectation) -> list[str]:
+        """Return the keys of what makes up a record: of industries, that of each of them."""
+        if expectation.basis is not Basis.INDUSTRIES:
+            return [record_key(rule, subject, expectation)]
+        key = expectation_key(rule, expectation)
+        return sorted(record for record in self._cases if _expectation_of(record) == key)
 
     def _index_case(self, record: str, day: int, case: Case) -> None:
         self._cases.setdefault(record, {})[day] = case
@@ -213,10 +238,10 @@ class EvidenceStore(Processor):
         before : the day; neither its prices nor those of a later one are in the record.
         """
         start, end = (self._calendar.count_before(to_day(day)) for day in (first, before))
-        record, key = record_key(rule, subject, expectation), expectation_key(rule, expectation)
-        if expectation.basis is Basis.INDEX:
-            return self._index_record(record, key, expectation, start, end)
-        return self._member_record(record, key, expectation, start, end)
+        records, key = self._records_of(rule, subject, expectation), expectation_key(rule, expectation)
+        if expectation.has_members:
+            return self._member_record(records, key, expectation, start, end)
+        return self._index_record(records[0], key, expectation, start, end)
 
     def _index_record(self, record: str, key: str, expectation: Expectation, start: int, end: int) -> Evidence:
         inside = self.regimes.days_of(expectation.regime)
@@ -244,20 +269,20 @@ class EvidenceStore(Processor):
             drawdown=float(np.nanmin(falls)) if (~np.isnan(falls)).any() else None,
         )
 
-    def _member_record(self, record: str, key: str, expectation: Expectation, start: int, end: int) -> Evidence:
+    def _member_record(self, records: list[str], key: str, expectation: Expectation, start: int, end: int) -> Evidence:
         horizon, inside = expectation.horizon_days, self.regimes.days_of(expectation.regime)
         pasts = {h: slice(start, max(start, end - h)) for h in (*HORIZONS, horizon)}
         past = pasts[horizon]
         days = inside[past]
         nothing = np.zeros((3, len(days)), dtype=np.int64)
-        size, known, hits = (self._counts[record][:, past] if record in self._counts else nothing) * days
+        scored = [record for record in records if record in self._counts]
+        size, known, hits = sum((self._counts[record][:, past] for record in scored), nothing) * days
         base_hits, base_known = (self._bases[key][:, past] if key in self._bases else nothing[:2]) * days
-        lines = self._outcomes.get(record, ())
-        found = _evidence(
-            expectation,
-            [line[pasts[h]][inside[pasts[h]]] for h, line in zip(HORIZONS, lines, strict=False)],
-            compare_blocks(hits, known, base_hits, base_known, horizon),
-        )
+        outcomes = [
+            np.concatenate([self._outcomes[record][i, pasts[h]][inside[pasts[h]]] for record in scored])
+            for i, h in enumerate(HORIZONS if scored else ())
+        ]
+        found = _evidence(expectation, outcomes, compare_blocks(hits, known, base_hits, base_known, horizon))
         return msgspec.structs.replace(
             found,
             cases=int(known.sum()),
@@ -310,6 +335,10 @@ def record_key(rule: str, subject: str, expectation: Expectation) -> str:
 def expectation_key(rule: str, expectation: Expectation) -> str:
     """Return the key of an expectation, which its records about several subjects share."""
     return f"{rule}|{expectation.name}"
+
+
+def _subject_of(record: str) -> str:
+    return record.partition("|")[2].rpartition("|")[0]
 
 
 def _expectation_of(record: str) -> str:

@@ -1,31 +1,36 @@
-"""Securities after every day: adjusted levels, and excess returns over the equal-weight mean of all stocks.
+"""Stocks, and industries, after every day: their levels, and excess returns over the equal-weight mean of all of them.
 
-The entry of day T is the open of T+1. A stock without a price there, or at the horizon's end, has no return.
+The entry of day T is the open of T+1. What has no price there, or at the horizon's end, has no return.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
+from alerts.rules.base import Message
 from processors.codes import Ids, reindex_sorted
 from processors.column_table import ColumnTable, DayColumns, Layout
 from processors.days import TradingCalendar, to_day
 from processors.events import Floats
+from processors.industries import INDEX_OF
 from processors.kinds import is_stock
-from processors.outputs import SecuritySignals
+from processors.outputs import DayStatus, IndustrySignals, SecuritySignals
 from processors.table import DAY, TableSet
 
 #: Trading days after which the returns of members are known.
 HORIZONS = (5, 20, 60)
 #: Sessions of levels: a corrected level of the last 60 sessions has its entry among the 60 before.
 _KEPT = 2 * HORIZONS[-1] + 1
+_INDICES: Ids = np.array(INDEX_OF, dtype=np.int32)
 
 
 @dataclass(slots=True)
 class _Levels:
-    """Adjusted levels of all stocks of a day at its open and its close; (n,), NaN where absent."""
+    """The levels of a day at its open and its close; (n,), NaN where absent."""
 
     revision: int
     keys: Ids
@@ -35,20 +40,52 @@ class _Levels:
 
 @dataclass(frozen=True, slots=True)
 class Excess:
-    """Excess returns of all stocks from the entry of a day to the end of a horizon; (n,), keys ascending."""
+    """Excess returns of all of a universe from the entry of a day to the end of a horizon; (n,), keys ascending."""
 
     keys: Ids
     returns: Floats
 
 
-class MemberScores:
-    """Levels of the last sessions; days are numbers since 1970-01-01."""
+#: Reads the levels of a universe out of a message that has them, with the status of their day.
+ReadLevels = Callable[[Message], tuple[DayStatus, _Levels] | None]
 
-    def __init__(self, calendar: TradingCalendar) -> None:
+
+def stock_levels(message: Message) -> tuple[DayStatus, _Levels] | None:
+    """Return the adjusted levels of all stocks, of a frame with prices."""
+    if not isinstance(message, SecuritySignals) or message.family != "pricing":
+        return None
+    level, inside = message.columns["price_level"], message.columns["open_to_close"]
+    stock = is_stock(message.keys) & ~np.isnan(level)
+    opened = level[stock] / (1 + inside[stock])
+    return message.status, _Levels(message.status.revision, message.keys[stock], opened, level[stock])
+
+
+def industry_levels(message: Message) -> tuple[DayStatus, _Levels] | None:
+    """Return the levels of the industries' indices."""
+    if not isinstance(message, IndustrySignals):
+        return None
+    close, opened = message.columns.get("index_close"), message.columns.get("index_open")
+    if close is None or opened is None:  # a frame of an earlier release
+        return None
+    known = ~np.isnan(close)
+    return message.status, _Levels(message.status.revision, _INDICES[known], opened[known], close[known])
+
+
+class MemberScores:
+    """Levels of a universe on the last sessions; days are numbers since 1970-01-01.
+
+    Parameters
+    ----------
+    name : of the table.
+    read : the levels of a message.
+    """
+
+    def __init__(self, name: str, read: ReadLevels, calendar: TradingCalendar) -> None:
         self._calendar = calendar
+        self._read = read
         self.refused = 0
         self._levels = ColumnTable[int, _Levels](
-            "levels",
+            name,
             DAY,
             Layout[int](int, [("open", "<f8"), ("close", "<f8")], version=2),
             to_columns=lambda s: DayColumns(s.revision, s.keys, {"open": s.opened, "close": s.closed}),
@@ -57,21 +94,20 @@ class MemberScores:
         )
         self.tables = TableSet(self._levels)
 
-    def observe(self, frame: SecuritySignals) -> int | None:
+    def observe(self, message: Message) -> date | None:
         """Store the levels of a day; return it, None if nothing changed. A day older than the kept ones is refused."""
-        day = to_day(frame.status.trade_date)
+        if (found := self._read(message)) is None:
+            return None
+        status, levels = found
+        day = to_day(status.trade_date)
         stored = self._levels.get(day)
-        if day not in self._calendar or (stored is not None and stored.revision >= frame.status.revision):
+        if day not in self._calendar or (stored is not None and stored.revision >= levels.revision):
             return None
         if len(self._levels) >= _KEPT and day < min(self._levels):
             self.refused += 1
             return None
-        level, inside = frame.columns["price_level"], frame.columns["open_to_close"]
-        stock = is_stock(frame.keys) & ~np.isnan(level)
-        self._levels[day] = _Levels(
-            frame.status.revision, frame.keys[stock], level[stock] / (1 + inside[stock]), level[stock]
-        )
-        return day
+        self._levels[day] = levels
+        return status.trade_date
 
     @property
     def newest(self) -> int:
@@ -83,7 +119,7 @@ class MemberScores:
         return self._levels.trim()
 
     def excess(self, day: int, horizon: int) -> Excess | None:
-        """Return the excess returns of all stocks with both prices; None where a day is unknown."""
+        """Return the excess returns of all that have both prices; None where a day is unknown."""
         entry, end = self._calendar.shift(day, 1), self._calendar.shift(day, horizon)
         if entry is None or end is None or entry not in self._levels or end not in self._levels:
             return None

@@ -44,6 +44,15 @@ class Basis(StrEnum):
 
     INDEX = "index"  # the SSE Composite
     MEMBERS = "members"  # the alert's securities, over the equal-weight mean of all stocks
+    INDUSTRIES = "industries"  # the alert's industries, over the equal-weight mean of all of them
+
+    def subject(self, subject: str) -> str:
+        """Return what the record of an alert is about: that of an industry is one of all industries."""
+        return ALL_INDUSTRIES if self is Basis.INDUSTRIES else subject
+
+
+#: The subject of records about industries.
+ALL_INDUSTRIES = "industries"
 
 
 class RecordFinding(StrEnum):
@@ -98,9 +107,9 @@ class PublishedClaim(msgspec.Struct, frozen=True):
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """One record of a rule as it was known before an alert's day: it contains nothing of that day or later.
 
-    A case of the index is an earlier alert; a case of the members is one security of an earlier alert. The entry is the
-    open of the session after the alert's day. Returns are the SSE Composite's, or a security's return less the
-    equal-weight mean of all stocks.
+    A case of the index is an earlier alert; a case of members is one security, or one industry, of an earlier alert. A
+    rule about industries has one record of all of them. The entry is the open of the session after the alert's day.
+    Returns are the SSE Composite's, or that of a security or an industry's index less the equal-weight mean of all.
 
     Attributes
     ----------
@@ -109,7 +118,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     cases, hits : the scored cases, and those that fulfil the definition.
     unscored : cases whose horizon is over, but whose entry or returns are not known.
     episodes : the same cases counted once per horizon: days at least one horizon apart.
-    base_cases, base_hits : the same condition over all days (members: all stocks on all days) of the rule's history.
+    base_cases, base_hits : the same condition over all days of the rule's history (members: all stocks, or industries).
     low, high : 95% interval of ``difference``; None where there are too few episodes.
     finding : the plain reading of the interval.
     outcomes : by horizon in trading days (5, 20, 60), one return per alert.

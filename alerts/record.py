@@ -11,7 +11,7 @@ from alerts.desk import AlertDesk
 from alerts.evidence import Case, EvidenceStore, expectation_key
 from alerts.index_scores import LONGEST
 from alerts.member_scores import HORIZONS
-from alerts.model import Basis, Evidence
+from alerts.model import Evidence
 from alerts.rules.base import Expectation, Rule
 from processors.days import TradingCalendar, to_date
 from processors.signal import number
@@ -22,7 +22,7 @@ class CaseRow(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    alert, trade_date : its id, and the day on which it began to fire.
+    alert, subject, trade_date : its id, what it is about, and the day on which it began to fire.
     figure : the figure that the rule shows of a case, None where the rule names none.
     entry_date, entry : the session of the entry and the index's open, points; None where it is not known.
     returns : by horizon in trading days (5, 20, 60), fractions; None where it is not over or a price is absent.
@@ -32,6 +32,7 @@ class CaseRow(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     alert: str
+    subject: str
     trade_date: date
     figure: float | None
     entry_date: date | None
@@ -66,12 +67,15 @@ class RecordCard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def cards(desk: AlertDesk, rule: Rule, calendar: TradingCalendar) -> list[RecordCard]:
-    """Return the records of a rule, one per subject and expectation; none where the rule states facts only."""
+    """Return the records of a rule, one per expectation and subject; none where the rule states facts only.
+
+    A rule about industries has one record of all of them.
+    """
     return [
         _card(desk, rule, subject, since, expectation, calendar)
-        for subject in desk.lifecycle.subjects(rule.name)
-        if (since := desk.lifecycle.first(rule.name, subject)) is not None
         for expectation in rule.expectations
+        for subject in dict.fromkeys(map(expectation.basis.subject, desk.lifecycle.subjects(rule.name)))
+        if (since := desk.since(rule.name, subject, expectation)) is not None
     ]
 
 
@@ -87,16 +91,18 @@ def _card(
         since=since,
         until=until,
         evidence=desk.evidence.record(rule.name, subject, expectation, since, until + timedelta(days=1)),
-        rows=[_row(desk.evidence, expectation, rule.name, case, day, calendar) for day, case in cases.items()],
+        rows=[_row(desk.evidence, expectation, rule.name, *case, calendar) for case in cases],
     )
 
 
 def _row(
-    store: EvidenceStore, expectation: Expectation, rule: str, case: Case, day: int, calendar: TradingCalendar
-) -> CaseRow:
+    store: EvidenceStore, expectation: Expectation, rule: str, day: int, subject: str, case: Case,
+    calendar: TradingCalendar,
+) -> CaseRow:  # fmt: skip
     entry_day = calendar.shift(day, 1)
     row = CaseRow(
         alert=case.alert,
+        subject=subject,
         trade_date=to_date(day),
         figure=case.figure,
         entry_date=None if entry_day is None else to_date(entry_day),
@@ -107,7 +113,7 @@ def _row(
         members=case.known,
         member_hits=case.hits,
     )
-    if expectation.basis is Basis.MEMBERS:
+    if expectation.has_members:
         return row
     at, index = calendar.position(day), store.index
     path = index.paths(np.array([at]), LONGEST)[0]

@@ -33,5 +33,5 @@ def records(found: Iterable[Alert]) -> dict[tuple[str, str, str], Evidence]:
     for alert in found:
         facts: list[Alert | DigestSection] = [alert, *alert.sections]
         for fact in facts:
-            out |= {(fact.rule, fact.subject, record.name): record for record in fact.evidence}
+            out |= {(fact.rule, record.basis.subject(fact.subject), record.name): record for record in fact.evidence}
     return out

@@ -28,8 +28,12 @@ class Units:
         """
         if name in ("level", "clear"):
             name = next(iter(alert.figures), "")
+        return self.of_rule(alert.rule, name)
+
+    def of_rule(self, rule: str, name: str) -> str:
+        """Return the unit of a figure of a rule, "" for a plain number."""
         declared = SIGNALS.get(name.partition("/")[0])
-        return self._figures.get((alert.rule, name), "") if declared is None else declared.unit
+        return self._figures.get((rule, name), "") if declared is None else declared.unit
 
     def of_members(self, rule: str) -> str:
         """Return the unit of the values of a rule's securities, "" for plain numbers."""

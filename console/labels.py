@@ -276,6 +276,7 @@ CASE_FIGURES: dict[str, tuple[str, str]] = {
     "excess_financing": ("Excess", "超额融资"),
     "percentile": ("Percentile", "分位"),
     "lowest_score": ("Lowest score", "最低得分"),
+    "risk_sigma": ("Risk, σ", "风险得分（σ）"),
 }
 STATES: dict[str, tuple[str, str]] = {
     "NORMAL": ("normal", "正常"),

@@ -9,9 +9,10 @@ from nicegui import ui
 
 from alerts.delivery import text
 from alerts.member_scores import HORIZONS
-from alerts.model import Text, alert_id
+from alerts.model import ALL_INDUSTRIES, Text, alert_id
 from alerts.record import CaseRow, RecordCard
 from alerts.rules import digest as digest_rule
+from alerts.units import Units
 from console import formats, labels, studies
 from console.charts import Break
 from console.model import Part
@@ -30,7 +31,7 @@ def title(page: Page, rule: str, subject: str) -> str:
     known = subject in INDUSTRIES
     shown = labels.industry(subject, language) if known else labels.subject_name(subject, language)
     shown = page.site.model.directory.annotated(shown)
-    plain = subject in ("market", "stocks", "securities", "")
+    plain = subject in ("market", "stocks", "securities", ALL_INDUSTRIES, "")
     if subject.startswith("fin_buy_ratio"):
         shown = page.view.label("ratio_5d" if subject.endswith("5d") else "ratio_daily")
     return base if plain else f"{base} · {shown}"
@@ -38,8 +39,13 @@ def title(page: Page, rule: str, subject: str) -> str:
 
 def link(page: Page, rule: str, subject: str, shown: str) -> ui.link:
     """Draw the link to the page with every case of a rule and subject."""
-    found = ui.link(shown, page.path(f"/record/{quote(rule)}/{quote(subject)}"))
+    found = ui.link(shown, page.path(f"/record/{quote(rule)}/{quote(_of_all(subject))}"))
     return found.classes("record-link").mark("record-link")
+
+
+def _of_all(subject: str) -> str:
+    """Return the subject of the record of an alert: that of an industry is about all of them."""
+    return ALL_INDUSTRIES if subject in INDUSTRIES else subject
 
 
 def beside_verdict(page: Page) -> None:
@@ -79,7 +85,7 @@ def breaks(page: Page) -> list[Break]:
 
 def detail(page: Page, rule: str, subject: str) -> None:
     """Draw the page of a rule's records of one subject."""
-    area = content("sub")
+    area, subject = content("sub"), _of_all(subject)
     label, named = page.view.label, title(page, rule, subject)
 
     def draw() -> None:
@@ -125,12 +131,17 @@ def _pick(page: Page, both: Text) -> str:
 
 def _table(page: Page, card: RecordCard) -> None:
     """Draw the cases, the newest first, as one element; a click on a date opens the alert."""
-    label = page.view.label
-    days = "d" if page.view.language == "en" else "日"
-    figure = labels.case_figure(card.figure, page.view.language)
-    heads = [label("date"), figure, label("entry"), *(f"{h} {days}" for h in _HORIZONS), label("worst"), label("hit")]
+    label, language = page.view.label, page.view.language
+    days = "d" if language == "en" else "日"
+    unit = Units(page.site.rules).of_rule(card.rule, card.figure)
+    named = any(row.subject != card.subject for row in card.rows)
+    heads = [label("date"), *([label("industry")] if named else []), labels.case_figure(card.figure, language)]
+    heads += [label("entry"), *(f"{h} {days}" for h in _HORIZONS), label("worst"), label("hit")]
     head = "".join(f"<th scope=col>{escape(text)}</th>" for text in heads)
-    body = "".join(_row(row, page.path(f"/alerts/{quote(_published(page, row))}")) for row in reversed(card.rows))
+    body = "".join(
+        f"<tr>{''.join(_cells(row, f'/alerts/{quote(_published(page, row))}', unit, page, named=named))}</tr>"
+        for row in reversed(card.rows)
+    )
     ui.html(
         f'<table class="cases-table num" aria-label="{escape(label("record"))}">'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>",
@@ -144,16 +155,30 @@ def _published(page: Page, row: CaseRow) -> str:
     return digest if row.alert not in page.site.model.alerts and digest in page.site.model.alerts else row.alert
 
 
-def _row(row: CaseRow, address: str) -> str:
-    cells = [
-        f'<td><a href="{escape(address)}">{row.trade_date}</a></td>',
-        _cell("–" if row.figure is None else formats.percent(row.figure)),
+def _cells(row: CaseRow, path: str, unit: str, page: Page, *, named: bool) -> list[str]:
+    """Return the cells of a case.
+
+    Parameters
+    ----------
+    path : that of its alert.
+    unit : that of its figure.
+    named : whether the industry is among them.
+    """
+    return [
+        f'<td><a href="{escape(page.path(path))}">{row.trade_date}</a></td>',
+        *([_cell(labels.industry(row.subject, page.view.language))] if named else []),
+        _cell("–" if row.figure is None else _figure(row.figure, unit, page)),
         _cell("–" if row.entry is None else f"{row.entry:,.0f}", formats.day(row.entry_date)),
         *(_change(row.returns.get(horizon)) for horizon in _HORIZONS),
         _change(row.drawdown),
         _cell(f"{row.member_hits}/{row.members}" if row.members else _HIT[row.hit]),
     ]
-    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _figure(value: float, unit: str, page: Page) -> str:
+    if unit == "ratio":
+        return formats.percent(value)
+    return formats.money(value, page.view.language) if unit == "CNY" else f"{value:,.4g}"
 
 
 def _change(value: float | None) -> str:

@@ -19,7 +19,9 @@ _NUMBERS = (
     801160, 801170, 801180, 801200, 801210, 801230, 801710, 801720, 801730, 801740,
     801750, 801760, 801770, 801780, 801790, 801880, 801890, 801950, 801960, 801970, 801980,
 )  # fmt: skip
-INDEX_OF: tuple[int, ...] = tuple(to_id(f"{number}.SI") for number in _NUMBERS)
+#: The codes of their indices by industry.
+CODE_OF: dict[str, str] = {name: f"{number}.SI" for name, number in zip(INDUSTRIES, _NUMBERS, strict=True)}
+INDEX_OF: tuple[int, ...] = tuple(map(to_id, CODE_OF.values()))
 _ENGLISH = (
     "Agriculture", "Chemicals", "Steel", "Non-ferrous metals", "Electronics", "Home appliances", "Food & beverage",
     "Textiles", "Light industry", "Pharmaceuticals", "Utilities", "Transport", "Real estate", "Retail", "Services",

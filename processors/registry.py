@@ -71,6 +71,7 @@ INDUSTRY_INDICATORS = _modules(
     "industry_balance",
     "industry_rotation",
     "industry_heat",
+    "industry_close",
     "themes",
 )
 

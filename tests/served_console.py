@@ -135,7 +135,8 @@ def _alert() -> Alert:
 def _record() -> RecordCard:
     rows = [
         CaseRow(
-            alert=f"a{n}", trade_date=DAY - timedelta(days=100 * n), figure=0.0991, entry_date=DAY, entry=3400.0,
+            alert=f"a{n}", subject="fin_buy_ratio_5d", trade_date=DAY - timedelta(days=100 * n), figure=0.0991,
+            entry_date=DAY, entry=3400.0,
             returns={"5": 0.01, "20": -0.02, "60": -0.05}, drawdown=-0.12, hit=True,
         )
         for n in range(9, 0, -1)

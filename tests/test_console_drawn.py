@@ -213,6 +213,22 @@ def test_the_page_of_a_record_names_its_subject(view: View) -> None:
 
 
 @VIEWS
+def test_the_record_of_the_industries_is_one_for_all_and_names_each_case(view: View) -> None:
+    model = full()
+    (card,) = model.records
+    risk = {"figure": 2.1, "entry": None, "hit": None, "members": 1, "member_hits": 1}
+    rows = [
+        msgspec.structs.replace(row, subject=name, **risk)
+        for row, name in zip(card.rows, ["银行", "电子"] * 9, strict=False)
+    ]
+    model.offer_records([msgspec.structs.replace(
+        card, rule="industry_risk_high", subject="industries", figure="risk_sigma", rows=rows)])  # fmt: skip
+    found = "".join(markup(lambda page: record.detail(page, "industry_risk_high", "银行"), page_of(model, view)))
+    name = {"en": "Banks", "zh": "银行"}[view.language]
+    assert all(f">{cell}</td>" in found for cell in (name, "2.1", "1/1"))  # 2.1σ, not 210%
+
+
+@VIEWS
 def test_two_base_rates_on_one_screen_have_their_days(view: View) -> None:
     found = texts(home.draw, page_of(full(), view))
     assert {"en": "as of 2024-07-01", "zh": "截至 2024-07-01"}[view.language] in found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from alerts.model import Alert, Basis, EndedBy, Evidence, PublishedClaim, RecordFinding, Severity, State
+from alerts.model import Alert, Basis, EndedBy, Evidence, PublishedClaim, RecordFinding, Severity, State, Text
 from processors.days import shanghai_date
 
 _MARKS = {Severity.CRITICAL: "🔴", Severity.WARNING: "🟠", Severity.INFO: "🔵"}
@@ -99,6 +99,12 @@ def evidence(record: Evidence, *, chinese: bool = False) -> str:
     return _chinese_record(record) if chinese else _english_record(record)
 
 
+#: What a base rate is taken over.
+_ANY_DAY = {
+    Basis.INDEX: Text("any day", "任意日"),
+    Basis.MEMBERS: Text("any stock on any day", "任意股票任意日"),
+    Basis.INDUSTRIES: Text("any industry on any day", "任意行业任意日"),
+}
 #: The names of records in Chinese.
 _NAMES_ZH = {
     "up": "向上", "down": "向下", "up in a range": "震荡市连增", "down in a rally": "上涨市连减", "consecutive rises": "连续两日增",
@@ -117,7 +123,7 @@ def _english_record(record: Evidence) -> str:
         return f"Record{name}: no earlier case whose {record.horizon_days} days are over.{_claimed(record.claim)}"
     parts = [f"Record{name}: {record.definition.en}: {record.hits}/{record.cases} ({record.rate:.0%})"]
     if record.base_rate is not None:
-        any_day = "any stock on any day" if record.basis is Basis.MEMBERS else "any day"
+        any_day = _ANY_DAY[record.basis].en
         parts.append(f"{any_day} {record.base_rate:.0%}: {record.finding.value}")
     parts += [f"worst of {record.horizon_days} days {worst:+.1%}" for worst in _worst(record)]
     if record.drawdown is not None:
@@ -145,7 +151,7 @@ def _chinese_record(record: Evidence) -> str:
         return f"历史记录{name}：此前无已满{record.horizon_days}日的案例。{claimed}"
     parts = [f"历史记录{name}：{record.definition.zh} {record.hits}/{record.cases}（{record.rate:.0%}）"]
     if record.base_rate is not None:
-        any_day = "任意股票任意日" if record.basis is Basis.MEMBERS else "任意日"
+        any_day = _ANY_DAY[record.basis].zh
         parts.append(f"{any_day}{record.base_rate:.0%}，{FINDINGS_ZH[record.finding]}")
     parts += [f"{record.horizon_days}日最差{worst:+.1%}" for worst in _worst(record)]
     if record.drawdown is not None:

@@ -123,12 +123,13 @@ class Expectation:
     ----------
     definition : what counts as a hit, in words.
     hit : which paths are hits: (n, k) returns after the entry (fractions) → (n,) booleans. The entry is the open of T+1.
-        Of the index, k is ``horizon_days`` and column i is the close of T+1+i; of the members, the only column is a
-        security's excess return at the close of T+``horizon_days``.
-    horizon_days : trading days after which a case is scored; of the members one of 5, 20 and 60.
+        Of the index, k is ``horizon_days`` and column i is the close of T+1+i; of members, the only column is the
+        excess return of a security or an industry at the close of T+``horizon_days``.
+    horizon_days : trading days after which a case is scored; of members one of 5, 20 and 60.
     name : names the record where a rule has more than one ("up", "down").
     applies : whether an alert belongs to the record.
-    members : the securities of an alert that the prediction is about; an alert without any is no case.
+    members : the codes of the securities, or of the industries' indices, that an alert's prediction is about; an alert
+        without any is no case.
     figure : the figure of an alert that a table of its cases shows.
     claim : what a publication says about it.
     regime : only cases, and days of the base rate, of this market regime count (``RANGE``); all days if empty.
@@ -145,9 +146,14 @@ class Expectation:
     claim: PublishedClaim | None = None
     regime: str = ""
 
+    @property
+    def has_members(self) -> bool:
+        """Whether it is about securities or industries, not about the index."""
+        return self.basis is not Basis.INDEX
+
     def covers(self, alert: Alert) -> bool:
         """Whether an alert is a case of the record."""
-        return self.applies(alert) and (self.basis is Basis.INDEX or bool(self.members(alert)))
+        return self.applies(alert) and (not self.has_members or bool(self.members(alert)))
 
 
 @dataclass(frozen=True, slots=True)

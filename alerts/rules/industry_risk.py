@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from alerts.model import Severity, Text
-from alerts.rules.base import Condition, Evaluation, Message, Rule, Scope
+from alerts.model import Alert, Basis, Severity, Text
+from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, Scope, ends_lower
 from processors.indicators.industry_heat import in_own_sigma
-from processors.industries import ENGLISH, INDUSTRIES
+from processors.industries import CODE_OF, ENGLISH, INDUSTRIES
 from processors.outputs import IndustrySignals
 from processors.parameters import Parameters
 
@@ -20,6 +20,7 @@ from processors.parameters import Parameters
 LEVEL, CLEAR = 2.0, 1.5
 #: A score may stay high for months; 60 sessions also leave room for weeks that arrive far behind market signals.
 _HORIZON_DAYS = 60
+_LAGS = Text("lags the mean of all industries over 20 days", "20日跑输行业均值")
 
 
 def evaluate(message: Message) -> Iterator[Evaluation]:
@@ -62,6 +63,11 @@ def rule(_: Parameters) -> Rule:
         source="[DG24]",
         about="industries",
         horizon_days=_HORIZON_DAYS,
+        expectations=(Expectation(_LAGS, ends_lower, basis=Basis.INDUSTRIES, members=_industry, figure="risk_sigma"),),
         scope=Scope.INDUSTRY,
         study="heat",
     )
+
+
+def _industry(alert: Alert) -> list[str]:
+    return [CODE_OF[alert.subject]]

@@ -1,7 +1,6 @@
 """themes 每周主题 and chart_top 图表得分前列: the week's industries and stocks whose charts the network scores highest [GF25].
 
-The stocks of the margin list have the record: the evidence knows no prices of industries. Both are absent without a chart
-model.
+Both are absent without a chart model.
 """
 
 from __future__ import annotations
@@ -11,20 +10,21 @@ from functools import partial
 
 import numpy as np
 
-from alerts.model import Basis, Severity, Text
+from alerts.model import ALL_INDUSTRIES, Alert, Basis, Severity, Text
 from alerts.plurals import counted
 from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, Scope, ends_higher, short_percent
 from alerts.rules.digest import members, named
 from processors.indicators.themes import TOP
-from processors.industries import ENGLISH, INDUSTRIES
+from processors.industries import CODE_OF, ENGLISH, INDUSTRIES
 from processors.needs import CHARTS
 from processors.outputs import IndustrySignals, SecuritySignals
 from processors.parameters import Parameters
 
-INDUSTRY, STOCKS = "industries", "stocks"
+INDUSTRY, STOCKS = ALL_INDUSTRIES, "stocks"
 _HORIZON_DAYS = 5
 _INVALIDATION = Text("It covers its week only; the next week has its own themes.", "仅代表当周，下周另有主题。")
-_LEADS = Text("beats the mean of all stocks over 5 days", "5日跑赢等权市场")
+_THEMES_LEAD = Text("beats the mean of all industries over 5 days", "5日跑赢行业均值")
+_STOCKS_LEAD = Text("beats the mean of all stocks over 5 days", "5日跑赢等权市场")
 
 
 def industries(message: Message) -> Iterator[Evaluation]:
@@ -83,7 +83,7 @@ def stocks(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
 
 
 def rule(_: Parameters) -> Rule:
-    """Return the rule of the industries, which states a fact."""
+    """Return the rule of the industries."""
     return Rule(
         "themes",
         Severity.INFO,
@@ -91,6 +91,9 @@ def rule(_: Parameters) -> Rule:
         reads=(IndustrySignals,),
         source="[GF25]",
         horizon_days=_HORIZON_DAYS,
+        expectations=(
+            Expectation(_THEMES_LEAD, ends_higher, horizon_days=_HORIZON_DAYS, basis=Basis.INDUSTRIES, members=_themes),
+        ),
         about="industries",
         units=dict.fromkeys(ENGLISH.values(), "ratio"),
         scope=Scope.INDUSTRY,
@@ -99,7 +102,7 @@ def rule(_: Parameters) -> Rule:
 
 
 def stocks_rule(parameters: Parameters) -> Rule:
-    """Return the rule of the stocks, which has the record."""
+    """Return the rule of the stocks."""
     return Rule(
         "chart_top",
         Severity.INFO,
@@ -108,10 +111,16 @@ def stocks_rule(parameters: Parameters) -> Rule:
         source="[GF25]",
         horizon_days=_HORIZON_DAYS,
         expectations=(
-            Expectation(_LEADS, ends_higher, horizon_days=_HORIZON_DAYS, basis=Basis.MEMBERS, figure="lowest_score"),
+            Expectation(
+                _STOCKS_LEAD, ends_higher, horizon_days=_HORIZON_DAYS, basis=Basis.MEMBERS, figure="lowest_score"
+            ),
         ),
         about="stocks",
         units={"lowest_score": "ratio", "share": "ratio"},
         member_signal="chart_score",
         scope=Scope.SECURITY,
     )
+
+
+def _themes(alert: Alert) -> list[str]:
+    return [CODE_OF[name] for name in INDUSTRIES if ENGLISH[name] in alert.figures]

@@ -81,6 +81,8 @@ INDUSTRY: dict[str, Entry] = {
         name: industries.weekly(name)
         for name in ("week_change", "week_breadth", "change_top9", "breadth_top9", "dual_1", "dual_2", "dual_3")
     },
+    "index_close": lambda data, _p: {"": industries.of_index(data, "close")},
+    "index_open": lambda data, _p: {"": industries.of_index(data, "open")},
     "heat": industries.composite(industries.HEAT),
     "risk": industries.composite(industries.RISK),
     "theme_score": charts.theme_score,

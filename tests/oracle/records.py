@@ -10,26 +10,29 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tests.oracle import charts, market, securities
+from tests.oracle import charts, industries, market, securities
 from tests.oracle.data import SSE_COMPOSITE, Data
 
 HORIZONS = (5, 20, 60)
-Cases = dict[pd.Timestamp, list[str]]
+#: The day of each alert, and the codes or industries that it is about.
+Cases = list[tuple[pd.Timestamp, list[str]]]
+Returns = Callable[["Data", int], pd.DataFrame]
 
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """What is known of a rule: the days on which it fired (with securities, if it is about them), and what a hit is.
+    """What is known of a rule: its alerts, oldest first, and what a hit is.
 
-    `hit` is a function of the path: (days, horizon) returns of the index after the entry, or the excess returns of all
-    securities (days, codes) at the end of the horizon. `inside` are the only days that count, all if None.
+    `hit` is a function of the path: (days, horizon) returns of the index after the entry; or, where the rule is about
+    securities or industries, of `returns`, which are the excess returns of all of them (days, codes) at the end of the
+    horizon. `inside` are the only days that count, all if None.
     """
 
     cases: Cases
     since: pd.Timestamp
     horizon: int
     hit: Callable[[pd.DataFrame], Any]
-    members: bool = False
+    returns: Returns | None = None
     inside: pd.Series | None = None
 
 
@@ -87,21 +90,30 @@ def excess_returns(data: Data, days: int) -> pd.DataFrame:
     return growth.sub(growth.mean(axis=1), axis=0)
 
 
+@lru_cache(maxsize=4)
+def industry_returns(data: Data, days: int) -> pd.DataFrame:
+    """Returns of the industries' indices from the open of the next day, less their mean, by day and industry."""
+    close, opened = industries.of_index(data, "close"), industries.of_index(data, "open")
+    growth = close.shift(-days) / opened.where(close.notna()).shift(-1) - 1
+    return growth.sub(growth.mean(axis=1), axis=0)
+
+
 @lru_cache(maxsize=8)
 def _member_scores(record: Record, data: Data) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Day, size, known, hits and mean returns of each case, and the known and hits of all stocks on each day."""
-    of_all = excess_returns(data, record.horizon)
+    """Day, size, known, hits and mean returns of each case, and the known and hits of all members on each day."""
+    assert record.returns is not None
+    of_all = record.returns(data, record.horizon)
     known, hit = of_all.notna(), record.hit(of_all) & of_all.notna()
-    excess = {h: excess_returns(data, h).to_numpy() for h in HORIZONS}
-    stocks, is_known, is_hit = {code: j for j, code in enumerate(of_all.columns)}, known.to_numpy(), hit.to_numpy()
-    rows = {}
-    for when, codes in record.cases.items():
-        row, columns = data.places[when], np.array([stocks[code] for code in codes if code in stocks], dtype=int)
+    excess = {h: record.returns(data, h).to_numpy() for h in HORIZONS}
+    places, is_known, is_hit = {code: j for j, code in enumerate(of_all.columns)}, known.to_numpy(), hit.to_numpy()
+    rows = []
+    for when, codes in record.cases:
+        row, columns = data.places[when], np.array([places[code] for code in codes if code in places], dtype=int)
         means = {h: _mean(values[row, columns]) for h, values in excess.items()}
         counts = {"known": is_known[row, columns].sum(), "hits": is_hit[row, columns].sum()}
-        rows[when] = {"place": row, "size": len(codes), **counts, **means}
+        rows.append({"place": row, "size": len(codes), **counts, **means})
     base = pd.DataFrame({"known": known.sum(axis=1), "hits": hit.sum(axis=1)})
-    return pd.DataFrame.from_dict(rows, orient="index"), base
+    return pd.DataFrame(rows), base
 
 
 def _mean(values: np.ndarray) -> float:
@@ -124,17 +136,17 @@ def known_before(record: Record, data: Data, day: pd.Timestamp) -> Known:
     history = data.days[first : max(first, today - span)]
     if record.inside is not None:
         history = history[record.inside.reindex(history).fillna(False).to_numpy(dtype=bool)]
-    if record.members:
-        cases, all_stocks = _member_scores(record, data)
-        scored, base = cases[cases["place"] + span < today], all_stocks.loc[history].sum()
+    if record.returns is not None:
+        cases, all_members = _member_scores(record, data)
+        scored, base = cases[cases["place"] + span < today], all_members.loc[history].sum()
         sums, counted = scored.sum(), scored.loc[scored["known"] > 0, "place"].tolist()
         outcomes = _outcomes({h: cases.loc[cases["place"] + h < today, h].tolist() for h in HORIZONS})
         return Known(
             int(sums["known"]), int(sums["hits"]), int(sums["size"] - sums["known"]), int(base["known"]),
             int(base["hits"]), _episodes(counted, span), outcomes,
         )  # fmt: skip
-    over = {h: [when for when in record.cases if place[when] + h < today] for h in HORIZONS}
-    scored = [when for when in record.cases if place[when] + span < today]
+    over = {h: [when for when, _ in record.cases if place[when] + h < today] for h in HORIZONS}
+    scored = [when for when, _ in record.cases if place[when] + span < today]
     known_days = _known_days(data, span)
     hit = _index_hits(record, data) & known_days
     counted = [when for when in scored if known_days[when]]
@@ -178,7 +190,7 @@ def _lower(values: pd.DataFrame) -> Any:
 
 
 def _of_days(days: pd.Index, series: pd.Series, horizon: int, hit: Callable[[pd.DataFrame], Any]) -> Record:
-    return Record({day: [] for day in days}, series.dropna().index[0], horizon, hit)
+    return Record([(day, []) for day in days], series.dropna().index[0], horizon, hit)
 
 
 def _entered(states: pd.Series, inside: set[str]) -> pd.Index:
@@ -215,14 +227,30 @@ def _flagged(
     hit: Callable[[pd.DataFrame], Any],
     inside: pd.Series | None = None,
     horizon: int = 20,
+    returns: Returns = excess_returns,
 ) -> Record:
     rows = zip(flags.index, flags.to_numpy(dtype=bool), strict=True)
-    cases = {
-        day: list(flags.columns[row])
+    cases = [
+        (day, list(flags.columns[row]))
         for day, row in rows
         if row.any() and (inside is None or bool(inside.get(day, default=False)))
-    }
-    return Record(cases, since, horizon, hit, members=True, inside=inside)
+    ]
+    return Record(cases, since, horizon, hit, returns, inside)
+
+
+def _industry_risk(data: Data, p: Any) -> Record:
+    """Each industry whose risk score is newly high at the end of a week, in its own σ."""
+    risk = industries.composite(industries.RISK)(data, p)[""]
+    sigma = risk.sub(risk.mean(axis=1), axis=0).div(risk.std(axis=1, ddof=0), axis=0)
+    weekly = sigma[industries.weekly("week_change")(data, p)[""].notna().any(axis=1)].dropna(how="all")
+    cases = [
+        (day, [name])
+        for name in weekly.columns
+        for day in _conditions(weekly[name], lambda v: v >= 2, lambda v: v < 1.5, 0)
+    ]
+    places = {name: place for place, name in enumerate(sorted(weekly.columns))}
+    cases.sort(key=lambda case: (case[0], places[case[1][0]]))
+    return Record(cases, weekly.index[0], 20, _lags, industry_returns)
 
 
 def records(data: Data, p: Any) -> dict[tuple[str, str], Record]:
@@ -242,6 +270,7 @@ def records(data: Data, p: Any) -> dict[tuple[str, str], Record]:
     moved, regime = own["fin_change"].notna(), market.regimes(data, p)
     case, scores = securities.divergence(data, p)[""], securities.scores(data, p)
     chart = charts.chart_top(data, p)[""].iloc[:-1]  # the history ends within a week
+    themes = charts.theme_top5(data, p)[""].iloc[:-1]
     top, kind = scores["excess_top"] == 1, scores["excess_kind"]
     return {
         ("peak_warning", ""): _of_days(
@@ -270,5 +299,8 @@ def records(data: Data, p: Any) -> dict[tuple[str, str], Record]:
         ("fin_divergence", "rally"): _flagged(case == 2.0, both_since, _lags),
         ("excess_score_top", "early positioning"): _flagged(top & (kind == -1), both_since, _leads),
         ("excess_score_top", "chasing"): _flagged(top & (kind == 1), both_since, _leads),
+        ("industry_risk_high", ""): _industry_risk(data, p),
+        ("themes", ""): _flagged(
+            themes == 1, themes.dropna(how="all").index[0], _leads, horizon=5, returns=industry_returns),
         ("chart_top", ""): _flagged(chart == 1, chart.dropna(how="all").index[0], _leads, horizon=5),
     }  # fmt: skip

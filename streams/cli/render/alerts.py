@@ -68,19 +68,22 @@ def print_record(found: list[RecordCard]) -> None:
         title = f"{card.rule} [{card.subject}]{name} {card.source}, {card.since} to {card.until}"
         out.print(Text(title, style="bold"))
         out.print(Text(f"a hit: {record.definition.en} {record.definition.zh}"))
-        members = record.basis is Basis.MEMBERS
-        columns = ("date", card.figure or "figure", "entry on", "entry", "5 days", "20 days", "60 days", "worst", "hit")
-        table = table_of(*columns)
+        of_index = record.basis is Basis.INDEX
+        named = any(row.subject != card.subject for row in card.rows)
+        subject = ("subject",) if named else ()
+        outcomes = ("entry on", "entry", "5 days", "20 days", "60 days", "worst", "hit")
+        table = table_of("date", *subject, card.figure or "figure", *outcomes)
         for row in card.rows:
             hit = "" if row.hit is None else "yes" if row.hit else "no"
             table.add_row(
                 str(row.trade_date),
+                *((row.subject,) if named else ()),
                 "" if row.figure is None else f"{row.figure:.4g}",
                 str(row.entry_date or ""),
                 "" if row.entry is None else f"{row.entry:,.2f}",
                 *(_percent(value) for value in row.returns.values()),
                 _percent(row.drawdown),
-                f"{row.member_hits}/{row.members}" if members else hit,
+                hit if of_index else f"{row.member_hits}/{row.members}",
             )
         out.print(table)
         out.print(Text(labels.evidence(record)))
