@@ -181,7 +181,8 @@ class Market(Processor):
             else:
                 intraday_changed |= self.session.apply_indices(item)
         out = self._fold_days(touched, frames) if daily or frames else []
-        if intraday_changed or touched[INDICES]:
+        # The session may be read before the days that it continues: they complete its signals, too.
+        if intraday_changed or daily or frames:
             out += self._provisional_signals()
         return out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator, Mapping, Set
 from contextlib import closing
@@ -18,7 +19,7 @@ from processors import market, securities
 from processors.code_changes import NO_CHANGES, CodeChanges
 from processors.codes import NO_IDS, Ids, places_sorted, to_codes, to_id
 from processors.events import INPUT_ROWS
-from streams.clients import async_kafka_reader, kafka_admin, started, unreachable
+from streams.clients import BOOTSTRAP_MS, async_kafka_reader, kafka_admin, started, unreachable
 from streams.errors import TopicError
 from streams.settings import MAX_BROKER_BYTES, Settings
 
@@ -30,6 +31,7 @@ _DEAD_LETTERS = ".dlq"
 _DAY_MS = 86_400_000
 #: How long a broker may take to list a topic that was created, seconds.
 _LISTED_WITHIN_S = 10.0
+_ASK_AGAIN_S = 0.2
 #: What a dead letter may add to a message of the largest size.
 _LETTER_HEADERS = 256 * 1024
 
@@ -170,14 +172,22 @@ class Topics:
             return set(admin.list_topics())
 
     async def require(self) -> None:
-        """Raise `TopicError` if the cluster lacks a topic of the system, or no broker answers."""
+        """Raise `TopicError` if the cluster lacks a topic of the system, or no broker answers within `BOOTSTRAP_MS`.
+
+        A broker that has just started accepts connections before it knows the cluster.
+        """
         from aiokafka.errors import KafkaError
 
-        try:
-            async with started(async_kafka_reader(self._settings, purpose="topics")) as reader:
-                existing = await reader.topics()
-        except KafkaError as error:
-            raise TopicError(unreachable(self._settings, error)) from error
+        deadline = time.monotonic() + BOOTSTRAP_MS / 1000
+        while True:
+            try:
+                async with started(async_kafka_reader(self._settings, purpose="topics")) as reader:
+                    existing = await reader.topics()
+                break
+            except KafkaError as error:
+                if time.monotonic() > deadline:
+                    raise TopicError(unreachable(self._settings, error)) from error
+            await asyncio.sleep(_ASK_AGAIN_S)
         self.require_in(existing)
 
     def require_in(self, existing: Set[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -21,6 +22,7 @@ from processors.outputs import FeatureFrame, MarketSignal, Partial, SecuritySign
 from processors.parameters import Parameters
 from processors.partition_join import dump_frame, load_frame
 from processors.securities import Securities
+from processors.signal import Value
 from streams.calendars import xshg
 from tests.building import DAYS, balances, batch, end_of_day
 from tests.made_market import SMALL, small_market
@@ -322,6 +324,25 @@ def test_provisional_values_use_intraday_prices_and_the_last_balances_and_final_
     assert final[DAYS[4], "excess_financing"].value == pytest.approx(0.1)
     assert not final[DAYS[4], "excess_financing"].provisional
     assert not [s for s in market.fold([snapshot]) if isinstance(s, MarketSignal)]
+
+
+def test_a_session_that_is_read_before_the_days_behind_it_has_the_same_provisional_values() -> None:
+    """A worker that has a backlog reads its topics in no order: after the last snapshot no other one may come."""
+
+    def last_values(items: list[list[RowBatch | EndOfDay]]) -> dict[str, tuple[Value, str]]:
+        market = Market(1, Parameters(excess_lag_days=3), EXCHANGES, xshg())
+        found = [s for part in items for s in market.fold(part) if isinstance(s, MarketSignal) and s.provisional]
+        return {s.name: (s.value, s.reason) for s in found}
+
+    rows = batch("indices.intraday", DAYS[4], {"000001.SH": {"last": 3300.0, "prev_close": 3000.0, "turnover": 1e9},
+                                           "399001.SZ": {"last": 1.0, "prev_close": 1.0, "turnover": 1e9}})  # fmt: skip
+    session = [replace(rows, stamps=np.full(2, (to_day(DAYS[4]) * 24 + 2) * 3_600_000_000))]
+    days = [market_day(day, 1e9, 2e9) for day in DAYS[:4]]
+    assert last_values([*days, session])["excess_financing"] == (pytest.approx(-0.1), "")
+    assert last_values([session, *days]) == last_values([*days, session])
+    topics = [[item for day in days for item in day if topic in (getattr(item, "topic", ""), getattr(item, "feed", ""))]
+              for topic in ("indices.daily", "margin.market")]  # fmt: skip
+    assert last_values([session, *topics]) == last_values([*days, session])
 
 
 def test_a_signal_whose_final_value_is_known_has_no_provisional_one() -> None:

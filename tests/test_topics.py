@@ -10,11 +10,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from itertools import chain
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from kafka.admin import NewTopic
 from typer.testing import CliRunner
 
@@ -106,6 +107,35 @@ def test_neither_a_worker_nor_a_rebuild_creates_a_topic(broker: Broker, command:
     assert done.returncode == 1
     assert re.search(r"error the topics needed\..* and \d+ others are missing: run `marginwatch topics", done.stderr)
     assert not {name for name in Topics(settings).on_cluster() if name.startswith("needed.")}
+
+
+@pytest.mark.parametrize("answers", [0, 2, None], ids=["at once", "the third time", "never"])
+def test_a_worker_asks_a_broker_again_that_does_not_know_its_cluster_yet(
+    monkeypatch: pytest.MonkeyPatch, answers: int | None
+) -> None:
+    asked: list[str] = []
+
+    class Reader:
+        async def start(self) -> None:
+            if answers is None or len(asked) <= answers:
+                raise KafkaConnectionError("Unable to get cluster metadata over all known brokers")
+
+        async def stop(self) -> None:
+            pass
+
+        async def topics(self) -> set[str]:
+            return {topic.name for topic in Topics(Settings()).all.values()}
+
+    def reader(_settings: Settings, *, purpose: str) -> Reader:
+        asked.append(purpose)
+        return Reader()
+
+    monkeypatch.setattr(streams.topics, "async_kafka_reader", reader)
+    if answers is None:
+        monkeypatch.setattr(streams.topics, "BOOTSTRAP_MS", 500)
+    with pytest.raises(TopicError, match="no Kafka broker answers") if answers is None else nullcontext():
+        asyncio.run(Topics(Settings()).require())
+    assert len(asked) > 1 if answers is None else len(asked) == answers + 1
 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
