@@ -22,8 +22,8 @@ test: $(STAMP) $(CHARTS) programs
 	@# mypy needs one processor; meanwhile the other one compiles the tests for all processes that run them.
 	@$(MAKE) --no-print-directory --output-sync=target -j 2 lint types compiled
 	@echo "== Tests: pure processors, the documentation, then the stream on real brokers and a real Redis"
-	@# Much of a test is waiting for processes and sessions: four at a time; tests/conftest.py orders and groups them.
-	$(BIN)/pytest -n 4 --dist loadgroup --no-loadscope-reorder
+	@# Much of a test is waiting for processes and sessions: six at a time; tests/conftest.py orders and groups them.
+	$(BIN)/pytest -n 6 --dist loadgroup --no-loadscope-reorder
 
 lint: $(STAMP)
 	@echo "== Lint and format"

@@ -59,7 +59,6 @@ from streams.settings import Settings
 from streams.topics import Topic
 from tests.building import batch, with_half_days
 from tests.publishing import MemoryState, MemoryStore, Message, daily_outlet, feed, sent
-from tests.reading import check_days
 
 __all__ = ["sent"]
 
@@ -634,13 +633,10 @@ def test_real_lists_are_whole(data_dir: Path) -> None:
     """1,574 lists of 2018–2021: 1,000 names of both exchanges on 2019-04-30 are a warning, nothing is an error."""
     from feeds.folder import read
 
-    days = read(data_dir, CALENDAR).by_day()
-    both = [
-        (day, {t: feeds[t] for t in ("margin.daily", "margin.market")})
-        for day, feeds in days
-        if "margin.daily" in feeds
-    ]
-    cut = [one for one in check_days(both, CALENDAR) if one.check == "cut"]
+    days = [feeds for _, feeds in read(data_dir, CALENDAR).by_day() if "margin.daily" in feeds]
+    lists = [None, *(feeds["margin.daily"] for feeds in days)]
+    cut = [one for before, now, feeds in zip(lists, lists[1:], days, strict=False)
+           if now is not None for one in cut_lists(now, before, feeds["margin.market"])]  # fmt: skip
     assert [(one.severity, to_date(one.day or 0).isoformat()) for one in cut] == [(Severity.WARNING, "2019-04-30")]
 
 
