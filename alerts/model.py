@@ -79,7 +79,7 @@ class Text(msgspec.Struct, frozen=True):
     zh: str
 
 
-class Member(msgspec.Struct, frozen=True):
+class Member(msgspec.Struct, frozen=True, gc=False):
     """One security of an alert; ``rule`` names the section in the day's digest."""
 
     code: str

@@ -27,7 +27,7 @@ from rich.table import Table
 from bench.figures import MIB
 from bench.pipeline import running_worker, simulated_market, wait_for
 from bench.services import results, services
-from bench.workers import peak_memory, run_backlog
+from bench.workers import memory, peak_memory, run_backlog
 from processors.history import History
 from processors.market import Market
 from processors.securities import Securities
@@ -104,10 +104,13 @@ def _rate(settings: Settings, folder: Path, workers: int, form: Form, stocks: in
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Footprint of one worker over a history: peak memory, bytes stored in Redis, bytes and commands sent to it."""
+    """Footprint of one worker over a history: peak memory, that of the next worker, which loads what is stored, bytes
+    stored in Redis, bytes and commands sent to it.
+    """
 
     rows: int
     peak: int
+    loaded: int
     stored: int
     sent: int
     commands: int
@@ -128,6 +131,7 @@ def _info(client: redis.Redis) -> dict[str, int]:
 def _footprint(settings: Settings, folder: Path, stocks: int, days: int) -> Footprint:
     Topics(settings).create()
     (worker_folder := folder / settings.group).mkdir()
+    (next_folder := folder / f"{settings.group}-next").mkdir()
     with redis.Redis.from_url(settings.redis) as client:
         before = _info(client)
         rows, barrier = _backlog(settings, Form.FRAMES, stocks, days)
@@ -137,7 +141,9 @@ def _footprint(settings: Settings, folder: Path, stocks: int, days: int) -> Foot
         after = _info(client)
         keys: Any = client.keys(f"{settings.namespace}:*")
         stored = sum(int(client.memory_usage(key, samples=0) or 0) for key in keys)
-    return Footprint(rows, peak, stored, **{name: after[name] - before[name] for name in before})
+        with running_worker(settings, next_folder) as worker:
+            loaded = memory(worker)
+    return Footprint(rows, peak, loaded, stored, **{name: after[name] - before[name] for name in before})
 
 
 # -- the table ---------------------------------------------------------------------------------------------------
@@ -185,6 +191,7 @@ def main(
     per = footprint.rows / 1000
     where = f"{size.stocks:,} stocks × {size.kept_days} days"
     table.add_row(f"peak memory of a worker, {where}", f"{footprint.peak / MIB:,.0f} MiB", "≤ 300")
+    table.add_row("… of the next one, which has loaded the state", f"{footprint.loaded / MIB:,.0f} MiB", "≤ 300")
     table.add_row("Redis keeps", f"{footprint.stored / MIB:,.0f} MiB", "")
     table.add_row("Redis is sent, per 1,000 rows", f"{footprint.sent / per / 1024:,.0f} KiB", "")
     table.add_row("steps stored, per 1,000 rows", f"{footprint.steps / per:.2f}", "")

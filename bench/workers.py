@@ -84,7 +84,16 @@ def run_backlog(
 
 def peak_memory(worker: WorkerProcess) -> int:
     """Return the peak memory of a worker in bytes (Linux)."""
-    found = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{worker.pid}/status").read_text("utf-8"), re.M)
+    return _memory(worker, "VmHWM")
+
+
+def memory(worker: WorkerProcess) -> int:
+    """Return the memory of a worker in bytes (Linux)."""
+    return _memory(worker, "VmRSS")
+
+
+def _memory(worker: WorkerProcess, line: str) -> int:
+    found = re.search(rf"^{line}:\s+(\d+) kB", Path(f"/proc/{worker.pid}/status").read_text("utf-8"), re.M)
     assert found is not None
     return int(found[1]) * 1024
 

@@ -44,10 +44,10 @@ class DayLevels:
     close: Floats  # last known close, CNY
     fresh: npt.NDArray[np.bool_]  # whether the day itself has a price
     action: npt.NDArray[np.bool_]  # whether the move since the last price is a corporate action
-    age: npt.NDArray[np.int32]  # days with a price since the listing, `_LONG_AGO` where the topic begins later
-    unknown: npt.NDArray[np.int32]  # sessions since the last price that lack the rows of the exchange
+    age: npt.NDArray[np.int16]  # days with a price since the listing, `_LONG_AGO` where the topic begins later
+    unknown: npt.NDArray[np.int16]  # sessions since the last price that lack the rows of the exchange
     total: Floats  # Σ of the levels of all days with a price, for means over a window
-    count: Floats  # number of those days
+    count: npt.NDArray[np.int32]  # number of those days
 
     def widened(self, width: int) -> DayLevels:
         """Return the levels over ``width`` columns; columns added since then have no price."""
@@ -58,13 +58,13 @@ class DayLevels:
 
 #: The values of a security before its first price.
 _FILL = {"level": np.nan, "close": np.nan, "fresh": False, "action": False, "age": 0, "unknown": 0, "total": 0.0,
-         "count": 0.0}  # fmt: skip
+         "count": 0}  # fmt: skip
 _COLUMNS = [
-    ("level", "<f8"), ("close", "<f8"), ("fresh", "|b1"), ("action", "|b1"), ("age", "<i4"), ("unknown", "<i4"),
-    ("total", "<f8"), ("count", "<f8"),
+    ("level", "<f8"), ("close", "<f8"), ("fresh", "|b1"), ("action", "|b1"), ("age", "<i2"), ("unknown", "<i2"),
+    ("total", "<f8"), ("count", "<i4"),
 ]  # fmt: skip
 _NO_LEVELS = DayLevels(**{name: np.empty(0, dtype=kind) for name, kind in _COLUMNS})
-_LONG_AGO = 1_000_000
+_LONG_AGO = 10_000  # with the days of a century to come, it is within an age's 16 bits
 
 
 class PriceLevels:
@@ -123,8 +123,8 @@ class PriceLevels:
             np.where(fresh, close, before.close),
             fresh,
             action,
-            np.where(fresh, before.age + 1 if earlier is not None else _LONG_AGO, before.age).astype(np.int32),
-            np.where(fresh, 0, unknown + self._never_arrived(day)).astype(np.int32),
+            np.where(fresh, before.age + 1 if earlier is not None else _LONG_AGO, before.age).astype(np.int16),
+            np.where(fresh, 0, unknown + self._never_arrived(day)).astype(np.int16),
             before.total + np.where(fresh, level, 0.0),
             before.count + fresh,
         )
@@ -139,8 +139,8 @@ class PriceLevels:
         day: int,
         columns: npt.NDArray[np.intp],
         move: Floats,
-        age: npt.NDArray[np.int32],
-        sessions: npt.NDArray[np.int32],
+        age: npt.NDArray[np.int16],
+        sessions: npt.NDArray[np.int16],
     ) -> npt.NDArray[np.bool_]:
         """Return which prices moved further than their boards allow in a number of sessions (n,).
 
