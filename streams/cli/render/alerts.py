@@ -75,6 +75,7 @@ def print_record(found: list[RecordCard]) -> None:
         table = table_of("date", *subject, card.figure or "figure", *outcomes)
         for row in card.rows:
             hit = "" if row.hit is None else "yes" if row.hit else "no"
+            hits = f"{row.member_hits}/{row.members}" if row.members else ""  # none before its horizon is over
             table.add_row(
                 str(row.trade_date),
                 *((row.subject,) if named else ()),
@@ -83,7 +84,7 @@ def print_record(found: list[RecordCard]) -> None:
                 "" if row.entry is None else f"{row.entry:,.2f}",
                 *(_percent(value) for value in row.returns.values()),
                 _percent(row.drawdown),
-                hit if of_index else f"{row.member_hits}/{row.members}",
+                hit if of_index else hits,
             )
         out.print(table)
         out.print(Text(labels.evidence(record)))
