@@ -164,6 +164,15 @@ def test_a_day_of_flags_is_one_digest_with_each_security_inside() -> None:
     ]  # fmt: skip
 
 
+def test_an_extreme_behind_a_day_that_is_not_known_is_no_consecutive_one() -> None:
+    message = securities(DAYS[0])
+    message.columns["consecutive_extreme"] = np.array([np.nan, np.nan, 0.0])
+    (found,) = [alert for alert in fold(AlertLifecycle(RULES, CALENDAR), message) if alert.rule == "fin_extreme"]
+    assert (found.figures["consecutive"], [m.note for m in found.members]) == (0, ["", ""])
+    assert "0 for the second day (stronger): none" in found.text.en
+    assert "其中连续两日0只（信号更强）：无" in found.text.zh
+
+
 def test_a_degraded_day_is_a_data_quality_alert_until_a_complete_one() -> None:
     lifecycle = AlertLifecycle(RULES, CALENDAR)
     made = [a for a in fold(lifecycle, securities(DAYS[0], {"margin.daily SZSE": 12})) if a.rule == "data_quality"]

@@ -26,7 +26,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     if not flagged.any():
         yield Evaluation.of(status, "stocks", Condition.END)
         return
-    twice = message.columns["consecutive_extreme"][flagged] != 0
+    twice = np.abs(message.columns["consecutive_extreme"][flagged]) == 1  # absent where the day before is not known
     notes = ["consecutive" if t else "" for t in twice.tolist()]
     # A second day in a row is stronger than any size of a single day.
     strength = np.abs(message.columns["fin_change"][flagged]) + np.where(twice, _STRONGER, 0.0)
