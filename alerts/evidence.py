@@ -151,6 +151,7 @@ class EvidenceStore(Processor):
             return
         members = np.sort(np.array([to_id(code) for code in case.members], dtype=np.int32))
         returns = excess.returns[isin_sorted(excess.keys, members)]
+        case.outcomes.pop(str(horizon), None)  # a correction may have withdrawn the prices behind it
         if len(returns):
             case.outcomes[str(horizon)] = float(returns.mean())
         if expectation.horizon_days == horizon:

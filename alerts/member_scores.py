@@ -126,4 +126,5 @@ class MemberScores:
         first, last = self._levels[entry], self._levels[end]
         growth = reindex_sorted(first.keys, last.keys, last.closed) / first.opened - 1
         known = ~np.isnan(growth)
-        return Excess(first.keys[known], growth[known] - growth[known].mean()) if known.any() else None
+        returns = growth[known]
+        return Excess(first.keys[known], returns - returns.mean() if len(returns) else returns)

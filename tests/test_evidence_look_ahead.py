@@ -332,6 +332,24 @@ def test_corrected_levels_change_the_outcome_at_both_ends_of_a_horizon() -> None
         assert record.outcomes["5"].median == pytest.approx(returns[1] - returns.mean())
 
 
+@pytest.mark.parametrize(("gone", "cases"), [(slice(1, 2), 0), (slice(None), 0), (slice(2, 3), 1)])
+@pytest.mark.parametrize("horizon", [5, 20])
+def test_a_level_that_a_correction_withdraws_is_no_outcome(gone: slice, cases: int, horizon: int) -> None:
+    growth = np.linspace(0.99, 1.01, 10)
+    without = growth ** (CASE + horizon)
+    without[gone] = np.nan
+    desk, never = AlertDesk(RULES, CALENDAR), AlertDesk(RULES, CALENDAR)
+    for at in range(40):
+        fold(desk, priced(at, growth**at))
+        fold(never, priced(at, without if at == CASE + horizon else growth**at))
+    for one in (desk, never):
+        fold(one, extremes(CASE, "000002.SZ"), extremes(39, "000003.SZ"))
+    fold(desk, priced(CASE + horizon, without, revision=1))
+    record = digests(desk)[DAYS[39]].evidence[0]
+    assert record.outcomes.keys() == ({"5", "20"} if cases else {"5", "20"} - {str(horizon)})
+    assert record == digests(never)[DAYS[39]].evidence[0]
+
+
 def test_levels_corrected_sixty_sessions_late_are_applied_and_older_ones_are_counted() -> None:
     growth, last = np.linspace(0.99, 1.01, 10), 180
     desk, plain = AlertDesk(RULES, CALENDAR), AlertDesk(RULES, CALENDAR)
