@@ -126,6 +126,20 @@ def test_a_correction_that_makes_the_state_absent_supersedes_its_alert(value: st
     assert lifecycle.alerts[again.id].state is State.FIRING
 
 
+@pytest.mark.parametrize("known", [27, 0])
+def test_a_correction_that_makes_the_risk_of_an_industry_absent_supersedes_its_alert(known: int) -> None:
+    lifecycle = AlertLifecycle(RULES, CALENDAR)
+    (first,) = fold(lifecycle, risks(DAYS[1], np.arange(31) == 3))
+    assert first.subject == "有色金属"
+    (gone,) = fold(lifecycle, risks(DAYS[1], np.where(np.arange(31) < 31 - known, np.nan, 0.0), revision=1))
+    assert (gone.id, gone.state, lifecycle.alerts) == (first.id, State.SUPERSEDED, {})
+
+
+def risks(day: date, risk: np.ndarray, revision: int = 0) -> IndustrySignals:
+    status = DayStatus(trade_date=day, available_at=NOW, revision=revision)
+    return IndustrySignals(status, {"week_change": np.zeros(31), "risk": risk.astype(float)}, {})
+
+
 def test_provisional_values_never_alert() -> None:
     assert fold(AlertLifecycle(RULES, CALENDAR), state(DAYS[1], "BREAKDOWN", "HOT", 0.099, provisional=True)) == []
 

@@ -31,6 +31,7 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
     order = np.argsort(np.argsort(-scores, kind="stable"), kind="stable")
     for name, score, rank in zip(INDUSTRIES, scores.tolist(), (order + 1).tolist(), strict=True):
         if np.isnan(score):
+            yield Evaluation.of(status, name, Condition.ABSENT)
             continue
         if score < LEVEL:
             yield Evaluation.of(status, name, Condition.HOLD if score >= CLEAR else Condition.END)
