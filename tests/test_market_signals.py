@@ -180,6 +180,21 @@ def test_earnings_of_nothing_or_less_have_no_risk_premium() -> None:
     assert premiums[4].details["sigma"] == pytest.approx(np.std(known, ddof=1))
 
 
+@pytest.mark.parametrize(("sold", "share"), [(0.0, (100 + 50 + 2 * 3.0) / 3000), (1.0, None)])
+def test_an_exchange_with_nothing_lent_has_no_short_sales(sold: float, share: float | None) -> None:
+    """Beijing had 400 shares lent in the summer of 2026."""
+    market = Market(1, Parameters(), EXCHANGES, xshg())
+    turnovers = batch("indices.daily", DAYS[0], {"000001.SH": {"turnover": 1e3}, "399001.SZ": {"turnover": 2e3}})
+    totals = batch("margin.market", DAYS[0], {
+        "SSE": {"fin_buy": 100.0, "short_sell": 2.0, "short_balance": 30.0, "short_volume": 10.0},
+        "SZSE": {"fin_buy": 50.0, "short_sell": sold, "short_balance": 0.0, "short_volume": 0.0},
+    })  # fmt: skip
+    found = {one.name: one for one in market.fold([turnovers, end_of_day(turnovers), totals, end_of_day(totals)])}
+    one = found["margin_trade_share"]
+    assert one.value == (None if share is None else pytest.approx(share))
+    assert one.reason == ("turnover or the lent shares are zero" if share is None else "")
+
+
 def test_etf_flow_by_hand() -> None:
     market = Market(1, Parameters(), EXCHANGES, xshg())
     shares = [{"510300.SH": 1e9, "510050.SH": 2e9, "511010.SH": 1e8}, {"510300.SH": 1.1e9, "510050.SH": 1.9e9},

@@ -51,8 +51,12 @@ def compute(block: Block) -> dict[str, Column]:
 
 
 def short_sales(block: Block, needs: tuple[Need, ...]) -> Floats:
-    """Return the value of the short sales, CNY: Σ over the exchanges of shares × average price of the lent shares."""
+    """Return the value of the short sales, CNY: Σ over the exchanges of shares × average price of the lent shares.
+
+    An exchange that has nothing lent and nothing sold adds 0.
+    """
     out: Floats | float = 0.0
     for sold, balance, volume in zip(*(block.by_exchange(need) for need in needs), strict=True):
-        out = out + sold * balance / np.where(volume > 0, volume, np.nan)
+        nothing = (sold == 0) & (volume == 0)
+        out = out + np.where(nothing, 0.0, sold * balance / np.where(volume > 0, volume, np.nan))
     return np.asarray(out)

@@ -294,7 +294,7 @@ def trade_share(data: Data) -> Tables:
         shares, value, lent = (
             data.wide("totals", f"short_{name}", key="exchange")[exchange] for name in ("sell", "balance", "volume")
         )
-        sold = sold + shares * value / lent
+        sold = sold + (shares * value / lent).mask((shares == 0) & (lent == 0), 0.0)
     buys, turnover = both_exchanges(data, "fin_buy"), market_turnover(data)
     return shown((buys + sold) / turnover, fin_buy_cny=buys, short_sale_cny=sold, turnover_cny=turnover)
 
