@@ -16,6 +16,7 @@ from feeds.folder import read
 from processors.codes import to_codes, to_id
 from processors.events import RowBatch
 from processors.history import replay
+from processors.indicators.breadth import BINS
 from processors.indicators.excess_score import scores
 from processors.market import Market
 from processors.outputs import FeatureFrame, MarketSignal, SecuritySignals
@@ -213,6 +214,20 @@ def test_the_count_of_corporate_actions_is_shown() -> None:
         found += [s for s in market.fold(items) if isinstance(s, MarketSignal)]
     (mean,) = [s for s in found if s.signal == "equal_weight_return" and s.trade_date == MAY[1]]
     assert (mean.value, mean.details) == (0.0, {"stocks": 1, "corporate_actions": 1})
+
+
+@pytest.mark.parametrize(
+    ("close", "name"),
+    [(6.99, "< −30%"), (7.0, "−30…−10%"), (9.0, "−10…10%"), (11.0, "10…30%"), (13.0, "30…50%"), (15.0, "50…100%"),
+     (20.0, "50…100%"), (20.01, "> 100%")],
+)  # fmt: skip
+def test_the_classes_of_the_returns_since_the_year_began_at_their_edges(close: float, name: str) -> None:
+    securities, market = Securities(0, Parameters(), EXCHANGES, xshg()), Market(1, Parameters(), EXCHANGES, xshg())
+    for day, price in ((date(2019, 12, 31), 10.0), (DAYS[0], close)):
+        rows = batch("prices.daily", day, {"000001.SZ": {"close": price, "prev_close": 10.0}})
+        made = market.fold([f for f in securities.fold([rows, end_of_day(rows)]) if isinstance(f, FeatureFrame)])
+    (found,) = [one for one in made if isinstance(one, MarketSignal) and one.signal == "ytd_distribution"]
+    assert {key for key in BINS if found.details[key]} == {name}
 
 
 @pytest.mark.parametrize("prices", [(5.34, 9.05, 4.04, 6.25, 6.17), (5.04, 8.52, 8.61, 7.39), (9.1, 9.3, 9.2)])

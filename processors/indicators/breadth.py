@@ -14,7 +14,7 @@ from processors.needs import LAST_YEAR, PRICES, price
 from processors.signal import Column, Level, Signal, Value
 
 _ROUNDING = 1e-12
-_EDGES = (-0.30, -0.10, 0.10, 0.30, 0.50, 1.00)
+_EDGES = (-0.30, -0.10, 0.10, 0.30, 0.50, np.nextafter(1.0, 2.0))  # a gain of 100% is not above it
 BINS = ("< −30%", "−30…−10%", "−10…10%", "10…30%", "30…50%", "50…100%", "> 100%")
 LEVEL = price("level")
 MEAN = price("level", days="breadth_days", mean=True, min_periods="breadth_least")

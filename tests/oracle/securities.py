@@ -211,9 +211,10 @@ def _stocks(table: pd.DataFrame) -> pd.DataFrame:
     return table[[code for code in table.columns if is_stock(code)]]
 
 
+DOUBLED = np.nextafter(1.0, 2.0)  # the last class is above 100%, not from there on
 YEAR_TO_DATE = [
     ("< −30%", -np.inf, -0.30), ("−30…−10%", -0.30, -0.10), ("−10…10%", -0.10, 0.10), ("10…30%", 0.10, 0.30),
-    ("30…50%", 0.30, 0.50), ("50…100%", 0.50, 1.00), ("> 100%", 1.00, np.inf),
+    ("30…50%", 0.30, 0.50), ("50…100%", 0.50, DOUBLED), ("> 100%", DOUBLED, np.inf),
 ]  # fmt: skip
 
 

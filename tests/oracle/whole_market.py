@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 WINDOW, LEAST = 200, 160
-EDGES = (-0.30, -0.10, 0.10, 0.30, 0.50, 1.00)
+EDGES = (-0.30, -0.10, 0.10, 0.30, 0.50, np.nextafter(1.0, 2.0))  # 100% is not above 100%
 CLASSES = ("< −30%", "−30…−10%", "−10…10%", "10…30%", "30…50%", "50…100%", "> 100%")
 #: Signal, or signal and detail → value by day.
 Figures = dict[tuple[str, str], pd.Series]
