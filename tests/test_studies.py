@@ -45,7 +45,8 @@ from processors.studies import (
     timing,
 )  # fmt: skip
 from processors.studies.collecting import collect
-from processors.studies.industry_weeks import IndustryWeeks
+from processors.studies.index_paths import paths
+from processors.studies.industry_weeks import IndustryWeeks, industry_weeks
 from processors.studies.measure import block_interval, episodes, performance, regression, wilson
 from processors.studies.panel import FACTORS, INDICES, SSE, Panel
 from processors.studies.portfolios import Trading, Weeks
@@ -54,6 +55,7 @@ from streams.calendars import xshg
 from streams.cli.main import app
 from streams.settings import Settings
 from streams.studies import labels, run
+from tests.made_market import SMALL, small_market
 
 EXCHANGES = ("SSE", "SZSE")
 
@@ -589,6 +591,45 @@ def test_the_future_changes_no_panel_of_the_past(data_dir: Path) -> None:
         np.testing.assert_array_equal(short.securities.columns[name], long.securities.columns[name][:rows])
     columns = np.searchsorted(long.level_keys, short.level_keys)
     np.testing.assert_array_equal(short.levels, long.levels[:n, columns])
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_a_session_of_which_nothing_arrived_is_a_session_of_every_horizon(mode: Mode) -> None:
+    days = small_market(gaps=False)
+    friday = [day for day in days if xshg().ends_week(day)][3]
+    whole, gap = (
+        collect((feeds for day, feeds in days.items() if day != without), SMALL, EXCHANGES, xshg())
+        for without in (None, friday)
+    )
+    np.testing.assert_array_equal(gap.days, whole.days)
+    at = int(np.flatnonzero(whole.days == friday)[0])
+    for panel in (whole, gap):
+        returns = panel.index_forward(SSE, panel.entry(mode, at_open=True), 5, mode)
+        assert np.isnan(returns[at - 5]) == (panel is gap)
+        assert (
+            returns[at - 4]
+            == panel.closes[SSE][at + 1]
+            / (panel.closes[SSE][at - 4] if mode is Mode.AS_SOURCE else panel.opens[SSE][at - 3])
+            - 1
+        )
+    weeks, known = industry_weeks(gap, mode), industry_weeks(whole, mode)
+    touched = (known.starts == at) | (known.stops == at)
+    np.testing.assert_array_equal(known.stops[~touched], weeks.stops[~np.isin(weeks.stops, at)])
+    assert np.isnan(weeks.market[weeks.stops == at]).all() and at not in weeks.starts
+    # Its week is that of the days with figures.
+    ends, _ = ratio.weekly_ratio(gap, gap.in_period)
+    assert at - 1 in ends
+
+
+def test_a_top_is_not_known_where_a_close_or_the_entry_is_not() -> None:
+    whole = collect(small_market(gaps=False).values(), SMALL, EXCHANGES, xshg())
+    closes, opens = (np.full(len(whole.days), 3000.0) for _ in range(2))
+    closes[70] = opens[5] = np.nan
+    panel = replace(whole, closes=whole.closes | {SSE: closes}, opens=whole.opens | {SSE: opens})
+    outcome = paths(panel, Mode.POINT_IN_TIME)
+    for values, known in ((outcome.topped, 1.0), (outcome.fell_first, 0.0), (outcome.highest, 0.0)):
+        expected = [known if at != 4 and at + 60 < 70 else np.nan for at in range(30)]
+        np.testing.assert_array_equal(values[:30], expected)
 
 
 def test_days_before_the_period_only_fill_windows(data_dir: Path) -> None:

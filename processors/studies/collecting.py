@@ -77,9 +77,7 @@ def collect(
         _add_charts(charts, history)
     opened = [day for day, rows in out.indices.items() if not np.isnan(rows.figures["open"]).all()]
     traded = {*opened, *out.parts, *out.available} or {0}
-    every = np.array(
-        sorted(d for d in {*out.market, *out.indices, *out.parts} if min(traded) <= d <= max(traded)), dtype=np.int32
-    )
+    every = calendar.between(min(traded), max(traded))  # also sessions of which nothing arrived: horizons count them
     position = {day: i for i, day in enumerate(every.tolist())}
     opens, closes = _index_prices(out.indices, position)
     level_keys, levels, open_levels, traits = _levels(out.prices, position)

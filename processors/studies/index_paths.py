@@ -48,6 +48,8 @@ def paths(panel: Panel, mode: Mode) -> Paths:
             lowest[day] = np.nanmin(path)
         if end <= len(close):
             later = close[day + 1 : end] / price[start] - 1
+            if np.isnan(later).any():
+                continue  # a close that is not known may have been the highest
             highest[day] = later.max()
             topped[day] = later.max() <= TOP
             down, up = later <= -TOP, later >= TOP

@@ -69,7 +69,7 @@ class Panel:
 
     Parameters
     ----------
-    days : trade dates between the first and the last with margin figures or an index's open, ascending, days since 1970-01-01.
+    days : the sessions from the first to the last with margin figures or an index's open, ascending, days since 1970-01-01.
     market : one row per day, one column per market signal.
     available : when the margin figures of a day were known, µs since the epoch; 0 where there are none.
     opens, closes : index code or industry → (days,) prices.

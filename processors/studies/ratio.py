@@ -83,7 +83,8 @@ _MONTH_COLUMNS = (
 
 
 def weekly_ratio(panel: Panel, days: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.intp], Floats]:
-    """Return the last of the given days in every calendar week, and the week's ratio (weeks,)."""
+    """Return the last of the given days with margin figures in every calendar week, and the week's ratio (weeks,)."""
+    days = days & (panel.available > 0)
     weeks = np.array([to_date(day).isocalendar()[:2] for day in panel.days.tolist()])[days]
     last, ratio = _sums(panel, days, [weeks[:, 0], weeks[:, 1]])
     return last, ratio
