@@ -35,7 +35,7 @@ from processors.errors import RowError
 from processors.events import RowBatch
 from processors.indicators.verdict import VERDICT
 from processors.industries import INDUSTRIES
-from processors.outputs import ChartFrame, IndustrySignals, MarketSignal, SecuritySignals
+from processors.outputs import ChartFrame, DayStatus, IndustrySignals, MarketSignal, SecuritySignals
 
 #: Days of securities and industries that are kept for their pages: more than a year.
 DAYS_KEPT = 260
@@ -298,9 +298,13 @@ class ConsoleModel:
         return [card for card in self.records if card.rule == rule and subject in ("", card.subject)]
 
     def industry_days(self, count: int) -> list[IndustrySignals]:
-        """The days of industries up to the newest one with a balance, the oldest first."""
-        found = [self._industries.newest(day) for day in self._industries.days]
-        while found and np.isnan(found[-1].columns["fin_balance"]).all():
+        """The days up to the newest one with a balance of industries; a session without industries has no columns."""
+        frames, market = self._industries, map(self._finals.get, ("fin_balance", "index_close/000001.SH"))
+        inside = {day for one in market if one for day in one.days if frames.days[:1] < [day] < frames.days[-1:]}
+        found = [
+            frames.newest(day) if day in frames else _no_industries(day) for day in sorted({*frames.days, *inside})
+        ]
+        while found and np.isnan(found[-1].columns.get("fin_balance", _NOTHING)).all():
             found.pop()
         return found[-count:]
 
@@ -365,6 +369,11 @@ class ConsoleModel:
                 if then is not now and then.value != now.value:
                     found.append(Correction(name, day, then.value, now.value, now.available_at))
         return sorted(found, key=lambda one: (-one.day.toordinal(), one.name))
+
+
+def _no_industries(day: date) -> IndustrySignals:
+    at = datetime.combine(day, time.max, tzinfo=SHANGHAI)
+    return IndustrySignals(DayStatus(trade_date=day, available_at=at, revision=0), {}, {})
 
 
 def _signal(name: str, day: date, final: _Final) -> MarketSignal:

@@ -321,6 +321,22 @@ def test_a_day_without_figures_hides_no_earlier_day() -> None:
     assert newest_frame is not None and newest_frame.status.trade_date == date(2024, 7, 2)
 
 
+@pytest.mark.parametrize("name", ["fin_balance", "index_close"])
+def test_a_day_of_the_market_without_industries_is_a_day_of_their_sums(name: str) -> None:
+    model = ConsoleModel(P.streak_flags)
+    subject = "000001.SH" if name == "index_close" else "market"
+    for day in range(1, 9):
+        if day != 4:
+            model.offer_industries(industries(day, float(day)))
+        model.offer_market(msgspec.structs.replace(signal(name, 1.0, day), subject=subject))
+    assert [one.status.trade_date.day for one in model.industry_days(5)] == [4, 5, 6, 7, 8]
+    assert industry_rows.industry_row(model.industry_days(5), 0)["net5"] is None
+    model.offer_industries(industries(9, 9.0))
+    row = industry_rows.industry_row(model.industry_days(20), 0)
+    assert row["net5"] == 35.0  # of the days 5 to 9
+    assert row["spark"].count("M") == 2
+
+
 def batch(topic: str, rows: list[tuple[str, int, int, dict[str, float]]]) -> RowBatch:
     """Rows of code, day, revision and figures."""
     names = FIGURES_KEPT[topic]
