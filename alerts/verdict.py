@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from alerts.model import Text
+from alerts.percents import decimals_below, percent_below
 from alerts.plurals import counted
 from processors.indicators.ratio_state import RatioState
 from processors.indicators.verdict import VERDICT, Verdict
@@ -109,7 +110,7 @@ def early_sign(daily: MarketSignal | None, verdict: MarketSignal | None) -> Text
     warned = verdict is not None and verdict.value == Verdict.WARNED
     if warned or daily is None or daily.value != RatioState.BREAKDOWN:
         return None
-    ratio, line, day = _percent(daily.details, "ratio"), _percent(daily.details, "breakdown"), daily.trade_date
+    ratio, line, day = _ratio(daily.details, "breakdown"), _percent(daily.details, "breakdown"), daily.trade_date
     found = Text(
         f"Early sign: the daily ratio fell to {ratio} on {day}, below {line} after a hot phase.",
         f"早期信号：{day}当日占比过热后跌至{ratio}，低于{line}。",
@@ -126,8 +127,9 @@ def warning_end(hot: str, cold: str, expiry: Text) -> Text:
 
 
 def _known(verdict: Verdict, details: Mapping[str, Value]) -> _Words:
-    ratio, hot, line, cold = (_percent(details, name) for name in ("ratio", "hot", "breakdown", "cold"))
+    hot, line, cold = (_percent(details, name) for name in ("hot", "breakdown", "cold"))
     days, lasts = details["ratio_days"], details["warning_sessions"]
+    ratio = _ratio(details, "hot" if verdict is Verdict.NO else "breakdown")
     now = Text(f"{days}-day ratio {ratio}", f"{days}日占比{ratio}")
     answer, tone = MEANINGS[verdict], _TONES[verdict]
     if verdict is Verdict.HOT:
@@ -167,7 +169,8 @@ def _known(verdict: Verdict, details: Mapping[str, Value]) -> _Words:
         )
         change = Text(f"> {cold} ends it.", f"升至{cold}以上即结束。")
     else:
-        room = f"{(float(details['hot']) - float(details['ratio'])) * 100:.2f}"
+        value, limit_hot = float(details["ratio"]), float(details["hot"])
+        room = f"{(limit_hot - value) * 100:.{decimals_below(value, limit_hot)}f}"
         why = Text(f"{now.en}, {room} points below the hot line.", f"{now.zh}，距过热线还有{room}个百分点。")
         change = Text(f"≥ {hot} arms the peak warning.", f"达到{hot}则顶部预警进入待触发。")
     return answer, why, change, tone
@@ -210,6 +213,11 @@ def _ends_en(left: int) -> str:
 
 def _ends_zh(left: int) -> str:
     return f"{left}个交易日后到期" if left else "当日到期"
+
+
+def _ratio(details: Mapping[str, Value], line: str) -> str:
+    """Return the ratio as percent; one that is below a line also reads below it."""
+    return percent_below(float(details["ratio"]), float(details[line]))
 
 
 def _percent(details: Mapping[str, Value], name: str) -> str:

@@ -150,6 +150,14 @@ def test_the_daily_basis_is_an_early_sign_and_no_warning() -> None:
     assert [(a.rule, a.subject, a.severity) for a in made] == [("peak_early_sign", "fin_buy_ratio", Severity.INFO)]
 
 
+@pytest.mark.parametrize(("ratio", "shown"), [(0.0991, "9.91%"), (0.09996, "9.996%")])
+def test_a_ratio_just_below_the_line_does_not_read_as_the_line(ratio: float, shown: str) -> None:
+    for signal in ("ratio_state", "ratio_state_daily"):
+        (made,) = fold(AlertLifecycle(RULES, CALENDAR), state(DAYS[1], "BREAKDOWN", "HOT", ratio, signal=signal))
+        assert f"fell to {shown}, below 10.00%" in made.text.en
+        assert f"降至{shown}，" in made.text.zh
+
+
 def test_cold_is_never_called_a_bottom() -> None:
     (cold,) = fold(AlertLifecycle(RULES, CALENDAR), state(DAYS[0], "COLD", "NORMAL", 0.066))
     assert "no bottom signal" in cold.text.en

@@ -191,6 +191,12 @@ def test_the_answer_in_words(ratios: list[float | None], en: str, zh: str, tone:
     ("ratios", "why", "change"),
     [
         ([0.085], "1-day ratio 8.50%, 1.80 points below the hot line.", "≥ 10.30% arms the peak warning."),
+        ([0.10299], "1-day ratio 10.299%, 0.001 points below the hot line.", "≥ 10.30% arms the peak warning."),
+        ([HOT, 0.09998],
+         f"1-day ratio 9.998%; on {SESSIONS[1]} it fell below 10.00% after a hot phase (≥ 10.30%).",
+         "≥ 10.30% voids it; ≤ 6.75% plays it out; it expires in 60 sessions."),
+        ([HOT, 0.10002], "1-day ratio 10.00%; it reached 10.30% and has not fallen below 10.00% since.",
+         "< 10.00% is the peak warning."),
         ([HOT, 0.102], "1-day ratio 10.20%; it reached 10.30% and has not fallen below 10.00% since.",
          "< 10.00% is the peak warning."),
         ([HOT, *[BREAK] * 20],

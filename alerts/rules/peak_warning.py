@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 
 from alerts.model import EndedBy, PublishedClaim, Severity, Text
+from alerts.percents import percent_below
 from alerts.rules.base import Bools, Condition, Evaluation, Expectation, Message, Rule, percent, short_percent
 from alerts.rules.ratio import MEAN_BASIS, UNITS, StateChange, basis_text, state_change
 from alerts.verdict import warning_end
@@ -56,8 +57,9 @@ def evaluate(parameters: Parameters, message: Message, *, early: bool = False) -
 def _breakdown(parameters: Parameters, change: StateChange, *, early: bool) -> Evaluation:
     day, name = change.signal.trade_date, basis_text(change.basis, parameters)
     hot, line = change.threshold("hot"), change.threshold("breakdown")
-    fell = f"fell to {change.ratio_text}, below {percent(line)} after a hot phase (≥ {percent(hot)})."
-    fell_zh = f"融资买入占比降至{change.ratio_text}，过热（≥{percent(hot)}）后跌破{percent(line)}。"
+    ratio = percent_below(change.ratio, line)
+    fell = f"fell to {ratio}, below {percent(line)} after a hot phase (≥ {percent(hot)})."
+    fell_zh = f"融资买入占比降至{ratio}，过热（≥{percent(hot)}）后跌破{percent(line)}。"
     mean = basis_text(MEAN_BASIS, parameters)
     if early:
         text = Text(
