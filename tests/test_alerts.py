@@ -158,6 +158,20 @@ def test_a_ratio_just_below_the_line_does_not_read_as_the_line(ratio: float, sho
         assert f"降至{shown}，" in made.text.zh
 
 
+@pytest.mark.parametrize(
+    ("balance", "before", "texts"),
+    [
+        (1.51e12, 1.5e12, ("1.5100 tn CNY", "1.5000 tn CNY", "1.5100万亿元", "1.5000万亿元")),
+        # 2019-12-31
+        (1_005_504_426_838.0, 1_005_475_674_707.0, ("1.00550 tn", "1.00548 tn", "1.00550万亿元", "1.00548万亿元")),
+    ],
+)
+def test_a_new_high_does_not_read_as_the_one_before(balance: float, before: float, texts: tuple[str, ...]) -> None:
+    high = msgspec.structs.replace(new_high(DAYS[0], 1), details={"balance": balance, "previous_high": before})
+    (made,) = fold(AlertLifecycle(RULES, CALENDAR), high)
+    assert all(one in made.text.en + made.text.zh for one in texts)
+
+
 def test_cold_is_never_called_a_bottom() -> None:
     (cold,) = fold(AlertLifecycle(RULES, CALENDAR), state(DAYS[0], "COLD", "NORMAL", 0.066))
     assert "no bottom signal" in cold.text.en

@@ -23,6 +23,7 @@ def evaluate(parameters: Parameters, side: int, message: Message) -> Iterator[Ev
         return
     days, (word, word_zh) = parameters.high_low_days, ("high", "高") if side > 0 else ("low", "低")
     balance, before = signal.details.get("balance"), signal.details.get(f"previous_{word}")
+    decimals = _decimals(balance, before)
     yield Evaluation.of(
         signal,
         signal.subject,
@@ -30,10 +31,10 @@ def evaluate(parameters: Parameters, side: int, message: Message) -> Iterator[Ev
         {name: value for name, value in (("balance", balance), (f"previous_{word}", before)) if value is not None},
         {"days": days},
         Text(
-            f"Margin balance of the market {signal.trade_date}: {_trillions(balance)} CNY, its {days}-day {word}; the "
-            f"previous {word} was {_trillions(before)} CNY.",
-            f"全市场融资余额 {signal.trade_date}：{_trillions(balance, '万亿')}元，创{days}日新{word_zh}；此前{word_zh}点为"
-            f"{_trillions(before, '万亿')}元。",
+            f"Margin balance of the market {signal.trade_date}: {_trillions(balance, decimals)} CNY, its {days}-day {word}; the "
+            f"previous {word} was {_trillions(before, decimals)} CNY.",
+            f"全市场融资余额 {signal.trade_date}：{_trillions(balance, decimals, '万亿')}元，创{days}日新{word_zh}；此前{word_zh}点为"
+            f"{_trillions(before, decimals, '万亿')}元。",
         ),
         Text(
             f"Over on the first day on which the balance is at no {days}-day {word}.",
@@ -42,8 +43,13 @@ def evaluate(parameters: Parameters, side: int, message: Message) -> Iterator[Ev
     )
 
 
-def _trillions(value: Value | None, unit: str = " tn") -> str:
-    return "–" if value is None else f"{float(value) / 1e12:.4f}{unit}"
+def _decimals(balance: Value | None, before: Value | None) -> int:
+    """Return the decimals with which a new high or low, in trillions, does not read as the one before: at least four."""
+    return next((n for n in range(4, 12) if _trillions(balance, n) != _trillions(before, n)), 4)
+
+
+def _trillions(value: Value | None, decimals: int, unit: str = " tn") -> str:
+    return "–" if value is None else f"{float(value) / 1e12:.{decimals}f}{unit}"
 
 
 def high_rule(parameters: Parameters) -> Rule:
