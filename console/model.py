@@ -386,15 +386,15 @@ def _signal(name: str, day: date, final: _Final) -> MarketSignal:
 
 
 def _alert_at(alert: Alert, moment: datetime) -> Alert:
-    """Return an alert as it was at a moment: what was known to end later fires, and nobody has acknowledged it.
+    """Return an alert as it was at a moment, by what was known then to fire and to end; nobody has acknowledged it.
 
     An earlier release published no `Alert.ended_at`: the day of the end decides, and one that is superseded is over.
     """
+    today = moment.date()
     if alert.ended_at is not None:
         ended = alert.ended_at <= moment
     else:
-        ended = alert.state is State.SUPERSEDED or (
-            alert.resolved_on is not None and alert.resolved_on <= moment.date()
-        )
-    state = alert.state if ended or alert.state is State.PENDING else State.FIRING
+        ended = alert.state is State.SUPERSEDED or (alert.resolved_on is not None and alert.resolved_on <= today)
+    fired = alert.fired_on is not None and (alert.fired_on == alert.trade_date or alert.fired_on < today)
+    state = alert.state if ended else State.FIRING if fired else State.PENDING
     return msgspec.structs.replace(alert, state=state, acknowledged=None, silence=None)

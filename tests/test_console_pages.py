@@ -436,8 +436,8 @@ def known_model() -> ConsoleModel:
         model.offer_market(found)
     model.offer_market(signal("verdict", None, 2))
     ended = msgspec.structs.replace(
-        alert("a", day=2), available_at=moment(3), state=State.RESOLVED, resolved_on=date(2024, 7, 4),
-        ended_at=moment(5), acknowledged=Acknowledgement("li", moment(6)),
+        alert("a", day=2), available_at=moment(3), fired_on=date(2024, 7, 2), state=State.RESOLVED,
+        resolved_on=date(2024, 7, 4), ended_at=moment(5), acknowledged=Acknowledgement("li", moment(6)),
     )  # fmt: skip
     model.offer_alert(ended)
     model.offer_alert(msgspec.structs.replace(alert("later", day=4), available_at=moment(5)))
@@ -474,11 +474,15 @@ def test_an_earlier_day_shows_what_was_known_then_and_what_was_corrected_since()
         ({"state": State.SUPERSEDED, "ended_at": moment(5)}, {3, 4}),
         ({"state": State.SUPERSEDED}, set()),
         ({}, {3, 4, 5, 6}),
+        ({"fired_on": date(2024, 7, 4)}, {5, 6}),  # after a minimum of days; it was pending before
+        ({"state": State.RESOLVED, "fired_on": None, "resolved_on": date(2024, 7, 5), "ended_at": moment(6)}, set()),
+        ({"state": State.PENDING, "fired_on": None}, set()),
     ],
 )
 def test_an_earlier_day_shows_an_alert_until_its_end_was_public(changes: dict[str, Any], firing: set[int]) -> None:
     model = ConsoleModel(P.streak_flags)
-    model.offer_alert(msgspec.structs.replace(alert("a", day=2), available_at=moment(3), **changes))
+    fired = {"fired_on": date(2024, 7, 2)}
+    model.offer_alert(msgspec.structs.replace(alert("a", day=2), available_at=moment(3), **(fired | changes)))
     assert {day for day in range(1, 7) if model.known_at(date(2024, 7, day)).firing()} == firing
 
 
