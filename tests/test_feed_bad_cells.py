@@ -129,3 +129,81 @@ def test_a_row_that_ends_behind_its_code_is_refused_and_no_note(tmp_path: Path, 
     assert codes(found) == ["159915.SZ", "300750.SZ"]
     (lost,) = losses(found)
     assert (lost.severity, "row 2" in lost.text) == (Severity.REFUSED, True)
+
+
+MARGIN = "交易日期,证券代码,证券简称,融资余额(元),融资买入额(元)"
+LINE = "2024-06-11,sz000001,平安银行,9,1"
+
+
+@pytest.mark.parametrize("end", range(5, len(LINE)))
+def test_a_row_that_ends_within_its_code_or_its_date_is_refused(tmp_path: Path, end: int) -> None:
+    (tmp_path / "a.csv").write_text(f"{MARGIN}\n{LINE[:end]}\n{LINE.replace('01', '02')}\n数据来源,某终端\n", "utf-8")
+    found = vendor.read([tmp_path / "a.csv"])
+    (lost,) = losses(found)
+    assert (codes(found), lost.severity, "row 2" in lost.text) == (["000002.SZ"], Severity.REFUSED, True)
+
+
+@pytest.mark.parametrize("line", [f'"{LINE}"', *(LINE.replace(",", mark) for mark in (";", "\t", "|", "，", "  "))])
+def test_a_row_in_one_cell_is_refused_and_no_note(tmp_path: Path, line: str) -> None:
+    """Its line is quoted, or has another separator than the rest of the file."""
+    (tmp_path / "a.csv").write_text(f'{MARGIN}\n{line}\n{LINE}\n"共 1 条, 第 1 页, 单位：元"\n', "utf-8")
+    found = vendor.read([tmp_path / "a.csv"])
+    (lost,) = losses(found)
+    assert (codes(found), lost.severity, "row 2" in lost.text) == (["000001.SZ"], Severity.REFUSED, True)
+
+
+RATES = """
+[[table]]
+topic = "rates.daily"
+date = { column = "day" }
+tenor = "CN10Y"
+[table.columns]
+yield = { column = "yield", unit = "%" }
+"""
+
+
+@pytest.mark.parametrize("cell", ["2.2S", "2;25", "inf", "?"])
+def test_a_day_whose_only_figure_can_not_be_read_is_refused(tmp_path: Path, cell: str) -> None:
+    found = read(tmp_path, RATES, pd.DataFrame({"day": ["2024-06-11", "2024-06-12"], "yield": ["2.31", cell]}))
+    (lost,) = losses(found)
+    assert (lost.severity, f"row 3, yield (column 'yield'): '{cell}'" in lost.text) == (Severity.REFUSED, True)
+
+
+def test_a_day_without_a_figure_is_counted(tmp_path: Path) -> None:
+    found = read(tmp_path, RATES, pd.DataFrame({"day": ["2024-06-11", "2024-06-12"], "yield": ["2.31", ""]}))
+    assert [one.check for one in found.findings] == ["empty"]
+
+
+MEMBERS = """
+[[table]]
+topic = "reference"
+code = { column = "code", style = "600519.SH" }
+members_of = "index"
+spell = { start = "from" }
+"""
+INDUSTRIES = """
+[[table]]
+topic = "reference"
+undated = true
+code = { column = "code", style = "600519.SH" }
+[table.columns]
+industry = { column = "industry" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("rules", "row"),
+    [
+        (MEMBERS, {"index": "000300.SH", "code": "60051O.SH", "from": "2024-06-11"}),
+        (MEMBERS, {"index": "000300.SH", "code": "茅台", "from": "2024-06-11"}),
+        (MEMBERS, {"index": "沪深", "code": "600519.SH", "from": "2024-06-11"}),
+        (INDUSTRIES, {"code": "60051O.SH", "industry": "食品饮料"}),
+    ],
+)
+def test_a_row_of_master_data_that_can_not_be_read_is_refused_though_it_has_no_figures(
+    tmp_path: Path, rules: str, row: dict[str, str]
+) -> None:
+    right = {"index": "000300.SH", "code": "600036.SH", "from": "2024-06-11", "industry": "银行"}
+    found = read(tmp_path, rules, pd.DataFrame([{name: right[name] for name in row}, row]))
+    (lost,) = losses(found)
+    assert (codes(found), lost.severity, "row 3" in lost.text) == (["600036.SH"], Severity.REFUSED, True)

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from feeds.cells.dates import is_date
 from feeds.errors import InputError, at
 from processors.codes import to_id
 from processors.kinds import Kind, exchange_of_number, kind_of
@@ -110,6 +111,18 @@ def plain_number(cell: object) -> str | None:
     if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS) or (text[0] == "0" and len(text) < _DIGITS):
         return None  # a spreadsheet takes all zeros or none: 00700 is a code of Hong Kong
     return text.zfill(_DIGITS)
+
+
+def resembles_code(cell: object) -> bool:
+    """Whether a cell may be a code that is cut off or misspelt: digits, with what may be an exchange.
+
+    Examples
+    --------
+    >>> resembles_code("sz0000"), resembles_code("60051O.SH"), resembles_code("600519.S"), resembles_code("page 1")
+    (True, True, True, False)
+    """
+    found = re.fullmatch(r"(?:([A-Za-z]+)[._:-]?)?\d\w*[._-]?\w*", clean_code(cell), re.ASCII)
+    return found is not None and not is_date(cell) and (found[1] is None or found[1].upper() in EXCHANGE_NAMES)
 
 
 def own_code(clean: str) -> str | None:

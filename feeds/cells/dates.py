@@ -169,6 +169,17 @@ def is_date(cell: object) -> bool:
         return False
 
 
+def begins_date(text: str) -> bool:
+    """Whether a text is a date that is cut off behind its year or its month.
+
+    Examples
+    --------
+    >>> begins_date("2024-"), begins_date("2024年06月"), begins_date("共 3 条")
+    (True, True, False)
+    """
+    return re.fullmatch(r"\d{4}[-/.年](\d{1,2}[-/.月]?)?", text) is not None
+
+
 def is_open_end(cell: object) -> bool:
     """Whether a cell in place of the last day of a spell means that the spell lasts."""
     return cell is None or cell != cell or str(cell).strip().lower() in _LASTS

@@ -30,6 +30,8 @@ _LABEL = re.compile(r"日期|时间|date|time", re.IGNORECASE)
 #: Also what `feeds.cells.units` refuses as a figure: a rounded number (7.98E+11), one with misplaced separators.
 _FIGURE = re.compile(r"[+-]?[\d,.]*\d[\d,.]*(e[+-]?\d+)?", re.IGNORECASE)
 _ERROR = re.compile(r"#(REF!|N/A|VALUE!|DIV/0!|NAME\?|NUM!|NULL!)", re.IGNORECASE)
+#: In a cell that contains a whole row: the line is quoted, or has another separator than the rest of its file.
+_SEPARATORS = re.compile(r"[,;|\t，；、]|\s{2,}")
 _SUM = re.compile(r".*(合计|总计|小计|汇总|共计|总和)\W*|(grand |sub)?total\W*|sum\W*", re.IGNORECASE)
 
 
@@ -59,7 +61,14 @@ def row_kind(row: Mapping[Any, object]) -> RowKind:
     # The rest of a row that was cut off still has its date; a note about a date names it.
     cut = END_OF_ROW in row.values() and len(filled) > 1 and any(map(is_date, filled.values()))
     cut = cut and not any(_LABEL.search(text) for text in filled.values())
-    return RowKind.FIGURES if cut or any(map(_is_figure, filled.values())) else RowKind.NOTE
+    return RowKind.FIGURES if cut or any(map(_is_figure, filled.values())) or _in_one_cell(row) else RowKind.NOTE
+
+
+def _in_one_cell(row: Mapping[Any, object]) -> bool:
+    """Whether the only cell of a row contains the cells of a row."""
+    texts = [str(cell) for cell in row.values() if not is_blank(cell)]
+    parts = _SEPARATORS.split(texts[0])
+    return len(texts) == 1 and 2 * len(parts) > len(row) and sum(_is_figure(_text(part)) for part in parts if part) > 1
 
 
 def _text(cell: object) -> str:

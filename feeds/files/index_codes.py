@@ -13,11 +13,12 @@ import pandas as pd
 from feeds.cells.code_styles import clean_code, plain_number, to_own
 from feeds.cells.distinct_cells import read_distinct
 from feeds.cells.index_names import index_named
-from feeds.cells.row_kinds import RowKind, row_kind
+from feeds.cells.row_kinds import RowKind
 from feeds.checks.validate import Finding, Severity
 from feeds.errors import InputError
 from feeds.mappings.mapped_keys import NO_KEY, column_of
 from feeds.mappings.mapping import Figure, Table
+from feeds.mappings.refused_rows import kind_in
 from processors.codes import to_code, to_id
 from processors.days import to_date
 from processors.index_members import FIELDS, is_code
@@ -92,7 +93,7 @@ def by_index(
         return
     ids, reasons = read_distinct(column_of(raw, table.members_of, where), lambda cell: to_id(index_code(cell)), NO_KEY)
     for place, reason in reasons.items():
-        if row_kind(raw.iloc[place].to_dict()) is RowKind.FIGURES:
+        if kind_in(raw.iloc[place].to_dict(), table) is RowKind.FIGURES:
             text = f"{where}, row {raw.index[place]}, column {table.members_of!r}: {reason}"
             findings.append(Finding(Severity.REFUSED, "row", table.topic, None, text))
     for index in np.unique(ids[ids != NO_KEY]).tolist():

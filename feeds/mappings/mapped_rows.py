@@ -11,7 +11,7 @@ import pandas as pd
 
 from feeds.cells.dates import NO_DAY, is_open_end, parse_days
 from feeds.cells.formulas import evaluate
-from feeds.cells.row_kinds import END_OF_ROW, NO_DATA, TOO_MANY, RowKind, is_blank, row_kind
+from feeds.cells.row_kinds import END_OF_ROW, NO_DATA, TOO_MANY, RowKind
 from feeds.cells.units import Unit, parse_numbers
 from feeds.checks.price_bars import FEW_BARS, contradicting_prices, contradicting_trades, prices_compared
 from feeds.checks.row_groups import group_of
@@ -24,7 +24,7 @@ from feeds.mappings.mapped_keys import NO_KEY, column_of, row_keys
 from feeds.mappings.mapped_moments import moments_of
 from feeds.mappings.mapped_words import matching, words_of
 from feeds.mappings.mapping import Figure, SpellColumns, Table, unit_of
-from feeds.mappings.refused_rows import placed
+from feeds.mappings.refused_rows import kind_in, placed, without_figures
 from feeds.mappings.row_order import sorted_days
 from feeds.mappings.stated_sums import broken_totals
 from processors.codes import Ids
@@ -127,12 +127,7 @@ class _Reading:
             self._keep(wanted | shifted)
             reasons = dict.fromkeys(np.flatnonzero(self.keys == NO_KEY).tolist(), TOO_MANY)
         if table.code is None and table.exchange_column is None:  # no cell shows what is no row of figures
-            used = [one.column for one in table.columns.values() if one.column in self.raw]
-            cells = self.raw.to_dict("records")
-            kinds = [None if all(is_blank(row[name]) for name in used) else row_kind(row) for row in cells]
-            # A row of sums below no other row is that of the totals: an exchange may label it 合计.
-            rows = RowKind.FIGURES if RowKind.FIGURES in kinds else RowKind.SUM
-            reasons |= {at: "it has no figure of this table" for at, kind in enumerate(kinds) if kind is not rows}
+            reasons |= dict.fromkeys(without_figures(self.raw, table), "it has no figure of this table")
         self._leave_out(reasons)
         self.has_rows |= len(self.raw) > 0
         if table.only is not None:
@@ -323,7 +318,7 @@ class _Reading:
         """Leave out rows that can't be read; refuse those of them that contain figures, or a code that can be read."""
         refused = {}
         for place, reason in reasons.items():
-            kind = row_kind(self.raw.iloc[place].to_dict())
+            kind = kind_in(self.raw.iloc[place].to_dict(), self.table)
             if kind is RowKind.FIGURES or (kind is RowKind.NOTE and self._has_code(place)):
                 refused[place] = TOO_MANY if TOO_MANY in self.raw.iloc[place].tolist() else reason
             elif kind is RowKind.SUM:

@@ -10,6 +10,9 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
+from feeds.cells.code_styles import resembles_code
+from feeds.cells.dates import begins_date
+from feeds.cells.row_kinds import END_OF_ROW, RowKind, is_blank, row_kind
 from feeds.checks.compared_day import RefusedKeys
 from feeds.checks.row_groups import UNREAD, group_of, groups_of, is_unread
 from feeds.checks.validate import Finding
@@ -60,6 +63,32 @@ def _listed(batch: RowBatch, published: Ids) -> Ids:
     ours, known = (places(batch.topic, keys) for keys in (batch.keys, published))
     sizes = [(one, np.count_nonzero(ours == one), np.count_nonzero(known == one)) for one in np.unique(ours)]
     return np.array([one for one, here, of_day in sizes if here >= _LIST_SHARE * of_day], dtype=np.int32)
+
+
+def kind_in(cells: Mapping[Hashable, object], table: Table) -> RowKind:
+    """Return the kind of a row (header → cell) of a table.
+
+    A row that has a date or what is nearly a code in the column of it, or ends within its date, is no note, though no
+    cell contains a figure.
+    """
+    kind = row_kind(cells)
+    if kind is not RowKind.NOTE:
+        return kind
+    coded = table.code is not None and resembles_code(cells.get(table.code.column))
+    cut = END_OF_ROW in cells.values() and any(begins_date(str(cell)) for cell in cells.values())
+    return RowKind.FIGURES if coded or cut or day_in(cells, table) is not None else kind
+
+
+def without_figures(raw: pd.DataFrame, table: Table) -> list[int]:
+    """Return the places of the rows without a figure of a table that has no column of keys."""
+    used = [one.column for one in table.columns.values() if one.column in raw]
+    kinds: list[RowKind | None] = []
+    for cells in raw.to_dict("records"):
+        of_others = row_kind(cells) is RowKind.FIGURES and all(is_blank(cells[name]) for name in used)
+        kinds.append(None if of_others else kind_in(cells, table))
+    # A row of sums below no other row is that of the totals: an exchange may label it 合计.
+    rows = RowKind.FIGURES if RowKind.FIGURES in kinds else RowKind.SUM
+    return [at for at, kind in enumerate(kinds) if kind is not rows]
 
 
 def placed(finding: Finding, key: int, cells: Mapping[Hashable, object], table: Table, frame: pd.DataFrame) -> Finding:

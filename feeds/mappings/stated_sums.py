@@ -11,7 +11,7 @@ from feeds.cells.dates import NO_DAY, parse_days
 from feeds.cells.row_kinds import is_blank
 from feeds.cells.units import parse_numbers
 from feeds.checks.validate import Finding, Severity
-from feeds.mappings.mapping import Table, unit_of
+from feeds.mappings.mapping import DateColumn, Table, unit_of
 from processors.days import Days
 from processors.events import Floats
 
@@ -52,8 +52,9 @@ def broken_totals(sums: Sums, table: Table, figures: Mapping[str, Floats], days:
 
 
 def day_in(cells: Mapping[Hashable, object], table: Table) -> int | None:
-    """Return the day that a row names in its column of dates; None for none."""
-    if table.date is None or is_blank(cell := cells.get(table.date.column)):
+    """Return the day that a row names in its column of dates, or of first days of spells; None for none."""
+    when = table.date if table.spell is None else DateColumn(table.spell.start)
+    if when is None or is_blank(cell := cells.get(when.column)):
         return None
-    day = int(parse_days(pd.Series([cell], dtype=object), table.date.format)[0][0])
+    day = int(parse_days(pd.Series([cell], dtype=object), when.format)[0][0])
     return None if day == NO_DAY else day
