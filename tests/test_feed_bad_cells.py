@@ -207,3 +207,17 @@ def test_a_row_of_master_data_that_can_not_be_read_is_refused_though_it_has_no_f
     found = read(tmp_path, rules, pd.DataFrame([{name: right[name] for name in row}, row]))
     (lost,) = losses(found)
     assert (codes(found), lost.severity, "row 3" in lost.text) == (["600036.SH"], Severity.REFUSED, True)
+
+
+@pytest.mark.parametrize("table", ["totals", "rates"])
+def test_rows_above_the_header_are_refused(tmp_path: Path, table: str) -> None:
+    """A file that is sorted has its header behind its digits."""
+    head = {"totals": "trade_date,exchange_id,rzye,rzmre", "rates": "day,yield"}[table]
+    rest = {"totals": ",SSE,9,1", "rates": ",2.31"}[table]
+    lines = ["单位,元", "更新日期,2024-06-14", *(f"2024061{day}{rest}" for day in (1, 2)), head, f"20240613{rest}"]
+    (tmp_path / "map.toml").write_text(RATES, "utf-8")
+    (tmp_path / "a.csv").write_text("\n".join(lines), "utf-8")
+    found = vendor.read([tmp_path / "a.csv"], mapping.load(tmp_path / "map.toml") if table == "rates" else None)
+    (lost,) = losses(found)
+    assert (lost.severity, "2 rows" in lost.text, "row 5" in lost.text) == (Severity.REFUSED, True, True)
+    assert sum(len(one.frame) for one in found.tables) == 1

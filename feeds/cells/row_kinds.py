@@ -78,4 +78,5 @@ def _text(cell: object) -> str:
 def _is_figure(text: str) -> bool:
     """Whether a cell contains a number, what stands in place of one (``-``, ``#REF!``), or an amount; and no date."""
     number = text.strip("'=\"").strip("()¥￥$").rstrip("元股份手").rstrip("万亿%")
-    return bool(_FIGURE.fullmatch(number) or number.lower() in ABSENT or _ERROR.fullmatch(text)) and not is_date(text)
+    absent = number.lower() in ABSENT - {""}  # 元 alone is a unit
+    return bool(_FIGURE.fullmatch(number) or absent or _ERROR.fullmatch(text)) and not is_date(text)

@@ -210,6 +210,7 @@ def parse_sheets(grids: Grids, name: str, day: date | None = None) -> SourceTabl
             found.findings += unread_sheet(grid, where)
             continue
         at, headers, layout = header
+        found.findings += unread_above(grid, at, where)
         table = table_below(grid, at, headers, where)
         stated = stated_days(cells_above(grid, at), first_cells_below(grid, at), title)
         sheets.append(_Sheet(title, f"{where} ({layout.name})", grid, layout, table, stated))
@@ -255,6 +256,15 @@ def unread_sheet(grid: pd.DataFrame, where: str) -> list[Finding]:
         f"{where} is not read: {rows} rows with figures and no known header; remove the sheet, or give a mapping file"
     )
     return [Finding(Severity.REFUSED, "sheet", "", None, text)] if rows else []
+
+
+def unread_above(grid: pd.DataFrame, at: int, where: str) -> list[Finding]:
+    """Report rows of figures above a header, with more than half as many cells as it: of a file that is sorted."""
+    filled = (~grid.iloc[: at + 1].map(is_blank)).sum(axis=1).to_numpy()
+    rows = rows_with_figures(grid.iloc[:at][2 * filled[:at] > filled[at]])
+    text = f"{where}: {rows} rows with figures above the header, which is row {grid.index[at]}, are not read"
+    remedy = "move them below it, or remove them"
+    return [Finding(Severity.REFUSED, "sheet", "", None, f"{text}: {remedy}")] if rows else []
 
 
 def layout_of(headers: list[str], where: str) -> Layout | None:
