@@ -184,10 +184,10 @@ def test_a_header_again_is_no_row_though_a_title_gives_its_units(tmp_path: Path)
 SHEETS: dict[str, Any] = {"明细信息": SSE_DETAIL}
 
 
-def altered(member: str, change: Callable[[bytes], bytes]) -> bytes:
+def altered(member: str, change: Callable[[bytes], bytes], content: bytes | None = None) -> bytes:
     """Return a workbook of which a change made one member."""
     out = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(workbook(**SHEETS))) as given, zipfile.ZipFile(out, "w") as made:
+    with zipfile.ZipFile(io.BytesIO(content or workbook(**SHEETS))) as given, zipfile.ZipFile(out, "w") as made:
         for name in given.namelist():
             content = given.read(name)
             made.writestr(name, change(content) if name == member else content)
@@ -208,6 +208,27 @@ def test_a_damaged_part_of_a_workbook_is_refused_by_name(
 ) -> None:
     with pytest.raises(InputError, match=r"a\.xlsx is a damaged workbook .*download it again"):
         read(tmp_path, altered(member, change), "a.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("value", "to_compute", "repaid"),
+    [(b"<v/>", False, np.nan), (b"<v></v>", False, np.nan), (b"", False, np.nan), (b"<v>0</v>", True, np.nan),
+     (b"<v>0</v>", False, 0.0), (b"<v>7</v>", True, 7.0)],
+)  # fmt: skip
+def test_a_formula_that_no_program_has_computed_is_no_absent_figure(
+    tmp_path: Path, value: bytes, to_compute: bool, repaid: float
+) -> None:
+    """Libraries write formulas without values, or with 0; a spreadsheet program computes them when it opens it."""
+    cell, formula = b'<c r="E2"><v>90000000</v></c>', b'<c r="E2"><f>D2-1</f>' + value + b"</c>"
+    book = altered("xl/worksheets/sheet1.xml", lambda content: re.sub(rb'(<c r="E2") t="n"', rb"\1", content))
+    book = altered("xl/worksheets/sheet1.xml", lambda content: content.replace(cell, formula), book)
+    if not to_compute:
+        book = altered("xl/workbook.xml", lambda content: content.replace(b'fullCalcOnLoad="1"', b""), book)
+    found = read(tmp_path, book, "20240611.xlsx")
+    np.testing.assert_equal(found.tables[0].frame["fin_repay"].iloc[0], repaid)
+    reasons = refused(found)
+    assert len(reasons) == np.isnan(repaid)
+    assert all("row 2, fin_repay" in one and "a formula without its value" in one for one in reasons)
 
 
 @pytest.mark.parametrize("fill", [b"<fill/>", b"<fill></fill>"])

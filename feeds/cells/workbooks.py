@@ -42,6 +42,11 @@ _SNIFFED_LINES = 60
 _LONG = 100
 #: Of the styles of a workbook: a fill without a pattern, which some programs write and openpyxl can't read.
 _STYLES, _EMPTY_FILL = "xl/styles.xml", re.compile(rb"<(\w+:)?fill\s*(/>|>\s*</(\w+:)?fill>)")
+#: Of a sheet of a workbook: cells whose formula no program has computed yet, and what takes their place. A program that
+#: can't compute writes no value, or 0 and asks the next one to compute all of them.
+_SHEET, _TO_COMPUTE = re.compile(r"xl/worksheets/[^/]+\.xml"), rb'fullCalcOnLoad="1"'
+_FORMULA = rb'<c r="(\w+)"(?: s="\d+")?(?: t="n")?><f(?:\s[^>]*)?(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v></v>%b)?\s*</c>'
+_WITHOUT_VALUE = rb'<c r="\1" t="inlineStr"><is><t>a formula without its value: save the file in Excel</t></is></c>'
 #: Of the built-in formats of a workbook: 0% and 0.00%.
 _PERCENT_FORMATS = (9, 10)
 
@@ -250,7 +255,7 @@ def _xlsx(content: bytes) -> Grids:
     archive = ZipFile(io.BytesIO(content))
     if "[Content_Types].xml" not in archive.namelist():
         raise ValueError("an archive, not an xlsx: unpack it")
-    book = openpyxl.load_workbook(_with_filled_styles(archive, content), read_only=True, data_only=True)
+    book = openpyxl.load_workbook(_readable(archive, content), read_only=True, data_only=True)
     # Cells are objects, which take longer to read, only where one may be a percentage.
     percent = any("%" in one for one in book._number_formats)
     percent |= any(style.numFmtId in _PERCENT_FORMATS for style in book._cell_styles)
@@ -262,16 +267,20 @@ def _xlsx(content: bytes) -> Grids:
     return grids
 
 
-def _with_filled_styles(archive: ZipFile, content: bytes) -> io.BytesIO:
-    """Return the bytes of an xlsx, in which each empty fill has an empty pattern."""
-    styles = archive.read(_STYLES) if _STYLES in archive.namelist() else b""
-    filled = _EMPTY_FILL.sub(rb"<\1fill><\1patternFill/></\1fill>", styles)
-    if filled == styles:
+def _readable(archive: ZipFile, content: bytes) -> io.BytesIO:
+    """Return the bytes of an xlsx, in which each empty fill has an empty pattern, and no formula lacks its value."""
+    parts = {name: archive.read(name) for name in archive.namelist()}
+    zero = rb"|<v>0</v>" if _TO_COMPUTE in parts.get("xl/workbook.xml", b"") else b""
+    uncomputed = re.compile(_FORMULA % zero)
+    changed = {name: uncomputed.sub(_WITHOUT_VALUE, part) for name, part in parts.items() if _SHEET.fullmatch(name)}
+    if _STYLES in parts:
+        changed[_STYLES] = _EMPTY_FILL.sub(rb"<\1fill><\1patternFill/></\1fill>", parts[_STYLES])
+    if all(part == parts[name] for name, part in changed.items()):
         return io.BytesIO(content)
     out = io.BytesIO()
     with ZipFile(out, "w") as copy:
-        for name in archive.namelist():
-            copy.writestr(name, filled if name == _STYLES else archive.read(name))
+        for name, part in (parts | changed).items():
+            copy.writestr(name, part)
     return io.BytesIO(out.getvalue())
 
 
