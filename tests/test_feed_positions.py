@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -130,6 +131,25 @@ def test_what_is_not_clear_is_refused(text: str, said: str | None) -> None:
         return
     with pytest.raises(InputError, match=said):
         parsed(text)
+
+
+def test_a_blank_line_behind_the_header_is_no_time() -> None:
+    text = "code,ts,fin_buy,fin_repay\n\n600519.SH,2024-06-03T09:31:00+08:00,5,3\n"
+    assert parsed(text) == [("600519.SH", "2024-06-03 09:31:00", 5.0, 3.0)]
+
+
+def test_a_time_that_is_written_otherwise_is_named_with_its_row() -> None:
+    lines = ["code,ts,fin_buy,fin_repay", *(f"600519.SH,2024-06-03 09:{at},5,3" for at in ("31:00", "32:00", "33"))]
+    with pytest.raises(InputError, match=r"row 4, column 'ts': '2024-06-03 09:33' is not written as \S+ \S+: correct"):
+        parsed("\n".join(lines))
+
+
+def test_moments_of_a_parquet_file_have_a_zone(tmp_path: Path) -> None:
+    stamps = pd.to_datetime(["2024-06-03 09:31:00.5"]).tz_localize(SHANGHAI).tz_convert("UTC")
+    frame = pd.DataFrame({"code": ["600519.SH"], "ts": stamps, "fin_buy": [5.0], "fin_repay": [3.0]})
+    frame.to_parquet(tmp_path / "a.parquet")
+    rows = margin_positions.rows_of(vendor.load(tmp_path / "a.parquet"), "a.parquet", (), to_day(DAY))
+    assert plain(rows) == [("600519.SH", "2024-06-03 09:31:00", 5.0, 3.0)]
 
 
 def test_files_of_a_folder_and_a_mapping_file(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import pandas as pd
 import structlog
 
 from feeds.cells.code_styles import BY_NUMBER
+from feeds.cells.row_kinds import is_blank
 from feeds.cells.units import split_header
 from feeds.errors import ConfigurationError, InputError, Refusal, RowsRefusedError
 from feeds.files import vendor
@@ -100,15 +101,16 @@ def detect_table(raw: pd.DataFrame, where: str) -> Table:
         figures[name] = Figure(header, unit="元" if header == name else unit)  # our own header means CNY
     if not len(raw):
         raise InputError(f"{where} has no row: check what wrote it")
-    table = Table(
-        TOPIC, figures, code=CodeColumn(code, exchange=BY_NUMBER), ts=DateColumn(ts, _format(raw[ts].iloc[0], where))
-    )
+    table = Table(TOPIC, figures, code=CodeColumn(code, exchange=BY_NUMBER), ts=DateColumn(ts, _format(raw[ts], where)))
     mappings.check(table, where, IntradayRow)
     return table
 
 
-def _format(cell: object, where: str) -> str:
-    text = str(cell).strip()
+def _format(column: pd.Series, where: str) -> str | None:
+    """Return the format of the first moment of a column, None for a column of moments."""
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return None
+    text = next((str(cell).strip() for cell in column if not is_blank(cell)), "")
     for pattern, form in _FORMATS:
         if re.fullmatch(pattern, text):
             return form

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from feeds.cells.row_kinds import is_blank
 from feeds.errors import InputError
 from feeds.mappings.mapping import DateColumn
 from processors.days import DAY_US, SHANGHAI_OFFSET_US
@@ -23,19 +24,16 @@ def moments_of(column: pd.Series, when: DateColumn, today: int | None, where: st
             f"{where}: column {when.column!r} contains no moments but {first!r}: give its `format`, such as %H:%M:%S"
         )
     else:
-        try:
-            cells = column.astype(str).str.removesuffix(".0")
-            stamps = pd.to_datetime(
-                cells, format=when.format, utc="%z" in when.format
-            )  # a column may have several zones
-        except ValueError as error:
-            raise InputError(
-                f"{where}: column {when.column!r} is not written as {when.format} ({error}): correct the `format`"
-            ) from error
+        cells = column.astype(str).str.removesuffix(".0")
+        # A column may have several zones.
+        stamps = pd.to_datetime(cells, format=when.format, utc="%z" in when.format, errors="coerce")
     if stamps.isna().any():
-        raise InputError(
-            f"{where}: row {stamps.index[int(np.argmax(stamps.isna()))]} has no date in column {when.column!r}"
-        )
+        place = int(np.argmax(stamps.isna()))
+        here, cell = f"{where}: row {stamps.index[place]}", column.iloc[place]
+        if is_blank(cell) or when.format is None:
+            raise InputError(f"{here} has no date in column {when.column!r}: fill in the cell")
+        text = f"{cell!r} is not written as {when.format}: correct the cell, or the `format`"
+        raise InputError(f"{here}, column {when.column!r}: {text}")
     zoned = stamps.dt.tz is not None
     if zoned:
         stamps = stamps.dt.tz_convert("UTC").dt.tz_localize(None)
