@@ -540,3 +540,13 @@ def test_an_empty_folder_and_a_file_that_no_table_names_are_refused(tmp_path: Pa
     assert isinstance(result.exception, InputError) and f"{tmp_path} has no file with figures" in str(result.exception)
     result = feed("vendor", written(MARGIN, tmp_path, "csv"), "--map", EXAMPLE)
     assert isinstance(result.exception, InputError) and "no table of the mapping file fits" in str(result.exception)
+
+
+@pytest.mark.parametrize("header", ["RZCHE", "rzche(元)", "Rzche（元）"])
+def test_a_column_of_tushare_that_is_headed_otherwise_is_reported(tmp_path: Path, header: str) -> None:
+    (tmp_path / "a.csv").write_text(
+        f"trade_date,ts_code,rzye,rzmre,{header},rzrqye\n20240611,600519.SH,9,1,2,9\n", "utf-8"
+    )
+    found = vendor.read([tmp_path / "a.csv"])
+    assert [one.text for one in found.findings if header in one.text and "are not read" in one.text]
+    assert "fin_repay" not in found.tables[0].frame

@@ -36,7 +36,6 @@ from feeds.files.stated_units import with_documented_units
 from feeds.mappings.mapped_rows import map_rows
 from feeds.mappings.mapping import Mapping, Table, columns_used, tables_of
 from feeds.mappings.presets import (
-    CHINESE_HEADERS,
     VENDOR_TABLES,
     detect_tables,
     has_dates,
@@ -156,7 +155,7 @@ def _known(file: Path, day: date | None) -> SourceTables:
             continue
         out.findings += unread_above(grid, at, where)
         name, tables = meaning
-        if name == CHINESE_HEADERS and (left := unread_figures(list(filter(None, texts)), tables)):
+        if left := unread_figures(name, list(filter(None, texts)), tables):
             text = f"{where}: the columns {', '.join(left)} are not read: name them in a mapping (--map) if they matter"
             out.findings.append(Finding(Severity.WARNING, "column", tables[0].topic, None, text))
         cells = table_below(grid, at, texts, where)

@@ -189,10 +189,18 @@ def detect_tables(headers: Sequence[str], file: str) -> tuple[str, list[Table]] 
     return (CHINESE_HEADERS, found) if found else None
 
 
-def unread_figures(headers: Sequence[str], tables: Sequence[Table]) -> list[str]:
-    """Return the headers that look like figures of a table in Chinese, and that none of its tables reads."""
+def unread_figures(name: str, headers: Sequence[str], tables: Sequence[Table]) -> list[str]:
+    """Return the headers that look like figures of a vendor's table, and that none of its tables reads.
+
+    In a table in Chinese they have the words of one; in another one they are its columns in capitals, or with a unit.
+    """
     read = {figure.column for table in tables for figure in table.columns.values()}
-    return [h for h in headers if h not in read and _FIGURES.search(h) and not _DERIVED.search(h)]
+    left = [header for header in headers if header not in read]
+    if name == CHINESE_HEADERS:
+        return [header for header in left if _FIGURES.search(header) and not _DERIVED.search(header)]
+    (known,) = (of_vendor for own, _, of_vendor in VENDOR_TABLES if own == name)
+    columns = {figure.column for table in known for figure in table.columns.values()}
+    return [header for header in left if split_header(header)[0].lower() in columns]
 
 
 def has_dates(headers: Sequence[str]) -> bool:
