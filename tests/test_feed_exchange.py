@@ -264,6 +264,7 @@ def test_a_day_of_totals_whose_figures_are_all_rounded_is_refused_with_its_row(r
         ({"a": replaced(SZSE_DETAIL, "融资余额(元)", "融资余额(股)")}, "does not measure money"),
         ({"a": replaced(SSE_DETAIL, "(元)", "")}, "no unit is given"),
         ({"a": [row[:-2] for row in SZSE_DETAIL]}, "lacks 融券余额"),
+        ({"a": [[*row, *row[2:4]] for row in SZSE_DETAIL]}, "two columns are headed 融资买入额"),
         ({"a": replaced(SZSE_DETAIL, "1,000", "1,0x0")}, "'1,0x0' is no number"),
         ({"a": [*SZSE_DETAIL, ["abc", "x", "1", "2"]]}, "row 4, code 'abc' is in no style that is known"),
         ({"a": [["hello", "world"]]}, "no margin file of an exchange"),

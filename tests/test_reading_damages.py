@@ -101,6 +101,15 @@ def test_quotation_marks_that_enclose_rows_are_refused(tmp_path: Path, first: in
         read(tmp_path, "\n".join(text))
 
 
+@pytest.mark.parametrize(("header", "reported"), [("", True), ("Unnamed: 4", True), ("x", False)])
+def test_a_column_of_figures_without_a_header_is_reported(tmp_path: Path, header: str, reported: bool) -> None:
+    text = [HEAD.replace("rqyl", header), *lines()[1:]]
+    numbered = "\n".join(f"{place or ''},{line}" for place, line in enumerate(text))
+    found = read(tmp_path, numbered)
+    assert ["columns 6 have figures and no header" in one.text for one in found.findings] == [True] * reported
+    assert codes(found) == 8
+
+
 def test_a_quoted_cell_of_two_lines_is_a_cell(tmp_path: Path) -> None:
     text = [HEAD.replace("note", '"note\n(see below)"'), *lines()[1:], '"Source: made up,\nby hand, here"']
     found = read(tmp_path, "\n".join(text))

@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 
 from feeds.cells.row_kinds import END_OF_ROW, TOO_MANY, RowKind, is_blank, row_kind
-from feeds.cells.units import UNITS, split_header
+from feeds.cells.units import UNITS, parse_numbers, split_header
 from feeds.cells.workbooks import Grids
 from feeds.errors import InputError
 
 _CODE_HEADERS = ("证券代码", "标的证券代码", "股票代码", "代码", "ts_code")
+#: pandas writes it in place of an empty header.
+_NAMELESS = re.compile(r"Unnamed: \d+")
 HEADER_ROWS = 20  # titles and dates may precede the header
 FoundT = TypeVar("FoundT")
 
@@ -115,6 +117,19 @@ def _other_header(grid: pd.DataFrame, at: int, headers: list[str]) -> int | None
         if known > 1 and 2 * known > len(cells) and not same:
             return int(below.index[row])
     return None
+
+
+def nameless_columns(grid: pd.DataFrame, at: int) -> list[str]:
+    """Return the numbers of the columns of figures without a header; the first one may number the rows."""
+    texts = header_texts(grid.iloc[at])
+    last = max(place for place, text in enumerate(texts) if text)
+    found = []
+    for place in range(1, last):
+        if not texts[place] or _NAMELESS.fullmatch(texts[place]):
+            figures, _ = parse_numbers(grid.iloc[at + 1 :, place])
+            if 2 * np.isfinite(figures).sum() > len(figures):
+                found.append(str(place + 1))
+    return found
 
 
 def rows_with_figures(grid: pd.DataFrame) -> int:

@@ -35,6 +35,7 @@ from feeds.cells.sheet_tables import (
     find_header,
     first_cells_below,
     likely_headers,
+    nameless_columns,
     rows_with_figures,
     sheet_place,
     split_stacked,
@@ -210,7 +211,7 @@ def parse_sheets(grids: Grids, name: str, day: date | None = None) -> SourceTabl
             found.findings += unread_sheet(grid, where)
             continue
         at, headers, layout = header
-        found.findings += unread_above(grid, at, where)
+        found.findings += unread_beside(grid, at, where)
         table = table_below(grid, at, headers, where)
         stated = stated_days(cells_above(grid, at), first_cells_below(grid, at), title)
         sheets.append(_Sheet(title, f"{where} ({layout.name})", grid, layout, table, stated))
@@ -258,13 +259,21 @@ def unread_sheet(grid: pd.DataFrame, where: str) -> list[Finding]:
     return [Finding(Severity.REFUSED, "sheet", "", None, text)] if rows else []
 
 
-def unread_above(grid: pd.DataFrame, at: int, where: str) -> list[Finding]:
-    """Report rows of figures above a header, with more than half as many cells as it: of a file that is sorted."""
+def unread_beside(grid: pd.DataFrame, at: int, where: str) -> list[Finding]:
+    """Report rows of figures above a header, with more than half as many cells as it, and columns without a header.
+
+    A file that is sorted has such rows.
+    """
+    found = []
     filled = (~grid.iloc[: at + 1].map(is_blank)).sum(axis=1).to_numpy()
     rows = rows_with_figures(grid.iloc[:at][2 * filled[:at] > filled[at]])
     text = f"{where}: {rows} rows with figures above the header, which is row {grid.index[at]}, are not read"
-    remedy = "move them below it, or remove them"
-    return [Finding(Severity.REFUSED, "sheet", "", None, f"{text}: {remedy}")] if rows else []
+    if rows:
+        found.append(Finding(Severity.REFUSED, "sheet", "", None, f"{text}: move them below it, or remove them"))
+    if columns := nameless_columns(grid, at):
+        text = f"{where}: columns {', '.join(columns)} have figures and no header: name them, or remove them"
+        found.append(Finding(Severity.WARNING, "column", "", None, text))
+    return found
 
 
 def layout_of(headers: list[str], where: str) -> Layout | None:
@@ -278,6 +287,9 @@ def layout_of(headers: list[str], where: str) -> Layout | None:
     layout = next((one for one in LAYOUTS if one.signature <= names), None)
     if layout is None or (layout.code is None and names & _KEYS_OF_DETAILS):
         return None
+    twice = [name for name in layout.columns if sum(split_header(text)[0] == name for text in headers) > 1]
+    if twice:
+        raise InputError(f"{where}: two columns are headed {twice[0]}: remove one of them, or save two files")
     lacking = [name for name in layout.columns if name not in names]
     if lacking:
         raise InputError(

@@ -30,7 +30,7 @@ from feeds.cells.workbooks import Grids, files_of, read_parquet, read_workbook, 
 from feeds.checks.validate import Finding, Severity
 from feeds.errors import InputError
 from feeds.files.dataset import SourceTables
-from feeds.files.exchange import Layout, layout_of, parse_sheets, unended, unread, unread_above, unread_sheet
+from feeds.files.exchange import Layout, layout_of, parse_sheets, unended, unread, unread_beside, unread_sheet
 from feeds.files.index_codes import by_index, until_next_list
 from feeds.files.stated_units import with_documented_units
 from feeds.mappings.mapped_rows import map_rows
@@ -153,7 +153,7 @@ def _known(file: Path, day: date | None) -> SourceTables:
         if isinstance(meaning, Layout):
             official[sheet] = grid
             continue
-        out.findings += unread_above(grid, at, where)
+        out.findings += unread_beside(grid, at, where)
         name, tables = meaning
         if left := unread_figures(name, list(filter(None, texts)), tables):
             text = f"{where}: the columns {', '.join(left)} are not read: name them in a mapping (--map) if they matter"
@@ -295,7 +295,7 @@ def _tables(
             findings += unread_sheet(grid, where)
             continue
         at, texts, _ = header
-        findings += unread_above(grid, at, where)
+        findings += unread_beside(grid, at, where)
         found += 1
         yield where, table_below(grid, at, texts, where)
     if not found:
