@@ -152,6 +152,15 @@ def test_a_row_in_one_cell_is_refused_and_no_note(tmp_path: Path, line: str) -> 
     assert (codes(found), lost.severity, "row 2" in lost.text) == (["000001.SZ"], Severity.REFUSED, True)
 
 
+def test_a_row_of_a_date_and_a_figure_in_one_cell_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "map.toml").write_text(RATES, "utf-8")
+    (tmp_path / "a.csv").write_text(
+        'day,yield\n"2024-06-11,2.31"\n2024-06-12,2.33\n"2024-06-11, 2024-06-12"\n', "utf-8"
+    )
+    (lost,) = losses(vendor.read([tmp_path / "a.csv"], mapping.load(tmp_path / "map.toml")))
+    assert (lost.severity, "row 2" in lost.text) == (Severity.REFUSED, True)
+
+
 RATES = """
 [[table]]
 topic = "rates.daily"
@@ -221,3 +230,33 @@ def test_rows_above_the_header_are_refused(tmp_path: Path, table: str) -> None:
     (lost,) = losses(found)
     assert (lost.severity, "2 rows" in lost.text, "row 5" in lost.text) == (Severity.REFUSED, True, True)
     assert sum(len(one.frame) for one in found.tables) == 1
+
+
+BY_KIND = """
+[[table]]
+topic = "indices.daily"
+date = { column = "day" }
+code = { column = "id", style = "600519.SH" }
+rows = "kind == 'index'"
+[table.columns]
+close = { column = "close", unit = "点" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("rules", "row", "cuts"),
+    [
+        (INDICES, "2020-07-22,399001,13000", (10, 11, 14, 17)),
+        (BY_KIND, "2020-07-22,399001.SZ,13000,index", (22, 26)),
+    ],
+)
+def test_a_row_that_is_cut_before_what_shows_that_it_is_wanted_is_refused(
+    tmp_path: Path, rules: str, row: str, cuts: tuple[int, ...]
+) -> None:
+    (tmp_path / "map.toml").write_text(rules, "utf-8")
+    for cut in cuts:
+        lines = ["day,id,close,kind"[: -5 if rules == INDICES else None], row[:cut], row.replace("22", "23"), ""]
+        (tmp_path / "any.csv").write_text("\n".join(lines), "utf-8")
+        found = vendor.read([tmp_path / "any.csv"], mapping.load(tmp_path / "map.toml"))
+        (lost,) = losses(found)
+        assert (codes(found), lost.severity, "row 2" in lost.text) == (["399001.SZ"], Severity.REFUSED, True), row[:cut]

@@ -67,8 +67,9 @@ def row_kind(row: Mapping[Any, object]) -> RowKind:
 def _in_one_cell(row: Mapping[Any, object]) -> bool:
     """Whether the only cell of a row contains the cells of a row."""
     texts = [str(cell) for cell in row.values() if not is_blank(cell)]
-    parts = _SEPARATORS.split(texts[0])
-    return len(texts) == 1 and 2 * len(parts) > len(row) and sum(_is_figure(_text(part)) for part in parts if part) > 1
+    parts = [_text(part) for part in _SEPARATORS.split(texts[0])]
+    figures, dates = sum(map(_is_figure, filter(None, parts))), sum(map(is_date, filter(None, parts)))
+    return len(texts) == 1 and 2 * len(parts) > len(row) and figures > 0 and figures + dates > 1
 
 
 def _text(cell: object) -> str:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from feeds.cells.dates import NO_DAY, is_open_end, parse_days
-from feeds.cells.formulas import evaluate
+from feeds.cells.formulas import evaluate, names_in
 from feeds.cells.row_kinds import END_OF_ROW, NO_DATA, TOO_MANY, RowKind
 from feeds.cells.units import Unit, parse_numbers
 from feeds.checks.price_bars import FEW_BARS, contradicting_prices, contradicting_trades, prices_compared
@@ -38,6 +38,7 @@ _SHORT_FLOATS = {
     "float32": (2**24, "32-bit floats, which are exact to 7"),
 }
 _ROUNDED = 1e4  # 万
+_CUT = "it is cut off, or lacks a cell; export it again"
 #: Of prices: a row without these is that of a security that does not trade.
 _TRADED = ("close", "volume", "turnover")
 Mask = npt.NDArray[np.bool_]
@@ -123,9 +124,9 @@ class _Reading:
             if self.has_rows and not wanted.any():
                 text = f"none of the codes in column {first.name!r} is in the mapping, such as {first.iloc[0]!r}"
                 self._report(Severity.WARNING, "codes", f"{self.where}: {text}: no row is read")
-            shifted = (self.raw[table.code.column] == TOO_MANY).to_numpy(bool)
-            self._keep(wanted | shifted)
-            reasons = dict.fromkeys(np.flatnonzero(self.keys == NO_KEY).tolist(), TOO_MANY)
+            shifted = (self.raw[table.code.column] == TOO_MANY) | (self.raw.iloc[:, -1] == END_OF_ROW)
+            self._keep(wanted | shifted.to_numpy(bool))
+            reasons = dict.fromkeys(np.flatnonzero(self.keys == NO_KEY).tolist(), _CUT)
         if table.code is None and table.exchange_column is None:  # no cell shows what is no row of figures
             reasons |= dict.fromkeys(without_figures(self.raw, table), "it has no figure of this table")
         self._leave_out(reasons)
@@ -166,7 +167,8 @@ class _Reading:
         if self.table.rows is not None:
             found, unread = evaluate(self.table.rows, self.raw, f"{self.where}, rows")
             self._refuse(unread)
-            self._keep(found.to_numpy(bool) & ~self._mask(unread))
+            cut = (self.raw[list(names_in(self.table.rows))] == END_OF_ROW).any(axis=1)  # before what shows its kind
+            self._keep((found.to_numpy(bool) | cut.to_numpy(bool)) & ~self._mask(unread))
 
     def refuse_short_rows(self) -> None:
         """Refuse rows of a text that have fewer cells than its header: their figures may be those of other columns."""
@@ -174,7 +176,7 @@ class _Reading:
         if pd.api.types.is_numeric_dtype(last):
             return
         short = {
-            int(place): f"it ends before column {last.name!r}: it is cut off, or lacks a cell; export it again"
+            int(place): f"it ends before column {last.name!r}: {_CUT}"
             for place in np.flatnonzero(last.to_numpy(object) == END_OF_ROW)
         }
         self._refuse(short, read=True)
