@@ -61,7 +61,7 @@ _PAGE_CONNECT_S, _PAGE_TIMEOUT_S = 10.0, 30.0
 
 
 @contextmanager
-def _answered(settings: Settings, failure: type[MarginwatchError]) -> Iterator[None]:
+def answered(settings: Settings, failure: type[MarginwatchError]) -> Iterator[None]:
     """Replace the library's error by one of ours that says where no broker answers, and what to check."""
     from kafka.errors import KafkaError
 
@@ -83,7 +83,7 @@ def kafka_reader(settings: Settings) -> Reader:
     from kafka.consumer import fetcher
 
     kafka_batches.install(fetcher, kafka_batches.records_by_aiokafka)
-    with _answered(settings, TopicError):
+    with answered(settings, TopicError):
         return KafkaConsumer(
             **_kafka_python(settings, "reader"), **_reading(settings), group_id=None, allow_auto_create_topics=False
         )
@@ -99,7 +99,7 @@ def kafka_producer(settings: Settings) -> Producer:
     """
     from kafka import KafkaProducer
 
-    with _answered(settings, PublishError):
+    with answered(settings, PublishError):
         return KafkaProducer(
             **_kafka_python(settings, "feed"),
             allow_auto_create_topics=False,
@@ -123,7 +123,7 @@ def kafka_admin(settings: Settings) -> Admin:
     """
     from kafka.admin import KafkaAdminClient
 
-    with _answered(settings, TopicError):
+    with answered(settings, TopicError):
         return KafkaAdminClient(**_kafka_python(settings, "admin"), request_timeout_ms=_ADMIN_TIMEOUT_MS)
 
 
@@ -298,6 +298,11 @@ def faust_credentials(settings: Settings) -> Any:
 
 def unreachable(settings: Settings, error: Exception) -> str:
     """Describe that no broker accepted this client, and what to check: a broker that refuses a user only hangs up."""
+    if "Authorization" in type(error).__name__:  # of kafka-python and of aiokafka
+        user = settings.kafka_username or "(none)"
+        return (
+            f"Kafka refuses the user {user} ({error}): give it the ACLs that the documentation lists (TLS, SASL, ACLs)"
+        )
     found = f"no Kafka broker answers at {', '.join(settings.bootstrap)} ({error}): "
     if settings.kafka_security_protocol == "PLAINTEXT":
         return f"{found}start one, set MARGINWATCH_KAFKA_URL, or use `marginwatch up`"

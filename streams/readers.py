@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import closing, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from kafka import TopicPartition
@@ -24,7 +24,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from alerts.model import Alert
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
-from streams.clients import kafka_reader
+from streams.clients import answered, kafka_reader
 from streams.codecs import registry as codecs
 from streams.errors import ReadError, TopicError
 from streams.kafka import batches as kafka_batches
@@ -84,9 +84,11 @@ class NewestByKey:
         return True
 
 
-def consumer(settings: Settings) -> closing[Reader]:
-    """Return a consumer without a group that is closed at the end; raises `TopicError` if no broker answers."""
-    return closing(kafka_reader(settings))
+@contextmanager
+def consumer(settings: Settings) -> Iterator[Reader]:
+    """Yield a consumer without a group that is closed at the end; raises `TopicError` where no broker answers it."""
+    with answered(settings, TopicError), closing(kafka_reader(settings)) as reader:
+        yield reader
 
 
 def read_to_end(
@@ -106,7 +108,7 @@ def read_to_end(
 
     Raises
     ------
-    TopicError : if the cluster lacks a topic.
+    TopicError : if the cluster lacks a topic or a partition.
     ReadError : if the broker serves nothing for `PATIENCE_S` before an end.
     """
     left = set(partitions)
@@ -143,11 +145,13 @@ def read_to_end(
 
 
 def _assign(reader: Reader, partitions: Collection[TopicPartition]) -> None:
-    """Assign partitions to a reader; raises `TopicError` if the cluster lacks a topic, which no reader creates."""
+    """Assign partitions to a reader; raises `TopicError` if the cluster lacks one, which no reader creates."""
     existing = reader.topics()
     for tp in sorted(partitions):
         if tp.topic not in existing:
             raise TopicError(missing(tp.topic))
+        if tp.partition not in (known := reader.partitions_for_topic(tp.topic) or ()):
+            raise TopicError(f"{tp.topic} has no partition {tp.partition}: its partitions are 0 to {len(known) - 1}")
     reader.assign(list(partitions))
 
 

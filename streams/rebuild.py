@@ -98,17 +98,18 @@ def rebuild(
     ------
     RunningWorkersError : if workers run although tables may be replaced, or Redis does not show whether any do.
     TopicError : if no broker answers, or a topic is missing.
-    RebuildError : if a topic has lost its beginning, or a worker claims a table while it is replaced.
+    RebuildError : if a topic has lost its beginning, no broker answers any more, or a worker claims a table while it is
+        replaced.
     """
     wanted = set(tables)
     unknown = sorted(wanted - {stage.name for stage in STAGES})
     if unknown:
         raise RebuildError(f"no table {', '.join(unknown)}: choose from {', '.join(s.name for s in STAGES)}")
-    return asyncio.run(
-        _rebuild(
-            settings, wanted or {stage.name for stage in STAGES}, on_progress, check=check, reset=reset, force=force
-        )
-    )
+    wanted = wanted or {stage.name for stage in STAGES}
+    try:
+        return asyncio.run(_rebuild(settings, wanted, on_progress, check=check, reset=reset, force=force))
+    except KafkaError as error:
+        raise RebuildError(unreachable(settings, error)) from error
 
 
 async def _rebuild(
@@ -223,8 +224,6 @@ async def _sequence_after(settings: Settings, stage: Stage, stored: int) -> int:
     log = OutputLog(settings)
     try:
         return (await log.numbering(stored, stage.output_names)).after
-    except KafkaError as error:
-        raise RebuildError(unreachable(settings, error)) from error
     finally:
         await log.close()
 
@@ -268,10 +267,7 @@ async def _replay(
     """Fold every message before ``offsets`` (where there are none: all there are) into an empty state."""
     out = _Replay(stage.open(partition), {}, dict(offsets))
     async with AsyncExitStack() as clients:
-        try:
-            consumer = await clients.enter_async_context(started(async_kafka_reader(settings, purpose="rebuild")))
-        except KafkaError as error:
-            raise RebuildError(unreachable(settings, error)) from error
+        consumer = await clients.enter_async_context(started(async_kafka_reader(settings, purpose="rebuild")))
         partitions = [TopicPartition(stage.topics.name(topic), partition) for topic in stage.inputs]
         starts = await consumer.beginning_offsets(partitions)
         listed = await consumer.end_offsets(partitions)

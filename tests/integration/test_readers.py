@@ -7,9 +7,10 @@ import time
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaTimeoutError
 
 from streams import readers
-from streams.errors import ReadError
+from streams.errors import ReadError, TopicError
 from streams.local.local_kafka import Broker
 from streams.records import is_barrier
 from streams.topics import Topic, Topics
@@ -92,6 +93,17 @@ def test_a_broker_that_serves_nothing_before_the_end_is_reported(
         broker.resume()
 
 
+def test_a_broker_that_answers_no_more_after_the_connection_is_an_error_with_a_remedy(stack: Stack) -> None:
+    with pytest.raises(TopicError, match=r"no Kafka broker answers at .*: start one"), readers.consumer(stack.settings):
+        raise KafkaTimeoutError
+
+
+def test_a_partition_that_a_topic_does_not_have_is_named(stack: Stack) -> None:
+    name = Topics(stack.settings).name(Topic.MARGIN_DAILY)
+    with pytest.raises(TopicError, match=r"has no partition 99: its partitions are 0 to \d"):
+        readers.record_at(stack.settings, name, 99, 0)
+
+
 def test_a_record_is_found_by_its_offset_or_not_at_all(stack: Stack) -> None:
     publish(stack, (3, 3))
     name = Topics(stack.settings).name(Topic.ALERTS_LOG)
@@ -108,6 +120,9 @@ class _Slow:
 
     def topics(self) -> set[str]:
         return {"x"}
+
+    def partitions_for_topic(self, _topic: str) -> set[int]:
+        return {0}
 
     def poll(self, **_options: object) -> dict[TopicPartition, list[object]]:
         time.sleep(0.02)
