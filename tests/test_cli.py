@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from redis.exceptions import AuthenticationError, OutOfMemoryError
+from redis.exceptions import ConnectionError as RedisConnectionError
 from typer import Context
 from typer.main import get_command
 from typer.testing import CliRunner, Result
@@ -19,6 +21,7 @@ import streams
 from console.access import verify
 from feeds.web import sources
 from processors.studies import STUDIES
+from streams.cli.errors import print_error
 from streams.cli.main import COMMANDS, app
 from streams.cli.options import TableName, Via
 from streams.stages.registry import STAGES
@@ -244,6 +247,27 @@ def test_an_error_that_the_user_can_remove_is_a_message_and_exit_code_1(
     assert done.returncode == 1
     assert expected in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (
+            OutOfMemoryError("used memory > 'maxmemory'."),
+            "Redis refuses the command: used memory > 'maxmemory': check its",
+        ),
+        (
+            AuthenticationError("WRONGPASS"),
+            "Redis refuses the command: WRONGPASS: check its memory and disk, and the user",
+        ),
+        (RedisConnectionError("refused"), "Redis: refused: start one"),
+    ],
+)
+def test_the_remedy_for_a_redis_that_refuses_is_not_to_start_one(
+    error: Exception, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert print_error(error)
+    assert shown in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])

@@ -20,6 +20,7 @@ import structlog
 from prometheus_client import REGISTRY
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from alerts.commands import FeedRun, decode
 from feeds import drop_folder
@@ -318,12 +319,19 @@ def test_a_correction_of_some_rows_hides_no_other_row_of_its_day() -> None:
     assert known(earlier.renewed().before("margin.daily", following + 1)) == {to_id(A): 4.0, to_id(C): 3.0}
 
 
-def test_figures_that_redis_does_not_give_are_an_error_of_the_ledger() -> None:
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (RedisConnectionError("refused"), "can't be reached in Redis .refused.: start Redis"),
+        (OutOfMemoryError("used memory"), "Redis refuses .* .used memory.: check its memory and disk"),
+    ],
+)
+def test_figures_that_redis_does_not_give_are_an_error_of_the_ledger(error: RedisError, cause: str) -> None:
     class Away(MemoryStore):
         def read(self, places: Sequence[Place]) -> list[bytes]:
-            raise RedisConnectionError("refused")
+            raise error
 
-    with pytest.raises(LedgerError, match="can't be reached"):
+    with pytest.raises(LedgerError, match=cause):
         DaysBefore(PublishedFigures(Away())).before("margin.daily", 20000)
     damaged = MemoryStore()
     damaged.stored["margin.daily:figures", 0] = b"x"

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from feeds.checks.row_groups import group_names, groups_of, overlaid
 from feeds.daily.ledger_entry import LedgerEntry
@@ -156,7 +156,12 @@ def newest_revisions(rows: RowBatch) -> RowBatch:
 
 
 def unreachable(error: RedisError) -> LedgerError:
-    """Return the error of a Redis that does not answer, with what the operator can do."""
+    """Return the error of a Redis that does not answer or refuses a command, with what the operator can do."""
+    if isinstance(error, ResponseError | AuthenticationError):
+        return LedgerError(
+            f"Redis refuses to read or write the publish ledger ({error}): check its memory and disk, and the user in "
+            "MARGINWATCH_REDIS_URL"
+        )
     return LedgerError(
         f"the publish ledger can't be reached in Redis ({error}): start Redis, set MARGINWATCH_REDIS_URL, or publish "
         "without the ledger by --no-ledger, if the command has it (then figures may be published twice)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from pydantic import ValidationError
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from rich.text import Text
 
 from processors.errors import MarginwatchError
@@ -22,6 +22,9 @@ def print_error(error: Exception) -> bool:
     match error:
         case MarginwatchError():
             err.print(Text.assemble(_ERROR, str(error)))
+        case ResponseError() | AuthenticationError():
+            remedy = "check its memory and disk, and the user in MARGINWATCH_REDIS_URL"
+            err.print(Text.assemble(_ERROR, f"Redis refuses the command: {str(error).removesuffix('.')}: {remedy}"))
         case RedisError():
             remedy = "start one, set MARGINWATCH_REDIS_URL, or use `marginwatch up`"
             err.print(Text.assemble(_ERROR, f"Redis: {str(error).removesuffix('.')}: {remedy}"))
