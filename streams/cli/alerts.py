@@ -46,6 +46,13 @@ def alerts(
         marginwatch alerts ack 4f1c… --note "called the branch"
     """
     if context.invoked_subcommand is not None:
+        for option in context.command.params:
+            if option.name and context.params.get(option.name):
+                raise typer.BadParameter(
+                    f"it chooses from the list of alerts: `alerts {context.invoked_subcommand}` takes its own options "
+                    "behind its name",
+                    param_hint=option.opts[0],
+                )
         return
     from streams import readers
 
