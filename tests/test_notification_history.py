@@ -414,6 +414,27 @@ def test_old_notifications_are_removed_while_the_worker_runs(redis_server: Embed
     asyncio.run(go())
 
 
+def test_what_waits_is_sent_once_though_redis_was_emptied(redis_server: EmbeddedRedis) -> None:
+    async def go() -> None:
+        async with queues(redis_server, 1) as (sender, (queue,), redis):
+            sender.failures = [DeliveryError("it is down")]
+            await queue.offer(fresh(F), 5, datetime.now(UTC))
+            await send_due(queue)
+            await queue.offer(fresh(R), 9, datetime.now(UTC))
+            await redis.flushdb()
+            for _ in range(100):  # the repetition of the failed attempt is due after a second
+                if (due := queue._next()) is not None and due.due <= datetime.now(UTC):
+                    await queue._attempt(due)
+                await asyncio.sleep(0.02)
+            assert sender.keys == [f"a1/{F}", f"a1/{F}", f"a1/{R}"]
+            await queue.offer(fresh(F), 5, datetime.now(UTC))  # state that is computed again repeats the past
+            await queue.offer(fresh(R), 9, datetime.now(UTC))
+            await send_due(queue)
+            assert len(sender.keys) == 3
+
+    asyncio.run(go())
+
+
 def test_refused_messages_count_for_the_rate_limit(redis_server: EmbeddedRedis) -> None:
     async def go() -> None:
         async with queues(redis_server, 1) as (sender, (queue,), _):

@@ -193,8 +193,11 @@ class ChannelQueue:
         def change(history: NotificationHistory | None) -> NotificationHistory | None:
             nonlocal begun
             begun = None
-            waiting = [] if history is None else [n for n in history.notifications if n.status is Status.WAITING]
-            if history is None or not waiting or waiting[0].name != wanted.name or waiting[0].due > now:
+            if history is None:  # Redis was emptied: what waits is known here alone
+                known = self._waiting.get(wanted.alert.id, [wanted])
+                history = NotificationHistory(alert=known[-1].alert, sequence=0, notifications=tuple(known))
+            waiting = [one for one in history.notifications if one.status is Status.WAITING]
+            if not waiting or waiting[0].name != wanted.name or waiting[0].due > now:
                 return history
             until = now + timedelta(seconds=2 * self.channel.timeout_s)
             begun = msgspec.structs.replace(waiting[0], attempts=waiting[0].attempts + 1, due=until)
