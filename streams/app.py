@@ -128,6 +128,7 @@ class MarginwatchApp(App):
             positions=self._positions,
             check_inputs=self._check_inputs,
             stall_after_s=settings.stall_after_s,
+            on_lost=self._on_lost,
             on_idle=self.gc_policy.maybe_collect,
             beacon=self.beacon,
         )
@@ -202,6 +203,10 @@ class MarginwatchApp(App):
             log.critical("worker stops: it is not the owner any more", error=str(error))
         else:
             log.critical("worker stops: a step could not be finished", exc_info=error)
+        self._end(error)
+
+    def _on_lost(self, error: FencedError) -> None:
+        log.critical("worker stops: Redis has lost its state", error=str(error))
         self._end(error)
 
     @property

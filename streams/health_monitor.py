@@ -1,7 +1,8 @@
 """What a worker checks by the clock: do Redis and Kafka answer, do group and stream advance, is a feed overdue?
 
-Nothing here touches state. A missing broker turns ``/readyz`` red. An overdue feed gets its end-of-day
-punctuation *in its topic*, so the stream closes the day when it reads it, and in the same way in every replay.
+Nothing here touches state. A missing broker turns ``/readyz`` red; a Redis that was emptied ends the worker. An overdue
+feed gets its end-of-day punctuation *in its topic*, so the stream closes the day when it reads it, and in the same way
+in every replay.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from mode import Service
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from streams.errors import FencedError
 from streams.health import Health
 from streams.stages.feed_watch import FeedWatch
 from streams.stages.partition_runner import PartitionRunner
@@ -37,6 +39,7 @@ class HealthMonitor(Service):
         before what is stored.
     stall_after_s : how long unread messages of any partition may wait without one of them being stored, and a
         rebalance may last, in seconds.
+    on_lost : ends the worker, because Redis has lost a partition that it owns.
     on_idle : called each time with the seconds since the last finished step.
 
     Attributes
@@ -55,6 +58,7 @@ class HealthMonitor(Service):
         positions: Callable[[], Mapping[TP, tuple[int, int]]],
         check_inputs: Callable[[], Awaitable[None]],
         stall_after_s: float,
+        on_lost: Callable[[FencedError], None],
         on_idle: Callable[[float], None],
         **kwargs: Any,
     ) -> None:
@@ -69,6 +73,7 @@ class HealthMonitor(Service):
         self._check_inputs = check_inputs
         self._kafka_was_away = False
         self._stall_after_s = stall_after_s
+        self._on_lost = on_lost
         self._on_idle = on_idle
         self.rebalance_since: float | None = None
 
@@ -85,6 +90,8 @@ class HealthMonitor(Service):
                 await self._check_inputs()
             self._kafka_was_away = not kafka_answers
             self._on_idle(time.monotonic() - self._runner.last_step)
+            if redis_answers:
+                await self._check_claims()
             if redis_answers and kafka_answers:
                 await self._watch_feeds()
 
@@ -103,6 +110,14 @@ class HealthMonitor(Service):
         else:
             self._health.raise_(f"{name} away", f"{name.capitalize()} does not answer within {_PATIENCE_S:.0f} s")
         return answers
+
+    async def _check_claims(self) -> None:
+        """End the worker if Redis has lost what it owns: the next step, which would find out, may be hours away."""
+        with contextlib.suppress(RedisError, OSError):
+            for (name, partition), owned in list(self._runner.owned.items()):
+                if await owned.table.is_lost():
+                    self._on_lost(FencedError(f"{name}:{partition} is not in Redis any more: was it emptied?"))
+                    return
 
     def _check_progress(self, positions: Mapping[TP, tuple[int, int]]) -> None:
         now, before, self._waiting, stuck = time.monotonic(), self._waiting, {}, []

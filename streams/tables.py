@@ -369,6 +369,10 @@ class TablePartition:
         digest.take(after)
         self.offsets.update(offsets)
 
+    async def is_lost(self) -> bool:
+        """Whether Redis has lost this claim and contains no newer one: it was emptied."""
+        return not await self._redis.exists(self._keys[0])
+
     async def check_owner(self) -> None:
         """Raise `FencedError` if this owner's claim is not the newest."""
         await self.write_beside({})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,8 +10,13 @@ import pytest
 from faust.types import TP
 
 from streams import health_monitor
+from streams.clients import async_redis_client
 from streams.health import Health
 from streams.health_monitor import HealthMonitor
+from streams.local.local_redis import EmbeddedRedis
+from streams.settings import Settings
+from streams.stages.owned_partition import OwnedPartition
+from streams.tables import TablePartition
 
 ONE, OTHER = TP("t.prices.daily.v1", 0), TP("t.prices.daily.v1", 1)
 
@@ -27,7 +33,7 @@ def monitor(health: Health) -> HealthMonitor:
     unused: Any = None
     return HealthMonitor(
         runner=unused, feeds=unused, health=health, redis=unused, kafka_answers=unused, positions=unused,
-        check_inputs=unused, stall_after_s=60.0, on_idle=unused,
+        check_inputs=unused, stall_after_s=60.0, on_lost=unused, on_idle=unused,
     )  # fmt: skip
 
 
@@ -65,3 +71,24 @@ def test_time_counts_from_the_first_message_that_waits_and_from_the_assignment(c
     clock[0] += 11
     watched._check_progress({ONE: (7, 9)})
     assert not health.ready
+
+
+def test_a_worker_that_has_nothing_to_do_ends_where_redis_was_emptied(redis_server: EmbeddedRedis) -> None:
+    async def go() -> list[str]:
+        async with async_redis_client(Settings(redis_url=redis_server.url)) as redis:  # type: ignore[arg-type]
+            tables = {name: TablePartition(redis, "monitor-test", name, 0) for name in ("securities", "market")}
+            watched, found = monitor(Health()), []
+            watched._runner = SimpleNamespace(owned={(n, 0): OwnedPartition(t, None) for n, t in tables.items()})  # type: ignore[assignment]
+            watched._on_lost = lambda error: found.append(str(error))
+            for table in tables.values():
+                await table.claim("schema")
+            await watched._check_claims()
+            assert not found
+            await TablePartition(redis, "monitor-test", "market", 0).claim("schema")  # of another worker: a rebalance
+            await watched._check_claims()
+            assert not found
+            await redis.flushdb()
+            await watched._check_claims()
+            return found
+
+    assert asyncio.run(go()) == ["securities:0 is not in Redis any more: was it emptied?"]
