@@ -188,14 +188,10 @@ def broker_answers(server: str, *, timeout_ms: int = 3000, **security: Any) -> b
     kafka_sockets.install()
     try:
         admin = KafkaAdminClient(bootstrap_servers=[server], request_timeout_ms=timeout_ms, **security)
+        with contextlib.closing(admin):
+            return bool(admin.describe_cluster()["brokers"])
     except (KafkaError, OSError):
         return False
-    try:
-        return bool(admin.describe_cluster()["brokers"])
-    except (KafkaError, OSError):
-        return False
-    finally:
-        admin.close()
 
 
 # -- Kafka, asyncio (aiokafka): services ---------------------------------------------------------------------------
@@ -210,11 +206,8 @@ def async_kafka_reader(settings: Settings, *, purpose: str, out_of_range: str = 
     """
     from aiokafka import AIOKafkaConsumer
 
-    from streams.kafka import fetches as kafka_fetches
-
-    kafka_fetches.install()
     return AIOKafkaConsumer(
-        **_kafka(settings, purpose),
+        **_aiokafka(settings, purpose),
         **_reading(settings, out_of_range),
         group_id=None,
         fetch_max_wait_ms=settings.fetch_max_wait_ms,
@@ -230,12 +223,9 @@ def async_kafka_group_reader(settings: Settings, topic: str, *, purpose: str) ->
     """
     from aiokafka import AIOKafkaConsumer
 
-    from streams.kafka import fetches as kafka_fetches
-
-    kafka_fetches.install()
     return AIOKafkaConsumer(
         topic,
-        **_kafka(settings, purpose),
+        **_aiokafka(settings, purpose),
         **_reading(settings),
         group_id=f"{settings.group}-{purpose}",
         fetch_max_wait_ms=settings.fetch_max_wait_ms,
@@ -272,7 +262,7 @@ def async_kafka_producer(
     from aiokafka import AIOKafkaProducer
 
     return AIOKafkaProducer(
-        **_kafka(settings, purpose),
+        **_aiokafka(settings, purpose),
         acks="all",
         enable_idempotence=idempotent,
         max_batch_size=batch_bytes,
@@ -315,6 +305,15 @@ def unreachable(settings: Settings, error: Exception) -> str:
 
 def _kafka(settings: Settings, purpose: str) -> dict[str, Any]:
     return {"bootstrap_servers": settings.bootstrap, "client_id": f"marginwatch-{purpose}", **kafka_options(settings)}
+
+
+def _aiokafka(settings: Settings, purpose: str) -> dict[str, Any]:
+    from streams.kafka import fetches as kafka_fetches
+    from streams.kafka import metadata as kafka_metadata
+
+    kafka_fetches.install()
+    kafka_metadata.install()
+    return _kafka(settings, purpose)
 
 
 def _kafka_python(settings: Settings, purpose: str) -> dict[str, Any]:

@@ -248,9 +248,11 @@ class Topics:
             if topic.name not in found:
                 out.append(missing(topic.name))
             elif found[topic.name] != topic.partitions:
+                by_code = self.short(topic.name) in BY_CODE
+                choice = f"set MARGINWATCH_PARTITIONS to {found[topic.name]}, or " if by_code else ""
                 out.append(
-                    f"{topic.name} has {found[topic.name]} partitions, {topic.partitions} are configured: set "
-                    f"MARGINWATCH_PARTITIONS to {found[topic.name]}, or delete and create the topic"
+                    f"{topic.name} has {found[topic.name]} partitions, {topic.partitions} are "
+                    f"{'configured' if by_code else 'needed'}: {choice}delete and create the topic"
                 )
             configs = {name: str(entry["value"]) for name, entry in described.get(topic.name, {}).items()}
             for name, wanted, why in _differences(topic, configs):

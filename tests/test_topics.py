@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from itertools import chain
 from typing import Any
 
@@ -24,7 +24,7 @@ from console.model import ConsoleModel
 from processors.events import INPUT_ROWS
 from streams import console_inputs, dlq, readers
 from streams.cli.main import app
-from streams.clients import kafka_admin
+from streams.clients import async_kafka_group_reader, async_kafka_producer, kafka_admin, started
 from streams.codecs.registry import CODECS
 from streams.console import Backend
 from streams.errors import PublishError, TopicError
@@ -153,12 +153,32 @@ def test_a_feed_publishes_into_a_topic_that_is_created_meanwhile(broker: Broker)
 def test_topics_create_names_a_topic_with_other_partitions(broker: Broker) -> None:
     settings = Settings(kafka_url=broker.url, topic_prefix="wrong.")
     with closing(kafka_admin(settings)) as admin:
-        admin.create_topics([NewTopic("wrong.alerts.v1", 3, 1)])
+        admin.create_topics([NewTopic("wrong.alerts.v1", 3, 1), NewTopic("wrong.prices.daily.v1", 3, 1)])
     environment = {"MARGINWATCH_KAFKA_URL": broker.url, "MARGINWATCH_TOPIC_PREFIX": "wrong."}
     result = CliRunner().invoke(app, ["topics", "create"], env=environment)
     assert result.exit_code == 1
     assert "created wrong.margin.daily.v1" in result.stdout
-    assert "wrong.alerts.v1 has 3 partitions, 1 are configured" in result.stdout
+    assert "wrong.alerts.v1 has 3 partitions, 1 are needed: delete and create the topic" in result.stdout
+    assert "wrong.prices.daily.v1 has 3 partitions, 4 are configured: set MARGINWATCH_PARTITIONS to 3" in result.stdout
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_a_client_that_waits_for_a_topic_does_not_create_it(broker: Broker) -> None:
+    settings = Settings(kafka_url=broker.url, topic_prefix="awaited.")
+
+    async def wait() -> None:
+        with suppress(TimeoutError):
+            async with (
+                asyncio.timeout(2),
+                started(async_kafka_group_reader(settings, "awaited.alerts.v1", purpose="test")) as reader,
+            ):
+                await reader.getmany(timeout_ms=5000)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2), started(async_kafka_producer(settings, purpose="test")) as producer:
+                await producer.send("awaited.alerts.log.v1", b"", partition=0)
+
+    asyncio.run(wait())
+    assert not {name for name in Topics(settings).on_cluster() if name.startswith("awaited.")}
 
 
 class MadeAdmin:

@@ -37,6 +37,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from streams.kafka import fetches as kafka_fetches
+from streams.kafka import metadata as kafka_metadata
 from streams.kafka.assignment import Inputs, StageAssignor
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
         kafka_fetches.install()
+        kafka_metadata.install()
         auth = driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context)
         return aiokafka.AIOKafkaConsumer(
             client_id=conf.broker_client_id,
