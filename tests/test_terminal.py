@@ -21,7 +21,7 @@ from feeds.feed_report import FeedReport
 from processors.industry_periods import IndustryPeriod, Period
 from processors.outputs import MarketSignal
 from processors.parameters import Parameters
-from processors.registry import SIGNALS
+from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 from streams import morning_sheet, readers, system_status
 from streams.cli.main import app
 from streams.cli.publish import print_reports
@@ -226,3 +226,10 @@ def test_flags_and_ranks_are_no_raw_numbers(capsys: pytest.CaptureFixture[str]) 
         "extreme": "-1", "excess_top": "yes", "chart_top": "no", "fin_streak": "9", "theme_score_rank": "29",
         "excess_kind": "1", "code": "600519.SH", "degraded": "False",
     }  # fmt: skip
+
+
+def test_what_was_left_out_of_an_industry_has_its_reason_in_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {"heat": 0.5, "heat_rsi_14": None, "left_out": {"heat_rsi_14": "known of 0 industries, 20 are needed"}}
+    print_values("银行", found, INDUSTRY_SIGNALS)
+    shown = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()[1:]]
+    assert shown == ["heat 0.5", "heat_rsi_14 – known of 0 industries, 20 are needed"]

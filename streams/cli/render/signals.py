@@ -94,16 +94,18 @@ def print_periods(periods: Sequence[Period]) -> None:
 
 
 def print_values(title: str, values: dict[str, Any], declared: Mapping[str, Signal]) -> None:
-    """Print the values of one subject, one line per signal.
+    """Print the values of one subject, one line per signal, with the reason why it was left out.
 
     Parameters
     ----------
     declared : the signals of the subject's level by id; they name the units.
     """
-    table = table_of("", "", title=title, show_header=False)
+    table = table_of("", "", "", title=title, show_header=False)
+    why = values.get("left_out", {})
     for name, value in values.items():
         unit = declared[name].unit if name in declared else ""
-        table.add_row(name, figure(value, unit))
+        if value is not why:
+            table.add_row(name, figure(value, unit), why.get(name, ""))
     out.print(table)
 
 
