@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from alerts.commands import SetSilence
 from alerts.market_clock import MarketClock
-from alerts.model import Alert, Severity, State, Text
+from alerts.model import Alert, Severity, Silence, State, Text
 from streams import readers, system_status
 from streams.cli import alerts as commands
 from streams.cli.main import app
@@ -91,3 +92,21 @@ def test_a_silence_of_a_subject_that_no_alert_has_is_noted(
     result = CliRunner().invoke(app, ["alerts", "silence", "--subject", subject])
     assert (result.exit_code, len(sent)) == (0, 1)
     assert (f"no alert has the subject {subject} yet" in result.stderr) is noted
+
+
+@pytest.mark.parametrize(("set_for", "ends"), [((), False), ((8,), True), ((-8,), False), ((8, 0), False)])
+def test_a_silence_ends_only_where_it_is_in_force(
+    monkeypatch: pytest.MonkeyPatch, set_for: tuple[int, ...], ends: bool
+) -> None:
+    now, sent = MarketClock().now(), list[SetSilence]()
+    for hours in set_for:
+        silence = Silence(id="peak_warning/*/*/*", until=now + timedelta(hours=hours), by="li", rule="peak_warning")
+        sent.append(SetSilence(silence=silence, at=now))
+    stored = [
+        PlainRecord("alerts.commands", 0, at, 0, None, msgspec.json.encode(one), []) for at, one in enumerate(sent)
+    ]
+    monkeypatch.setattr(readers, "read", lambda *_, **__: iter(stored))
+    monkeypatch.setattr(system_status, "market_clock", lambda *_: MarketClock())
+    monkeypatch.setattr(commands, "_send", sent.append)
+    result = CliRunner().invoke(app, ["alerts", "silence", "--rule", "peak_warning", "--hours", "0"])
+    assert (result.exit_code, len(sent) > len(set_for)) == ((0, True) if ends else (2, False))

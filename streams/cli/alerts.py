@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated
 
 import msgspec
@@ -177,12 +177,24 @@ def alerts_silence(
         clock = market_clock(settings, client)
     now = clock.now()
     identity = "/".join((rule or "*", subject or "*", severity.value if severity else "*", alert or "*"))
+    if not hours and not _in_force(settings, identity, now):
+        raise typer.BadParameter(f"no silence {identity} is in force, so none ends", param_hint="--hours")
     silence = Silence(id=identity, until=now + timedelta(hours=hours), by=by, note=note, rule=rule, subject=subject,
                       severity=severity, alert=alert)  # fmt: skip
     _send(SetSilence(silence=silence, at=now))
     zone = "Shanghai by the clock of the replay" if clock.replays else "Shanghai"
     until = f"{silence.until.astimezone(SHANGHAI):%Y-%m-%d %H:%M} {zone}"
     err.print(f"silence {identity} until {until}" if hours else f"{identity} is ended")
+
+
+def _in_force(settings: Settings, identity: str, now: datetime) -> bool:
+    """Whether the newest command about a silence has set it, and its end lies ahead."""
+    from streams import readers
+    from streams.topics import Topic
+
+    commands = readers.messages(settings, Topic.ALERT_COMMANDS)
+    found = [one.silence for one in commands if isinstance(one, SetSilence) and one.silence.id == identity]
+    return bool(found) and found[-1].until > now
 
 
 @alerts_app.command("why")
