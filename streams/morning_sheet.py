@@ -41,10 +41,10 @@ def model_of(settings: Settings, day: date | None) -> ConsoleModel:
         model.offer_industries(industries)
     for alert in readers.newest_alerts(settings):
         model.offer_alert(alert)
-    model.offer_directory(Directory(load_security_names(settings)))
     with redis_client(settings) as client:
         model.offer_clock(system_status.replayed_to(settings, client))
         found = system_status.status(settings, client)
+    model.offer_directory(Directory(load_security_names(settings)))
     model.offer_feeds(feeds_of(settings, found, model.clock.now()), found["calendar_days_left"])
     if not model.latest:
         raise NothingYetError(system_status.NO_SIGNAL)

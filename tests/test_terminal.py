@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 import typer
+from redis.exceptions import RedisError
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -164,6 +165,13 @@ def test_a_sheet_is_of_a_day_that_was_known(day: date, reason: str, monkeypatch:
     with pytest.raises(NothingYetError, match=reason):
         morning_sheet.model_of(Settings(), day)
     assert morning_sheet.model_of(Settings(), date(2024, 6, 4)).latest
+
+
+def test_a_sheet_without_redis_is_no_error_of_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("market_signals", "security_signals", "industry_signals", "newest_alerts"):
+        monkeypatch.setattr(readers, name, lambda _settings: [])
+    with pytest.raises(RedisError, match="refused"):
+        morning_sheet.model_of(Settings(redis_url="redis://127.0.0.1:9/0"), None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("day", [None, date(2024, 6, 3)])
