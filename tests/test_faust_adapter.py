@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import io
 import re
 from types import SimpleNamespace
 from typing import Any
 
+import faust
 import pytest
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 
 from streams.kafka import internals as inventory
-from streams.kafka.faust_adapter import expire_departed_leader
+from streams.kafka.faust_adapter import Worker, expire_departed_leader
 from streams.kafka.internals import Internal, broken, internals
 from tests.test_structure import modules, tree
 
@@ -180,3 +182,15 @@ def test_a_departed_leader_is_expired_again_if_the_line_was_cut_in_between() -> 
 
     asyncio.run(run())
     assert others == ["gone", "gone"]
+
+
+def test_a_worker_prints_nothing_beside_its_log() -> None:
+    printed = io.StringIO()
+
+    async def start() -> None:
+        worker = Worker(faust.App("quiet", store="memory://"), override_logging=False, stdout=printed)
+        await worker.on_startup_finished()
+        worker.say("starting")
+
+    asyncio.run(start())
+    assert printed.getvalue() == ""

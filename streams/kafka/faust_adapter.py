@@ -245,7 +245,14 @@ class App(faust.App):
 
 
 class Worker(faust.Worker):
-    """A Faust worker whose process ends when its services have ended, not a second later."""
+    """A Faust worker whose process ends when its services have ended, not a second later.
+
+    It prints nothing beside its log: a standard output that is full would end it.
+    """
+
+    def __init__(self, *apps: Any, **options: Any) -> None:
+        super().__init__(*apps, quiet=True, **options)
+        self.spinner = None
 
     async def _sentinel_task(self) -> None:
         """The last task before the event loop is closed: mode waits a second there."""
