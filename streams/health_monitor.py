@@ -115,7 +115,7 @@ class HealthMonitor(Service):
         """End the worker if Redis has lost what it owns: the next step, which would find out, may be hours away."""
         with contextlib.suppress(RedisError, OSError):
             for (name, partition), owned in list(self._runner.owned.items()):
-                if await owned.table.is_lost():
+                if owned.state is not None and await owned.table.is_lost():  # else it may not be claimed yet
                     self._on_lost(FencedError(f"{name}:{partition} is not in Redis any more: was it emptied?"))
                     return
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from faust.types import TP
@@ -16,6 +16,7 @@ from streams.health_monitor import HealthMonitor
 from streams.local.local_redis import EmbeddedRedis
 from streams.settings import Settings
 from streams.stages.owned_partition import OwnedPartition
+from streams.stages.stage import StageState
 from streams.tables import TablePartition
 
 ONE, OTHER = TP("t.prices.daily.v1", 0), TP("t.prices.daily.v1", 1)
@@ -77,8 +78,10 @@ def test_a_worker_that_has_nothing_to_do_ends_where_redis_was_emptied(redis_serv
     async def go() -> list[str]:
         async with async_redis_client(Settings(redis_url=redis_server.url)) as redis:  # type: ignore[arg-type]
             tables = {name: TablePartition(redis, "monitor-test", name, 0) for name in ("securities", "market")}
-            watched, found = monitor(Health()), []
-            watched._runner = SimpleNamespace(owned={(n, 0): OwnedPartition(t, None) for n, t in tables.items()})  # type: ignore[assignment]
+            watched, found, state = monitor(Health()), [], cast(StageState, object())
+            owned = {(name, 0): OwnedPartition(table, state) for name, table in tables.items()}
+            owned["charts", 0] = OwnedPartition(TablePartition(redis, "monitor-test", "charts", 0), None)  # not claimed
+            watched._runner = SimpleNamespace(owned=owned)  # type: ignore[assignment]
             watched._on_lost = lambda error: found.append(str(error))
             for table in tables.values():
                 await table.claim("schema")
