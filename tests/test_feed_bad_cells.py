@@ -218,6 +218,15 @@ def test_a_row_of_master_data_that_can_not_be_read_is_refused_though_it_has_no_f
     assert (codes(found), lost.severity, "row 3" in lost.text) == (["600036.SH"], Severity.REFUSED, True)
 
 
+@pytest.mark.parametrize("cut", ["000300.SH,", "000300.SH", "000300.S", "沪深300,", "000300.SH,510300.SH2024-06-13"])
+def test_a_member_whose_row_is_cut_behind_its_index_is_refused(tmp_path: Path, cut: str) -> None:
+    (tmp_path / "map.toml").write_text(MEMBERS, "utf-8")
+    (tmp_path / "a.csv").write_text(f"index,code,from\n{cut}\n000300.SH,600036.SH,2024-06-11\n", "utf-8")
+    found = vendor.read([tmp_path / "a.csv"], mapping.load(tmp_path / "map.toml"))
+    (lost,) = losses(found)
+    assert (codes(found), lost.severity, "row 2" in lost.text) == (["600036.SH"], Severity.REFUSED, True)
+
+
 @pytest.mark.parametrize("table", ["totals", "rates"])
 def test_rows_above_the_header_are_refused(tmp_path: Path, table: str) -> None:
     """A file that is sorted has its header behind its digits."""

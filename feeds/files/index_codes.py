@@ -98,7 +98,7 @@ def by_index(
             findings.append(Finding(Severity.REFUSED, "row", table.topic, None, text))
     for index in np.unique(ids[ids != NO_KEY]).tolist():
         columns = table.columns | {member_column(to_code(index)): Figure(value=1)}
-        yield msgspec.structs.replace(table, members_of=None, columns=columns), raw[ids == index]
+        yield msgspec.structs.replace(table, columns=columns), raw[ids == index]
 
 
 def until_next_list(frame: pd.DataFrame, where: str) -> pd.DataFrame:

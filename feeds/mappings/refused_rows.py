@@ -12,6 +12,7 @@ import pandas as pd
 
 from feeds.cells.code_styles import resembles_code
 from feeds.cells.dates import begins_date
+from feeds.cells.index_names import index_named
 from feeds.cells.row_kinds import END_OF_ROW, RowKind, is_blank, row_kind
 from feeds.checks.compared_day import RefusedKeys
 from feeds.checks.row_groups import UNREAD, group_of, groups_of, is_unread
@@ -68,13 +69,15 @@ def _listed(batch: RowBatch, published: Ids) -> Ids:
 def kind_in(cells: Mapping[Hashable, object], table: Table) -> RowKind:
     """Return the kind of a row (header → cell) of a table.
 
-    A row that has a date or what is nearly a code in the column of it, or ends within its date, is no note, though no
-    cell contains a figure.
+    A row that has a date, what is nearly a code, or an index in the column of it, or ends within its date, is no note,
+    though no cell contains a figure.
     """
     kind = row_kind(cells)
     if kind is not RowKind.NOTE:
         return kind
-    coded = table.code is not None and resembles_code(cells.get(table.code.column))
+    columns = [None if table.code is None else table.code.column, table.members_of]
+    keys = [cell for column in columns if column is not None and not is_blank(cell := cells.get(column))]
+    coded = any(resembles_code(cell) or index_named(cell) is not None for cell in keys)
     cut = END_OF_ROW in cells.values() and any(begins_date(str(cell)) for cell in cells.values())
     return RowKind.FIGURES if coded or cut or day_in(cells, table) is not None else kind
 
