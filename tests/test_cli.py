@@ -140,6 +140,7 @@ def test_every_command_refuses_an_unknown_option(words: tuple[str, ...]) -> None
         (("alerts", "--limit", "5", "ack", ID), "--limit: it chooses from the list of alerts: `alerts ack`"),
         (("alerts", "--from", DAY, "why", ID), "--from: it chooses from the list of alerts: `alerts why`"),
         (("alerts", "ack"), "Missing argument"),
+        (("alerts", "ack", ID, "--by", " "), "give the name that others see"),
         (("alerts", "silence"), "at least one of --rule, --subject, --severity, --alert"),
         (("alerts", "silence", "--severity", "foo"), "'foo' is not one of 'info', 'warning', 'critical'"),
         (("alerts", "silence", "--rule", "foo"), "there is no rule 'foo': balance_new_high"),

@@ -105,8 +105,17 @@ def _user() -> str:
     return os.environ.get("USER", "") or "unknown"
 
 
+def _named(by: str) -> str:
+    if not by.strip():
+        raise typer.BadParameter("give the name that others see")
+    return by.strip()
+
+
 AlertId = Annotated[str, typer.Argument(help="the alert's id, or its beginning; see `marginwatch alerts --json`")]
-By = Annotated[str, typer.Option(help="the name that others see", default_factory=_user, show_default="$USER")]
+By = Annotated[
+    str,
+    typer.Option(help="the name that others see", default_factory=_user, show_default="$USER", callback=_named),
+]
 Note = Annotated[str, typer.Option(help="a remark for the others")]
 
 
