@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Collection
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast
 from urllib.parse import quote, unquote
 
-from redis.asyncio import Redis
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import ResponseError
 
 from streams.errors import RunningWorkersError
@@ -29,25 +32,38 @@ def connection_name(settings: Settings) -> str:
     return f"{_prefix(settings)}{quote(socket.gethostname(), safe='')}/{os.getpid()}"
 
 
-async def running_workers(settings: Settings, redis: Redis) -> list[str]:
+async def running_workers(settings: Settings, redis: AsyncRedis) -> list[str]:
     """Return host and process of every worker that is connected to the database and namespace of the settings, sorted.
 
     Raises
     ------
     RunningWorkersError : if Redis refuses to list its connections.
     """
+    with _listed():
+        return _named(settings, await redis.client_list(_type="normal"), redis.connection_pool.connection_kwargs)
+
+
+def connected_workers(settings: Settings, client: Redis) -> list[str]:
+    """Return the same for a command; errors as of `running_workers`."""
+    with _listed():
+        found = cast("list[Mapping[str, str]]", client.client_list(_type="normal"))
+    return _named(settings, found, client.connection_pool.connection_kwargs)
+
+
+@contextmanager
+def _listed() -> Iterator[None]:
     try:
-        connections = await redis.client_list(_type="normal")
+        yield
     except ResponseError as error:  # an ACL without the command, or a service that has none
         raise RunningWorkersError(
             f"Redis does not list its connections ({error}), so nothing shows whether workers run: give the user "
             "+client|list (ACL SETUSER)"
         ) from error
-    database = str(redis.connection_pool.connection_kwargs.get("db") or 0)
-    return _named([one["name"] for one in connections if one.get("db") == database], _prefix(settings))
 
 
-def _named(names: Collection[str], prefix: str) -> list[str]:
+def _named(settings: Settings, connections: Iterable[Mapping[str, str]], options: Mapping[str, Any]) -> list[str]:
+    database, prefix = str(options.get("db") or 0), _prefix(settings)
+    names = [one["name"] for one in connections if one.get("db") == database]
     found = {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
     return sorted("{} (process {})".format(*map(unquote, worker.rsplit("/", 1))) for worker in found)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -10,11 +11,14 @@ from contextlib import AsyncExitStack
 import pytest
 from pydantic import SecretStr
 from redis.exceptions import NoPermissionError
+from typer.testing import CliRunner
 
 from streams import rebuild
+from streams.cli.main import app
 from streams.clients import async_redis_client, redis_client
 from streams.errors import RunningWorkersError
 from streams.local.local_redis import EmbeddedRedis
+from streams.local.processes import environment
 from streams.running_workers import connection_name, running_workers
 from streams.settings import Settings
 
@@ -51,6 +55,22 @@ def seen(settings: Settings, *workers: Settings) -> list[str]:
                 return await running_workers(settings, redis)
 
     return asyncio.run(go())
+
+
+def status(settings: Settings, *options: str) -> str:
+    result = CliRunner().invoke(app, ["status", *options], env=environment(settings), catch_exceptions=False)
+    assert result.exit_code == 0
+    return " ".join(result.stdout.split())
+
+
+def test_the_status_names_the_workers_and_says_that_none_runs(settings: Settings, restricted: Settings) -> None:
+    assert "no worker is connected to Redis, so nothing is computed: start one" in status(settings)
+    with redis_client(settings) as redis:
+        redis.client_setname(connection_name(settings))
+        assert f"(process {os.getpid()})" in status(settings)
+        assert len(json.loads(status(settings, "--json"))["workers"]) == 1
+        assert "nothing shows whether workers run: give the user +client|list" in status(restricted)
+        assert json.loads(status(restricted, "--json"))["workers"] is None
 
 
 def test_a_worker_is_seen_while_it_is_connected(settings: Settings) -> None:

@@ -15,12 +15,21 @@ from streams.settings import Settings
 
 
 def status(as_json: Json = False) -> None:
-    """Show the state of the system: feeds, absent signals with their reasons, alerts, tables, calendar."""
+    """Show the state of the system: workers, feeds, absent signals with their reasons, alerts, tables, calendar."""
     from streams.clients import redis_client
+    from streams.errors import RunningWorkersError
+    from streams.running_workers import connected_workers
     from streams.system_status import status as state
 
     with redis_client(settings := Settings()) as client:
-        print_result(state(settings, client), print_status, as_json=as_json)
+        found = state(settings, client)
+        try:
+            workers = connected_workers(settings, client)
+        except RunningWorkersError as error:
+            found |= {"workers": None, "workers_unknown": str(error)}
+        else:
+            found |= {"workers": workers}
+    print_result(found, print_status, as_json=as_json)
 
 
 def explain(

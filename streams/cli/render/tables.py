@@ -14,9 +14,14 @@ if TYPE_CHECKING:
 
 
 def print_status(found: dict[str, Any]) -> None:
-    """Print the state of the system, as `streams.system_status.status` returns it."""
+    """Print the state of the system: `streams.system_status.status` and the workers."""
     if found["replayed_to"] is not None:
         out.print(f"A replay runs: the market's clock is at {found['replayed_to']}\n")
+    if found["workers"]:
+        out.print(f"Workers: {', '.join(found['workers'])}\n")
+    else:
+        none = "no worker is connected to Redis, so nothing is computed: start one with `marginwatch worker`"
+        out.print(f"Workers: {none if found['workers'] is not None else found['workers_unknown']}\n")
     feeds = table_of("feed", "newest day", "closed", "rows", title="Feeds")
     for name, feed in found["feeds"].items():
         feeds.add_row(name, feed["newest"] or "nothing yet", "yes" if feed["closed"] else "open", str(feed["rows"]))
