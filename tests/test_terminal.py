@@ -115,12 +115,14 @@ def test_json_is_utf_8_whatever_the_encoding_of_the_terminal(
 def test_a_subject_in_brackets_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     alert = {"severity": "critical", "rule": "peak_warning", "subject": "fin_buy_ratio_5d", "trade_date": "2024-06-03"}
     print_status({
-        "replayed_to": None, "feeds": {"margin.daily[0]": {"newest": None, "closed": False, "rows": 0}},
+        "replayed_to": None, "workers": ["[red]host (process 7)"],
+        "feeds": {"margin.daily[0]": {"newest": None, "closed": False, "rows": 0}},
         "signals": {"llt": {"value": None, "reason": "[bold] of :ok: no member"}}, "alerts_firing": [alert],
         "tables": {}, "calendar_days_left": 100,
     })  # fmt: skip
     shown = capsys.readouterr().out
     assert "peak_warning [fin_buy_ratio_5d] of 2024-06-03" in shown
+    assert "Workers: [red]host (process 7)" in shown
     assert "llt: [bold] of :ok: no member" in shown
     assert "margin.daily[0]" in shown
 
