@@ -44,7 +44,7 @@ _LONG = 100
 _STYLES, _EMPTY_FILL = "xl/styles.xml", re.compile(rb"<(\w+:)?fill\s*(/>|>\s*</(\w+:)?fill>)")
 #: Of a sheet of a workbook: cells whose formula no program has computed yet, and what takes their place. A program that
 #: can't compute writes no value, or 0 and asks the next one to compute all of them.
-_SHEET, _TO_COMPUTE = re.compile(r"xl/worksheets/[^/]+\.xml"), rb'fullCalcOnLoad="1"'
+_SHEET, _BOOK, _TO_COMPUTE = re.compile(r"xl/worksheets/[^/]+\.xml"), "xl/workbook.xml", rb'fullCalcOnLoad="1"'
 _FORMULA = rb'<c r="(\w+)"(?: s="\d+")?(?: t="n")?><f(?:\s[^>]*)?(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v></v>%b)?\s*</c>'
 _WITHOUT_VALUE = rb'<c r="\1" t="inlineStr"><is><t>a formula without its value: save the file in Excel</t></is></c>'
 #: Of the built-in formats of a workbook: 0% and 0.00%.
@@ -269,18 +269,25 @@ def _xlsx(content: bytes) -> Grids:
 
 def _readable(archive: ZipFile, content: bytes) -> io.BytesIO:
     """Return the bytes of an xlsx, in which each empty fill has an empty pattern, and no formula lacks its value."""
-    parts = {name: archive.read(name) for name in archive.namelist()}
-    zero = rb"|<v>0</v>" if _TO_COMPUTE in parts.get("xl/workbook.xml", b"") else b""
-    uncomputed = re.compile(_FORMULA % zero)
-    changed = {name: uncomputed.sub(_WITHOUT_VALUE, part) for name, part in parts.items() if _SHEET.fullmatch(name)}
-    if _STYLES in parts:
-        changed[_STYLES] = _EMPTY_FILL.sub(rb"<\1fill><\1patternFill/></\1fill>", parts[_STYLES])
-    if all(part == parts[name] for name, part in changed.items()):
+    names, changed = archive.namelist(), dict[str, bytes]()
+    asked = _BOOK in names and _TO_COMPUTE in archive.read(_BOOK)
+    uncomputed = re.compile(_FORMULA % (rb"|<v>0</v>" if asked else b""))
+    for name in names:
+        if name == _STYLES:
+            pattern, replacement = _EMPTY_FILL, rb"<\1fill><\1patternFill/></\1fill>"
+        elif _SHEET.fullmatch(name):
+            pattern, replacement = uncomputed, _WITHOUT_VALUE
+        else:
+            continue
+        part, count = pattern.subn(replacement, archive.read(name))
+        if count:
+            changed[name] = part
+    if not changed:
         return io.BytesIO(content)
     out = io.BytesIO()
     with ZipFile(out, "w") as copy:
-        for name, part in (parts | changed).items():
-            copy.writestr(name, part)
+        for name in names:
+            copy.writestr(name, changed[name] if name in changed else archive.read(name))
     return io.BytesIO(out.getvalue())
 
 
