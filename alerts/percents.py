@@ -1,8 +1,17 @@
-"""Shares beside a line in texts: rounded to two decimals, a share just below a line would read as the line itself."""
+"""Figures beside each other in texts: rounded, a share just below a line would read as the line itself."""
 
 from __future__ import annotations
 
 _DECIMALS, _MOST = 2, 12
+
+
+def decimals_apart(one: float, other: float, least: int) -> int:
+    """Return the decimals, at least so many, with which two figures do not read alike.
+
+    >>> decimals_apart(1.0056, 1.0055, 4), decimals_apart(1.005512, 1.005511, 4)
+    (4, 6)
+    """
+    return next((n for n in range(least, _MOST) if round(one, n) != round(other, n)), _MOST)
 
 
 def decimals_below(ratio: float, line: float) -> int:
@@ -11,10 +20,7 @@ def decimals_below(ratio: float, line: float) -> int:
     >>> decimals_below(0.0999, 0.1), decimals_below(0.09999, 0.1), decimals_below(0.10001, 0.1)
     (2, 3, 2)
     """
-    decimals = _DECIMALS
-    while ratio < line and decimals < _MOST and round(ratio * 100, decimals) >= round(line * 100, decimals):
-        decimals += 1
-    return decimals
+    return decimals_apart(ratio * 100, line * 100, _DECIMALS) if ratio < line else _DECIMALS
 
 
 def percent_below(ratio: float, line: float) -> str:

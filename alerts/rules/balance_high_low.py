@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from functools import partial
 
 from alerts.model import Severity, Text
+from alerts.percents import decimals_apart
 from alerts.rules.base import INDEX_HIGHER, Condition, Evaluation, Message, Rule, final_signal
 from processors.parameters import Parameters
 from processors.signal import Value
 
 _COOLDOWN_DAYS = 20
+_DECIMALS = 4  # of trillions
 
 
 def evaluate(parameters: Parameters, side: int, message: Message) -> Iterator[Evaluation]:
@@ -44,8 +46,10 @@ def evaluate(parameters: Parameters, side: int, message: Message) -> Iterator[Ev
 
 
 def _decimals(balance: Value | None, before: Value | None) -> int:
-    """Return the decimals with which a new high or low, in trillions, does not read as the one before: at least four."""
-    return next((n for n in range(4, 12) if _trillions(balance, n) != _trillions(before, n)), 4)
+    """Return the decimals with which a new high or low, in trillions, does not read as the one before."""
+    if balance is None or before is None:
+        return _DECIMALS
+    return decimals_apart(float(balance) / 1e12, float(before) / 1e12, _DECIMALS)
 
 
 def _trillions(value: Value | None, decimals: int, unit: str = " tn") -> str:
