@@ -1,4 +1,4 @@
-"""The examples in the docstrings of the processors run, and their parameter lists match the signatures."""
+"""The examples in docstrings run, and the parameter lists of the processors match the signatures."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 import processors
+from tests.test_structure import modules
 
 MODULES = sorted(module.name for module in pkgutil.walk_packages(processors.__path__, "processors."))
+#: Those of the other rooms, too.
+WITH_EXAMPLES = sorted(name for name, path in modules().items() if ">>> " in path.read_text("utf-8"))
 _LISTED = re.compile(r"Parameters\n-+\n(.*?)(?:\n\n\w+\n-+|\Z)", re.DOTALL)
 
 
@@ -39,7 +42,7 @@ def names_of(node: ast.ClassDef | ast.FunctionDef) -> set[str]:
     return fields.union(*constructors)
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", sorted({*MODULES, *WITH_EXAMPLES}))
 def test_examples_of_docstrings_run(name: str) -> None:
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 

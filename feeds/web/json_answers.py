@@ -17,7 +17,7 @@ _STRINGS = re.compile(r""""(?:[^"\\]|\\.)*"|\'((?:[^\'\\"]|\\.)*)\'""")
 
 
 def decode(content: bytes, where: str) -> Any:
-    """Return the value of JSON, or of a call with JSON (JSONP), whose texts may have single quotes.
+    r"""Return the value of JSON, or of a call with JSON (JSONP), whose texts may have single quotes.
 
     Raises
     ------
