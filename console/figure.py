@@ -95,15 +95,19 @@ def exports(page: Page, title: str, rows: Callable[[], tuple[list[str], Rows]], 
 
 
 def _button(page: Page, title: str, rows: Callable[[], tuple[list[str], Rows]], drawn: ChartElement | None) -> None:
-    """Draw the button of the exports; its menu exists from the first press on."""
+    """Draw the button of the exports; its menu exists from the first press on.
+
+    It opens and closes in the browser alone: an answer of the server to one press would meet the next.
+    """
     label = page.view.label
     button = ui.button(icon="more_horiz").classes("export")
     button.props(f'flat dense round size=sm color=primary aria-haspopup=menu aria-label="{title}: {label("export")}"')
 
     def open_menu() -> None:
         if not button.default_slot.children:
-            with button, ui.menu(value=True):
+            with button, ui.element("q-menu").props("auto-close") as menu:
                 _menu(page, title, rows, drawn)
+            menu.run_method("show")
 
     button.on_click(open_menu)
 
@@ -118,10 +122,10 @@ def _menu(page: Page, title: str, rows: Callable[[], tuple[list[str], Rows]], dr
     if drawn is not None:
         wanted = {"type": "png", "pixelRatio": 2, "backgroundColor": page.view.colours.card}
         script = (
-            f"const a=document.createElement('a');a.href=getElement({drawn.id}).chart.getDataURL("
-            f"{json.dumps(wanted)});a.download={json.dumps(name + '.png')};a.click()"
+            f"() => {{const a=document.createElement('a');a.href=getElement({drawn.id}).chart.getDataURL("
+            f"{json.dumps(wanted)});a.download={json.dumps(name + '.png')};a.click()}}"
         )
-        ui.menu_item(label("as_png"), lambda: ui.run_javascript(script))
+        ui.menu_item(label("as_png")).on("click", js_handler=script)
 
 
 def _dialog(page: Page, title: str, heads: list[str], rows: Rows) -> None:
