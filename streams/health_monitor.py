@@ -1,8 +1,8 @@
 """What a worker checks by the clock: do Redis and Kafka answer, do group and stream advance, is a feed overdue?
 
-Nothing here touches state. A missing broker turns ``/readyz`` red; a Redis that was emptied ends the worker. An overdue
-feed gets its end-of-day punctuation *in its topic*, so the stream closes the day when it reads it, and in the same way
-in every replay.
+Nothing here touches state. A missing broker turns ``/readyz`` red; a Redis that was emptied or set back ends the
+worker. An overdue feed gets its end-of-day punctuation *in its topic*, so the stream closes the day when it reads it,
+and in the same way in every replay.
 """
 
 from __future__ import annotations
@@ -113,11 +113,14 @@ class HealthMonitor(Service):
 
     async def _check_claims(self) -> None:
         """End the worker if Redis has lost what it owns: the next step, which would find out, may be hours away."""
-        with contextlib.suppress(RedisError, OSError):
-            for (name, partition), owned in list(self._runner.owned.items()):
-                if owned.state is not None and await owned.table.is_lost():  # else it may not be claimed yet
-                    self._on_lost(FencedError(f"{name}:{partition} is not in Redis any more: was it emptied?"))
-                    return
+        try:
+            for owned in list(self._runner.owned.values()):
+                if owned.state is not None:  # else it may not be claimed yet
+                    await owned.table.check_stored()
+        except FencedError as error:
+            self._on_lost(error)
+        except (RedisError, OSError):
+            pass  # `_answers` reports it
 
     def _check_progress(self, positions: Mapping[TP, tuple[int, int]]) -> None:
         now, before, self._waiting, stuck = time.monotonic(), self._waiting, {}, []

@@ -369,9 +369,17 @@ class TablePartition:
         digest.take(after)
         self.offsets.update(offsets)
 
-    async def is_lost(self) -> bool:
-        """Whether Redis has lost this claim and contains no newer one: it was emptied."""
-        return not await self._redis.exists(self._keys[0])
+    async def check_stored(self) -> None:
+        """Raise `FencedError` if Redis was emptied, or set back behind a step of this owner; another claim is none."""
+        steps = self._steps
+        owner: Any = await self._redis.get(self._keys[0])
+        if owner is None:
+            raise FencedError(f"{self.table}:{self.partition} is not in Redis any more: was it emptied?")
+        token, _, stored = owner.decode().partition("/")
+        if token == self._token and int(stored) < steps:
+            raise FencedError(
+                f"{self.table}:{self.partition} has {stored} steps in Redis, and had {steps}: was it set back?"
+            )
 
     async def check_owner(self) -> None:
         """Raise `FencedError` if this owner's claim is not the newest."""

@@ -17,7 +17,7 @@ from streams.local.local_redis import EmbeddedRedis
 from streams.settings import Settings
 from streams.stages.owned_partition import OwnedPartition
 from streams.stages.stage import StageState
-from streams.tables import TablePartition
+from streams.tables import TablePartition, encoded
 
 ONE, OTHER = TP("t.prices.daily.v1", 0), TP("t.prices.daily.v1", 1)
 
@@ -74,7 +74,9 @@ def test_time_counts_from_the_first_message_that_waits_and_from_the_assignment(c
     assert not health.ready
 
 
-def test_a_worker_that_has_nothing_to_do_ends_where_redis_was_emptied(redis_server: EmbeddedRedis) -> None:
+def test_a_worker_that_has_nothing_to_do_ends_where_redis_was_emptied_or_set_back(
+    redis_server: EmbeddedRedis,
+) -> None:
     async def go() -> list[str]:
         async with async_redis_client(Settings(redis_url=redis_server.url)) as redis:  # type: ignore[arg-type]
             tables = {name: TablePartition(redis, "monitor-test", name, 0) for name in ("securities", "market")}
@@ -83,15 +85,24 @@ def test_a_worker_that_has_nothing_to_do_ends_where_redis_was_emptied(redis_serv
             owned["charts", 0] = OwnedPartition(TablePartition(redis, "monitor-test", "charts", 0), None)  # not claimed
             watched._runner = SimpleNamespace(owned=owned)  # type: ignore[assignment]
             watched._on_lost = lambda error: found.append(str(error))
+            key = "monitor-test:{securities:0}:owner"
             for table in tables.values():
                 await table.claim("schema")
+            older = await redis.get(key)
+            for offset in range(3):
+                await tables["securities"].commit(encoded({}), {"prices.daily.v1": offset}, {})
             await watched._check_claims()
             assert not found
             await TablePartition(redis, "monitor-test", "market", 0).claim("schema")  # of another worker: a rebalance
             await watched._check_claims()
             assert not found
+            await redis.set(key, older)
+            await watched._check_claims()
             await redis.flushdb()
             await watched._check_claims()
             return found
 
-    assert asyncio.run(go()) == ["securities:0 is not in Redis any more: was it emptied?"]
+    assert asyncio.run(go()) == [
+        "securities:0 has 0 steps in Redis, and had 3: was it set back?",
+        "securities:0 is not in Redis any more: was it emptied?",
+    ]
