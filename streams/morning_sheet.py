@@ -84,4 +84,4 @@ def send(settings: Settings, names: list[str], title: str, path: Path) -> dict[s
                 return "" if await sender.close() else str(error)
         return ""
 
-    return {name: asyncio.run(send_one(name)) for name in names}
+    return {name: asyncio.run(send_one(name)) for name in dict.fromkeys(names)}

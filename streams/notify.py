@@ -43,7 +43,7 @@ def send_test(settings: Settings, names: list[str]) -> dict[str, str]:
     async def send() -> dict[str, str]:
         async with http_session() as session:
             out = {}
-            for name in names:
+            for name in dict.fromkeys(names):
                 channel = settings.channels[name]
                 sender = SENDERS[channel.kind](channel, session, settings.console_url)
                 try:

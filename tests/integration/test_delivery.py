@@ -261,7 +261,8 @@ def test_commands_of_the_desk(stack: Stack, receiver: Receiver, monkeypatch: pyt
     assert "sent" in marginwatch("notify", "log")
     before = len(receiver.received)
     assert marginwatch("notify", "test") == "hook: sent\n"
-    assert len(receiver.received) == before + 1
+    assert marginwatch("notify", "test", "hook", "hook") == "hook: sent\n"
+    assert len(receiver.received) == before + 2
     receiver.refusing = True
     failed = CliRunner().invoke(app, ["notify", "test", "hook"])
     assert failed.exit_code == 1
