@@ -327,8 +327,7 @@ class TablePartition:
         ----------
         schema : that of the rows which this release reads and writes; state of any other schema is deleted.
         """
-        token = uuid.uuid4().hex
-        pipe = self._redis.pipeline(transaction=True)
+        token, pipe = uuid.uuid4().hex, self._redis.pipeline(transaction=True)
         await self._claim_script(keys=self._keys, args=[token, schema], client=pipe)
         loaded, self._digest = await _load(pipe, self._keys)
         self._token, self._steps, self._schema = token, 0, schema
@@ -377,9 +376,7 @@ class TablePartition:
             raise FencedError(f"{self.table}:{self.partition} is not in Redis any more: was it emptied?")
         token, _, stored = owner.decode().partition("/")
         if token == self._token and int(stored) < steps:
-            raise FencedError(
-                f"{self.table}:{self.partition} has {stored} steps in Redis, and had {steps}: was it set back?"
-            )
+            raise FencedError(f"{self.table}:{self.partition} was set back in Redis, from step {steps} to {stored}")
 
     async def check_owner(self) -> None:
         """Raise `FencedError` if this owner's claim is not the newest."""

@@ -103,6 +103,6 @@ def test_a_worker_that_has_nothing_to_do_ends_where_redis_was_emptied_or_set_bac
             return found
 
     assert asyncio.run(go()) == [
-        "securities:0 has 0 steps in Redis, and had 3: was it set back?",
+        "securities:0 was set back in Redis, from step 3 to 0",
         "securities:0 is not in Redis any more: was it emptied?",
     ]

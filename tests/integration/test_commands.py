@@ -110,7 +110,11 @@ def _runs(pid: str) -> bool:
             {"MARGINWATCH_KAFKA_URL": "kafka://127.0.0.1:1"},
             "no Kafka broker answers at 127.0.0.1:1",
         ),
-        (("worker",), {"MARGINWATCH_KAFKA_URL": "kafka://127.0.0.1:1"}, "no Kafka broker answers at 127.0.0.1:1"),
+        (
+            ("worker",),
+            {"MARGINWATCH_KAFKA_URL": "kafka://127.0.0.1:1", "MARGINWATCH_HTTP_PORT": "0"},
+            "no Kafka broker answers at 127.0.0.1:1",
+        ),
         (("latest", "market"), {"MARGINWATCH_REDIS_URL": "redis://127.0.0.1:1/0"}, "MARGINWATCH_REDIS_URL"),
         (("status",), {"MARGINWATCH_EXCHANGES": '["NYSE"]'}, "unknown exchange NYSE"),
         (("feed", "files", "/nowhere"), {}, "dir '/nowhere' does not exist"),
