@@ -16,13 +16,13 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from alerts.market_clock import MarketClock
 from alerts.model import Alert, Severity, State
 from alerts.record import RecordCard
 from alerts.verdict import overdue
+from console.alert_at import alert_at
 from console.daily_inputs import DailyInputs
 from console.directory import Directory
 from console.security_days import SecurityDays, row
@@ -30,7 +30,7 @@ from console.study_results import StudyResults
 from console.versions import Versions
 from processors.charts import Heights, from_words
 from processors.codes import to_id
-from processors.days import SHANGHAI, to_date
+from processors.days import SHANGHAI, TradingCalendar, to_date, to_day
 from processors.errors import RowError
 from processors.events import RowBatch
 from processors.indicators.verdict import VERDICT
@@ -116,10 +116,12 @@ class ConsoleModel:
     Parameters
     ----------
     streak_flags : lengths of streaks that are flagged, in days.
+    sessions : the trading calendar: a session of which nothing is published is a gap of every curve and sum.
     day_rules : the rules whose alerts cover their day only (`Rule.covers_day`).
     """
 
-    def __init__(self, streak_flags: Sequence[int], day_rules: Collection[str] = ()) -> None:
+    def __init__(self, streak_flags: Sequence[int], sessions: TradingCalendar, day_rules: Collection[str] = ()) -> None:
+        self.sessions = sessions
         self._day_rules = day_rules
         self.versions: Counter[Part] = Counter()
         self.latest: dict[str, MarketSignal] = {}  # final ones
@@ -258,31 +260,42 @@ class ConsoleModel:
         return self.live.get(name) or self.latest.get(name)
 
     def curve(self, name: str) -> list[tuple[date, Any]]:
-        """Final values by day; a day without a value is a gap (None). ``signal.detail`` is the curve of a detail."""
+        """Final values by day; a session without one is a gap (None). ``signal.detail`` is the curve of a detail."""
         signal, _, detail = name.partition(".") if name.partition(".")[0] in _DETAIL_CURVES else (name, "", "")
         finals = self._finals.get(signal)
         if finals is None:
             return []
+        known = [(day, finals.newest(day) if day in finals else None) for day in self._days(finals)]
         if not detail:
-            return [(day, finals.newest(day).value) for day in finals.days]
-        return [(day, (finals.newest(day).details or {}).get(detail)) for day in finals.days]
+            return [(day, None if final is None else final.value) for day, final in known]
+        return [(day, None if final is None else (final.details or {}).get(detail)) for day, final in known]
 
     def curves(self, names: Mapping[str, str]) -> dict[str, list[tuple[date, Any]]]:
         """Curves by the keys of ``names``, whose values name them."""
         return {key: self.curve(name) for key, name in names.items()}
 
-    def last_known(self, name: str, before: date = date.max) -> tuple[date, Any] | None:
-        """The newest final value before a day that is not absent, and its day."""
+    def _days(self, found: Versions[Any]) -> list[date]:
+        """The days of versions with every session between the first and the last of them."""
+        if not found.days:
+            return []
+        sessions = self.sessions.between(to_day(found.days[0]), to_day(found.days[-1]))
+        return sorted({*found.days, *map(to_date, sessions.tolist())})
+
+    def last_known(self, name: str) -> tuple[date, Any] | None:
+        """The newest final value that is not absent, and its day."""
         finals = self._finals.get(name)
         if finals is None:
             return None
-        days = (day for day in reversed(finals.days) if day < before)
+        days = reversed(finals.days)
         return next(((day, value) for day in days if (value := finals.newest(day).value) is not None), None)
 
     def change(self, name: str, day: date, value: Any) -> float | None:
-        """The change of a value of a day on the last known one before it; None if there is none."""
-        before = self.last_known(name, before=day)
-        return value - before[1] if before is not None and isinstance(value, float) else None
+        """The change of a value of a day on that of the session before; None where one of them is absent."""
+        finals, session = self._finals.get(name), self.sessions.before(to_day(day))
+        if finals is None or session is None or (before := to_date(session)) not in finals:
+            return None
+        then = finals.newest(before).value
+        return value - then if isinstance(value, float) and isinstance(then, float) else None
 
     def firing(self) -> list[Alert]:
         """Alerts that fire, by severity, unacknowledged first; of rules whose alerts cover their day, the newest."""
@@ -299,11 +312,8 @@ class ConsoleModel:
 
     def industry_days(self, count: int) -> list[IndustrySignals]:
         """The days up to the newest one with a balance of industries; a session without industries has no columns."""
-        frames, market = self._industries, map(self._finals.get, ("fin_balance", "index_close/000001.SH"))
-        inside = {day for one in market if one for day in one.days if frames.days[:1] < [day] < frames.days[-1:]}
-        found = [
-            frames.newest(day) if day in frames else _no_industries(day) for day in sorted({*frames.days, *inside})
-        ]
+        frames = self._industries
+        found = [frames.newest(day) if day in frames else _no_industries(day) for day in self._days(frames)]
         while found and np.isnan(found[-1].columns.get("fin_balance", _NOTHING)).all():
             found.pop()
         return found[-count:]
@@ -315,8 +325,8 @@ class ConsoleModel:
 
     def industry(self, name: str) -> list[tuple[date, dict[str, float | None]]]:
         """The figures of one industry by day."""
-        at = INDUSTRIES.index(name)
-        return [(day, row(self._industries.newest(day).columns, at)) for day in self._industries.days]
+        at, frames = INDUSTRIES.index(name), self._industries
+        return [(day, row(frames.newest(day).columns, at) if day in frames else {}) for day in self._days(frames)]
 
     def themes(self) -> list[tuple[date, IndustrySignals]]:
         """The weeks with theme scores, the newest first."""
@@ -344,7 +354,7 @@ class ConsoleModel:
         Alerts whose end was not known then fire; acknowledgements, records, feeds and the running session are left out.
         """
         moment = datetime.combine(day, time.max, tzinfo=SHANGHAI)
-        out = ConsoleModel(self._streak_flags, self._day_rules)
+        out = ConsoleModel(self._streak_flags, self.sessions, self._day_rules)
         out.as_of, out.directory, out.simulated, out.clock = day, self.directory, self.simulated, self.clock
         out.securities = self.securities.known_at(moment)
         out.inputs = self.inputs.known_at(moment)
@@ -356,7 +366,7 @@ class ConsoleModel:
                 out.latest[name] = _signal(name, known.days[-1], known.newest(known.days[-1]))
         for alert in self.alerts.values():
             if alert.available_at <= moment:
-                out.alerts[alert.id] = _alert_at(alert, moment)
+                out.alerts[alert.id] = alert_at(alert, moment)
         return out
 
     def corrections(self, earlier: ConsoleModel) -> list[Correction]:
@@ -383,18 +393,3 @@ def _signal(name: str, day: date, final: _Final) -> MarketSignal:
         revision=final.revision, value=final.value, reason=final.reason, degraded=bool(final.missing),
         missing=final.missing or {}, details=final.details or {},
     )  # fmt: skip
-
-
-def _alert_at(alert: Alert, moment: datetime) -> Alert:
-    """Return an alert as it was at a moment, by what was known then to fire and to end; nobody has acknowledged it.
-
-    An earlier release published no `Alert.ended_at`: the day of the end decides, and one that is superseded is over.
-    """
-    today = moment.date()
-    if alert.ended_at is not None:
-        ended = alert.ended_at <= moment
-    else:
-        ended = alert.state is State.SUPERSEDED or (alert.resolved_on is not None and alert.resolved_on <= today)
-    fired = alert.fired_on is not None and (alert.fired_on == alert.trade_date or alert.fired_on < today)
-    state = alert.state if ended else State.FIRING if fired else State.PENDING
-    return msgspec.structs.replace(alert, state=state, acknowledged=None, silence=None)

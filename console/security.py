@@ -13,6 +13,7 @@ from console.daily_inputs import adjusted
 from console.model import Part
 from console.panel_charts import Mark
 from console.site import Page
+from processors.days import TradingCalendar, to_date, to_day
 
 _HORIZONS = (5, 20, 60)
 #: Peers that are listed, those with the largest balance.
@@ -109,25 +110,24 @@ def ratio(part: float | None, whole: float | None) -> float | None:
     return part / whole if part is not None and whole else None
 
 
-def after(rows: subject.Rows, at: int, horizon: int) -> float | None:
-    """Return the return from the open of the day after row ``at`` to the close ``horizon`` days after it, a fraction.
+def after(rows: Mapping[date, Row], day: date, horizon: int, sessions: TradingCalendar) -> float | None:
+    """Return the return from the open of the session after a day to the close ``horizon`` sessions after the day.
 
-    The days are those of the security's rows. None where the horizon is not over or a price is not known.
+    None where the horizon is not over, or a price is not known.
     """
-    if at + horizon >= len(rows):
-        return None
-    entry, end = rows[at + 1][1], rows[at + horizon][1].get("price_level")
-    level, of_day = entry.get("price_level"), entry.get("open_to_close")
-    return None if level is None or of_day is None or end is None else end * (1 + of_day) / level - 1
+    first, last = (sessions.after(to_day(day), count) for count in (1, horizon))
+    entry, end = (rows.get(to_date(one), {}) if one is not None else {} for one in (first, last))
+    level, of_day, close = entry.get("price_level"), entry.get("open_to_close"), end.get("price_level")
+    return None if level is None or of_day is None or close is None else close * (1 + of_day) / level - 1
 
 
 def _followed(page: Page, rows: subject.Rows, flags: Sequence[tuple[date, Row]]) -> None:
     """Draw the days on which the security was flagged, with the returns that followed."""
     label = page.view.label
-    days = [day for day, _ in rows]
+    by_day, sessions = dict(rows), page.site.model.sessions
     table_rows = [
         {"day": day.isoformat(), "flag": " · ".join(flag_texts(page, row)), "change": row.get("fin_change"),
-         **{f"after{h}": after(rows, days.index(day), h) for h in _HORIZONS}}
+         **{f"after{h}": after(by_day, day, h, sessions) for h in _HORIZONS}}
         for day, row in reversed(flags)
     ]  # fmt: skip
     percent = "v => v == null ? '–' : (v > 0 ? '+' : '') + (v * 100).toFixed(1).replace('-', '−') + '%'"

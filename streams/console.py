@@ -64,7 +64,8 @@ def run(settings: Settings, *, simulated: bool = False, on_start: Callable[[], N
     except ImportError as error:
         raise AccessError(f"the console needs an extra ({error}): pip install 'marginwatch[console]'") from error
     rules = rules_of(settings)
-    model = ConsoleModel(settings.parameters.streak_flags, {rule.name for rule in rules if rule.covers_day})
+    day_rules = {rule.name for rule in rules if rule.covers_day}
+    model = ConsoleModel(settings.parameters.streak_flags, xshg(settings.calendar_file), day_rules)
     model.simulated = simulated
     backend = Backend(settings, model)
     preferences = RedisPreferences(settings)

@@ -16,6 +16,7 @@ from processors.days import shanghai_date
 from processors.errors import MarginwatchError
 from streams import readers, system_status
 from streams.alert_rules import rules_of
+from streams.calendars import xshg
 from streams.clients import http_session, redis_client
 from streams.console_feeds import feeds_of
 from streams.errors import NothingYetError
@@ -32,7 +33,7 @@ def model_of(settings: Settings, day: date | None) -> ConsoleModel:
     NothingYetError : if nothing is known, the day is in the future of the market's clock, or nothing was known on it.
     """
     day_rules = {rule.name for rule in rules_of(settings) if rule.covers_day}
-    model = ConsoleModel(settings.parameters.streak_flags, day_rules)
+    model = ConsoleModel(settings.parameters.streak_flags, xshg(settings.calendar_file), day_rules)
     for signal in readers.market_signals(settings):
         model.offer_market(signal)
     for securities in readers.security_signals(settings):

@@ -29,6 +29,7 @@ from console.site import Site
 from processors.outputs import MarketSignal
 from processors.parameters import Parameters
 from processors.signal import Value
+from streams.calendars import xshg
 from streams.local.local_service import LOOPBACK, LocalService
 from streams.local.processes import http_ok
 
@@ -97,7 +98,7 @@ def full() -> ConsoleModel:
 
     The final answer is COLD, the newer day is overdue, the running session says HOT and has an early sign.
     """
-    model = ConsoleModel(P.streak_flags, {rule.name for rule in rules(P) if rule.covers_day})
+    model = ConsoleModel(P.streak_flags, xshg(), {rule.name for rule in rules(P) if rule.covers_day})
     for at in range(DAYS, -1, -1):
         day = DAY - timedelta(days=at)
         figures = {

@@ -18,6 +18,7 @@ from console.model import ConsoleModel
 from processors.errors import StateError
 from streams import background, console
 from streams.background import keep_running
+from streams.calendars import xshg
 from streams.clients import started
 from streams.local.local_redis import EmbeddedRedis
 from streams.settings import Settings
@@ -98,7 +99,7 @@ def test_what_the_console_reads_begins_again_after_any_error(name: str, monkeypa
         monkeypatch.setattr(console.Backend, which, work(which))
 
     async def go() -> None:
-        backend = console.Backend(Settings(), ConsoleModel((5, 8)))
+        backend = console.Backend(Settings(), ConsoleModel((5, 8), xshg()))
         monkeypatch.setattr(console.console_inputs, "follow", lambda *_: asyncio.Event().wait())
         await backend.start()
         async with asyncio.timeout(20):

@@ -32,6 +32,7 @@ from console.theme import View
 from processors.outputs import MarketSignal
 from processors.parameters import Parameters
 from processors.signal import Value
+from streams.calendars import xshg
 
 NOW = datetime(2024, 7, 1, 1, tzinfo=UTC)
 P = Parameters()
@@ -70,7 +71,7 @@ def card(rule: str, subject: str) -> RecordCard:
 
 
 def test_the_last_version_counts_and_a_final_value_ends_the_provisional_one() -> None:
-    made = ConsoleModel(P.streak_flags)
+    made = ConsoleModel(P.streak_flags, xshg())
     made.offer_market(signal("fin_balance", 1.0))
     made.offer_market(signal("fin_balance", 2.0, 2, provisional=True))
     assert made.now("fin_balance").value == 2.0
@@ -82,17 +83,29 @@ def test_the_last_version_counts_and_a_final_value_ends_the_provisional_one() ->
     assert made.change("fin_balance", date(2024, 7, 2), 3.0) == 2.0
 
 
-def test_a_change_is_that_on_the_last_known_day_also_where_newer_days_are_absent() -> None:
-    made = ConsoleModel(P.streak_flags)
-    for day, value in ((1, 1.0), (2, None), (3, 4.0), (4, None), (5, None)):
+def test_a_change_is_that_on_the_session_before_also_where_newer_days_are_absent() -> None:
+    made = ConsoleModel(P.streak_flags, xshg())
+    for day, value in ((1, 1.0), (2, 4.0), (3, None), (4, None)):
         made.offer_market(signal("breadth_200", value, day))
-    assert made.last_known("breadth_200") == (date(2024, 7, 3), 4.0)
-    assert made.change("breadth_200", date(2024, 7, 3), 4.0) == 3.0
+    assert made.last_known("breadth_200") == (date(2024, 7, 2), 4.0)
+    assert made.change("breadth_200", date(2024, 7, 2), 4.0) == 3.0
     assert made.change("breadth_200", date(2024, 7, 1), 1.0) is None
 
 
+@pytest.mark.parametrize("between", [((4, None),), ()])
+def test_a_change_across_a_session_without_a_figure_is_absent(between: tuple[tuple[int, None], ...]) -> None:
+    made = ConsoleModel(P.streak_flags, xshg())
+    for day, value in ((3, 1.0), *between, (5, 4.0), (8, 6.0)):
+        made.offer_market(signal("breadth_200", value, day))
+    assert made.change("breadth_200", date(2024, 7, 5), 4.0) is None
+    assert made.change("breadth_200", date(2024, 7, 8), 6.0) == 2.0  # over a weekend
+    gap, sunday = made.curve("breadth_200")[1], date(2024, 7, 7)
+    assert gap == (date(2024, 7, 4), None)  # the line of a chart is interrupted
+    assert sunday not in dict(made.curve("breadth_200"))
+
+
 def test_the_most_severe_alert_is_first_and_a_digest_shows_its_newest_day() -> None:
-    made = ConsoleModel(P.streak_flags, {rule.name for rule in rules(P) if rule.covers_day})
+    made = ConsoleModel(P.streak_flags, xshg(), {rule.name for rule in rules(P) if rule.covers_day})
     seen = msgspec.structs.replace(alert("seen", day=2), acknowledged=Acknowledgement("li", NOW))
     for one in (alert("digest1", "fin_extreme", Severity.INFO), alert("digest2", "fin_extreme", Severity.INFO, 2),
                 seen, alert("new")):  # fmt: skip
@@ -101,7 +114,7 @@ def test_the_most_severe_alert_is_first_and_a_digest_shows_its_newest_day() -> N
 
 
 def test_a_version_with_an_earlier_time_is_as_good_as_any() -> None:
-    made, old = ConsoleModel(P.streak_flags), alert("one")
+    made, old = ConsoleModel(P.streak_flags, xshg()), alert("one")
     over = msgspec.structs.replace(old, state=State.RESOLVED, changed_at=NOW - timedelta(seconds=1))
     for version in (old, over):
         made.offer_alert(version)
@@ -464,7 +477,7 @@ def test_every_label_and_title_can_be_shown_in_both_languages() -> None:
 
 
 def test_the_chart_of_the_ratio_draws_the_fixed_and_the_trailing_thresholds() -> None:
-    made = ConsoleModel(P.streak_flags)
+    made = ConsoleModel(P.streak_flags, xshg())
     made.offer_market(signal("fin_buy_ratio_5d", 0.09))
     made.offer_market(signal("ratio_state_quantile", "NORMAL", details={"hot": 0.11, "cold": 0.07, "days": 750}))
     made.offer_market(signal("ratio_state_quantile", None, 2))
@@ -476,14 +489,14 @@ def test_the_chart_of_the_ratio_draws_the_fixed_and_the_trailing_thresholds() ->
 
 
 def test_a_correction_changes_the_trailing_thresholds_of_its_day_too() -> None:
-    made = ConsoleModel(P.streak_flags)
+    made = ConsoleModel(P.streak_flags, xshg())
     for revision, hot in ((1, 0.11), (2, 0.12)):
         made.offer_market(signal("ratio_state_quantile", "HOT", revision=revision, details={"hot": hot}))
     assert made.curve("ratio_state_quantile.hot") == [(date(2024, 7, 1), 0.12)]
 
 
 def test_the_records_of_a_rule_are_those_of_the_subject() -> None:
-    made = ConsoleModel(P.streak_flags)
+    made = ConsoleModel(P.streak_flags, xshg())
     cards = [card("peak_warning", "fin_buy_ratio_5d"), card("peak_warning", "other"), card("market_hot", "x")]
     made.offer_records(cards)
     version = made.versions[Part.RECORDS]

@@ -27,6 +27,7 @@ from processors.errors import MarginwatchError
 from processors.outputs import MarketSignal
 from processors.parameters import Parameters
 from streams import console
+from streams.calendars import xshg
 from streams.local.local_service import free_port
 from streams.settings import Settings
 
@@ -35,7 +36,7 @@ FEED = "margin.daily"
 
 async def feeds(settings: Settings) -> tuple[Feed, ...]:
     """Run a backend until it has shown the feeds once; no broker answers it."""
-    model = ConsoleModel(settings.parameters.streak_flags)
+    model = ConsoleModel(settings.parameters.streak_flags, xshg())
     backend = console.Backend(settings, model)
     await backend.start()
     try:
@@ -69,7 +70,7 @@ def test_records_are_read_again_after_an_alert_and_once_more_behind_it(monkeypat
     read: list[int] = []
     monkeypatch.setattr(console, "_RECORDS_S", 0.01)
     monkeypatch.setattr(console.alert_record, "records", lambda _settings: read.append(0) or [])
-    model = ConsoleModel((5, 8))
+    model = ConsoleModel((5, 8), xshg())
     backend = console.Backend(Settings(), model)
 
     async def poll() -> None:
@@ -86,7 +87,7 @@ def test_records_are_read_again_after_an_alert_and_once_more_behind_it(monkeypat
 
 @pytest.mark.parametrize("failures", [1, 2, 5])
 def test_records_and_names_are_read_until_redis_answers(monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
-    model = ConsoleModel((5, 8))
+    model = ConsoleModel((5, 8), xshg())
     backend = console.Backend(Settings(), model)
     left, offered = dict.fromkeys(("records", "names"), 0), dict.fromkeys(("records", "names"), 0)
 
@@ -154,7 +155,7 @@ class Producer:
 def test_a_command_without_an_acknowledgement_may_still_arrive_and_the_page_says_so(
     error: KafkaError, monkeypatch: pytest.MonkeyPatch, *, sent: bool, unconfirmed: bool
 ) -> None:
-    backend = console.Backend(Settings(), ConsoleModel((5, 8)))
+    backend = console.Backend(Settings(), ConsoleModel((5, 8), xshg()))
     monkeypatch.setattr(backend, "_producer", Producer(error, sent=sent))
     shown: list[str] = []
     monkeypatch.setattr(site.ui, "notify", lambda text, **_: shown.append(text))
@@ -196,7 +197,7 @@ def test_commands_that_come_together_share_one_producer_which_is_stopped(monkeyp
     """Each started one, and only the last of them was stopped."""
     seen: list[str] = []
     monkeypatch.setattr(console, "async_kafka_producer", lambda *_, **__: StartedProducer(seen))
-    backend = console.Backend(Settings(), ConsoleModel((5, 8)))
+    backend = console.Backend(Settings(), ConsoleModel((5, 8), xshg()))
 
     async def publish_two() -> None:
         command = Acknowledge(alert="a", by="li", at=datetime.now(UTC))

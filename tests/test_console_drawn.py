@@ -29,6 +29,7 @@ from console.theme import View
 from processors.codes import to_id
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
+from streams.calendars import xshg
 from tests.served_console import Memory, full
 from tests.test_console import alert, signal
 from tests.test_console_pages import industries, moment, status
@@ -91,7 +92,7 @@ def links(draw: Callable[[Page], object], page: Page) -> list[str]:
     [(None, "07-01: ¥1.50 bn · pctl. 100%"), (1.6e9, "¥1.60 bn · pctl. 100%")],
 )
 def test_a_panel_has_the_day_of_a_figure_that_is_not_of_the_newest_day(value: float | None, shown: str) -> None:
-    model = ConsoleModel(P.streak_flags)
+    model = ConsoleModel(P.streak_flags, xshg())
     model.offer_market(signal("fin_balance", 1.5e9, 1))
     model.offer_market(signal("fin_balance", value, 2))
     found = texts(panels.draw, page_of(model))
@@ -100,14 +101,14 @@ def test_a_panel_has_the_day_of_a_figure_that_is_not_of_the_newest_day(value: fl
 
 @pytest.mark.parametrize(("level", "shown"), [(0, "±5%"), (1, "▲ ±5%"), (-1, "▼ ±5%"), (None, "±5% · absent: no rows")])
 def test_an_absent_level_is_not_inside_the_band(level: int | None, shown: str) -> None:
-    model = ConsoleModel(P.streak_flags)
+    model = ConsoleModel(P.streak_flags, xshg())
     model.offer_market(signal("excess_level", level))
     assert shown in texts(home.draw, page_of(model))
 
 
 @pytest.mark.parametrize(("streak", "shown"), [(5.0, "▲ 5"), (0.0, " 0"), (np.nan, "–")])
 def test_an_absent_streak_of_a_security_is_not_one_of_no_days(streak: float, shown: str) -> None:
-    model = ConsoleModel(P.streak_flags)
+    model = ConsoleModel(P.streak_flags, xshg())
     columns = {name: np.full(1, 0.1) for name in ("fin_balance", "fin_change", "excess_score", "streak_excess")}
     keys = np.array([to_id("600519.SH")], dtype=np.int32)
     model.offer_securities(SecuritySignals(status(1), keys, columns | {"fin_streak": np.full(1, streak)}))
@@ -117,7 +118,7 @@ def test_an_absent_streak_of_a_security_is_not_one_of_no_days(streak: float, sho
 
 @pytest.mark.parametrize("draw", [cards.listing, lambda page: cards.detail(page, "a")], ids=["list", "page"])
 def test_a_silence_that_ends_leaves_an_open_page(draw: Callable[[Page], object]) -> None:
-    model = ConsoleModel(P.streak_flags)
+    model = ConsoleModel(P.streak_flags, xshg())
     model.offer_alert(msgspec.structs.replace(alert("a"), silence=Silence(id="s", until=moment(1, 2), by="li")))
 
     def left_open(page: Page, until: int) -> None:
@@ -134,7 +135,7 @@ def test_a_silence_that_ends_leaves_an_open_page(draw: Callable[[Page], object])
 
 
 def test_the_curve_of_an_alert_has_the_days_that_follow_it() -> None:
-    model = ConsoleModel(P.streak_flags)
+    model = ConsoleModel(P.streak_flags, xshg())
     model.offer_alert(alert("a"))
     model.offer_market(signal("fin_buy_ratio_5d", 0.1, 1))
     page = page_of(model)
@@ -153,7 +154,7 @@ def test_the_curve_of_an_alert_has_the_days_that_follow_it() -> None:
 
 @VIEWS
 def test_the_moment_of_the_last_change_has_its_day(view: View) -> None:
-    model = ConsoleModel(P.streak_flags)
+    model = ConsoleModel(P.streak_flags, xshg())
     model.clock = clock(1, 1)
     model.offer_market(signal("fin_balance", 1.0))
     found = texts(lambda page: frame(page, lambda _page: None), page_of(model, view))
@@ -161,7 +162,7 @@ def test_the_moment_of_the_last_change_has_its_day(view: View) -> None:
 
 
 def test_a_factor_has_the_sign_that_it_has_in_heat() -> None:
-    model = ConsoleModel(P.streak_flags)
+    model = ConsoleModel(P.streak_flags, xshg())
     model.offer_industries(industries(1, 1.0, heat_pe=1.0, risk_pe=-1.0, heat_breadth=0.5))
     found = texts(lambda page: industry.draw(page, "银行"), page_of(model))
     parts = {name: found[found.index(name) + 1] for name in ("−PE", "PE", "Breadth")}
@@ -170,7 +171,7 @@ def test_a_factor_has_the_sign_that_it_has_in_heat() -> None:
 
 @VIEWS
 def test_an_industry_shows_its_newest_day_with_figures_and_why_a_newer_one_has_none(view: View) -> None:
-    model = ConsoleModel(P.streak_flags)
+    model = ConsoleModel(P.streak_flags, xshg())
     model.offer_industries(industries(1, 1.0))
     why = dict.fromkeys(("fin_balance", "net_buy"), "margin.daily of 2024-07-02 lacks all rows of SSE")
     absent = industries(2, np.nan, fin_balance=np.nan, heat=np.nan, risk=np.nan)
@@ -256,5 +257,5 @@ def test_past_cases_are_left_out_of_an_earlier_day_and_the_page_says_so() -> Non
 
 
 def test_the_page_of_a_study_without_a_folder_says_how_to_set_one() -> None:
-    found = texts(lambda page: studies.detail(page, "peak"), page_of(ConsoleModel(P.streak_flags)))
+    found = texts(lambda page: studies.detail(page, "peak"), page_of(ConsoleModel(P.streak_flags, xshg())))
     assert any("MARGINWATCH_STUDY_DATA" in one for one in found)

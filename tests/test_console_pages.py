@@ -57,6 +57,7 @@ from processors.industries import INDUSTRIES
 from processors.needs import CHARTS
 from processors.outputs import ChartFrame, DayStatus, FrameHeader, IdentityCheck, IndustrySignals, SecuritySignals
 from processors.parameters import Parameters
+from streams.calendars import xshg
 from tests.test_console import LANGUAGES, alert, signal
 
 P = Parameters()
@@ -105,7 +106,7 @@ def test_names_stand_before_codes_in_a_text() -> None:
     [("000300.SH", "沪深300"), ("600519.SH", "贵州茅台 600519.SH"), ("银行", "银行"), ("market", "")],
 )
 def test_an_alert_names_its_subject_and_the_codes_of_its_text(subject: str, shown: str) -> None:
-    model = ConsoleModel(P.streak_flags)
+    model = ConsoleModel(P.streak_flags, xshg())
     model.offer_directory(Directory(NAMES))
     page: Any = SimpleNamespace(view=ZH, site=SimpleNamespace(model=model))
     found = msgspec.structs.replace(alert("a", "market_hot"), subject=subject, text=Text("", "涨601398.SH。"))
@@ -155,7 +156,7 @@ def test_a_security_of_an_alert_has_the_unit_of_its_signal(rule: str, value: flo
 
 @pytest.mark.parametrize(("fires", "shown"), [(30, []), (33, ["+3 more"])])
 def test_the_list_of_alerts_names_how_many_it_leaves_out(fires: int, shown: list[str]) -> None:
-    model = ConsoleModel(P.streak_flags)
+    model = ConsoleModel(P.streak_flags, xshg())
     model.as_of = date(2024, 7, 1)  # without buttons
     for number in range(fires):
         model.offer_alert(alert(f"n{number}"))
@@ -173,7 +174,7 @@ def test_the_list_of_alerts_names_how_many_it_leaves_out(fires: int, shown: list
 
 @pytest.mark.parametrize(("hour", "shown"), [(1, True), (2, False)])
 def test_a_silence_that_is_over_is_not_shown(hour: int, shown: bool) -> None:
-    made = ConsoleModel(P.streak_flags)
+    made = ConsoleModel(P.streak_flags, xshg())
     made.clock = SimpleNamespace(now=lambda: moment(1, hour))  # type: ignore[assignment]
     page: Any = SimpleNamespace(view=EN, site=SimpleNamespace(model=made), path=str)
     one = msgspec.structs.replace(alert("a"), silence=Silence(id="s", until=moment(1, 2), by="li"))
@@ -240,7 +241,7 @@ def test_factors_groups_indices_and_styles_have_names_in_both_languages() -> Non
 
 
 def test_a_break_of_the_ratio_is_marked_with_its_outcome() -> None:
-    model = ConsoleModel(P.streak_flags)
+    model = ConsoleModel(P.streak_flags, xshg())
     for day, ratio in ((1, 0.105), (2, 0.099)):
         model.offer_market(signal("fin_buy_ratio_5d", ratio, day))
         model.offer_market(signal("index_close/000300.SH", 3400.0 + day, day))
@@ -305,7 +306,7 @@ def test_the_net_buy_of_days_is_absent_where_one_of_them_is_unknown() -> None:
 
 
 def test_a_day_without_figures_hides_no_earlier_day() -> None:
-    model = ConsoleModel(P.streak_flags)
+    model = ConsoleModel(P.streak_flags, xshg())
     keys = np.array([to_id("600519.SH")], dtype=np.int32)
     columns = {"extreme": np.ones(1), "fin_change": np.full(1, 0.1), "fin_streak": np.full(1, 5.0)}
     model.offer_securities(SecuritySignals(status(1), keys, columns))
@@ -321,19 +322,16 @@ def test_a_day_without_figures_hides_no_earlier_day() -> None:
     assert newest_frame is not None and newest_frame.status.trade_date == date(2024, 7, 2)
 
 
-@pytest.mark.parametrize("name", ["fin_balance", "index_close"])
-def test_a_day_of_the_market_without_industries_is_a_day_of_their_sums(name: str) -> None:
-    model = ConsoleModel(P.streak_flags)
-    subject = "000001.SH" if name == "index_close" else "market"
-    for day in range(1, 9):
-        if day != 4:
-            model.offer_industries(industries(day, float(day)))
-        model.offer_market(msgspec.structs.replace(signal(name, 1.0, day), subject=subject))
-    assert [one.status.trade_date.day for one in model.industry_days(5)] == [4, 5, 6, 7, 8]
+def test_a_session_without_industries_is_a_day_of_their_sums_also_where_nothing_of_it_is_published() -> None:
+    model = ConsoleModel(P.streak_flags, xshg())
+    for day in (1, 2, 3, 5, 8, 9, 10):
+        model.offer_industries(industries(day, float(day)))
+    assert [one.status.trade_date.day for one in model.industry_days(5)] == [4, 5, 8, 9, 10]
     assert industry_rows.industry_row(model.industry_days(5), 0)["net5"] is None
-    model.offer_industries(industries(9, 9.0))
+    assert dict(model.industry("农林牧渔"))[date(2024, 7, 4)] == {}
+    model.offer_industries(industries(11, 11.0))
     row = industry_rows.industry_row(model.industry_days(20), 0)
-    assert row["net5"] == 35.0  # of the days 5 to 9
+    assert row["net5"] == 43.0  # of the sessions 5 to 11
     assert row["spark"].count("M") == 2
 
 
@@ -380,12 +378,18 @@ def test_prices_are_adjusted_by_the_published_previous_close() -> None:
 
 
 def test_what_followed_a_flag_begins_at_the_next_open() -> None:
-    rows = [(date(2024, 7, 1 + i), {"price_level": 1.0 + i / 10, "open_to_close": 0.1}) for i in range(6)]
+    days = [date(2024, 7, day) for day in (1, 2, 3, 4, 5, 8)]
+    rows: dict[date, dict[str, float | None]] = {
+        day: {"price_level": 1.0 + i / 10, "open_to_close": 0.1} for i, day in enumerate(days)
+    }
     # Entry 1.1 / 1.1 = 1.0, five days later 1.5.
-    assert security.after(rows, 0, 5) == pytest.approx(0.5)
-    assert security.after(rows, 1, 5) is None  # not over
-    rows[1] = (rows[1][0], {"price_level": 1.1, "open_to_close": None})
-    assert security.after(rows, 0, 5) is None
+    assert security.after(rows, days[0], 5, xshg()) == pytest.approx(0.5)
+    assert security.after(rows, days[1], 5, xshg()) is None  # not over
+    entry = rows.pop(days[1])
+    rows[date(2024, 7, 9)] = rows[days[-1]]
+    assert security.after(rows, days[0], 5, xshg()) is None  # a row that is missing moves no session
+    rows[days[1]] = entry | {"open_to_close": None}
+    assert security.after(rows, days[0], 5, xshg()) is None
     assert security.ratio(1.0, 0.0) is None and security.ratio(1.0, 4.0) == 0.25
 
 
@@ -428,7 +432,7 @@ def test_candles_have_gaps_marks_and_columns() -> None:
 
 def known_model() -> ConsoleModel:
     """A balance of two days, of which the first was corrected on the 5th; an alert that ended on the 4th."""
-    model = ConsoleModel(P.streak_flags)
+    model = ConsoleModel(P.streak_flags, xshg())
     for day, known, value, revision in ((1, 2, 1.0, 0), (2, 3, 2.0, 0), (1, 5, 1.5, 1), (4, 5, 4.0, 0)):
         found = msgspec.structs.replace(
             signal("fin_balance", value, day, revision=revision), available_at=moment(known)
@@ -480,14 +484,14 @@ def test_an_earlier_day_shows_what_was_known_then_and_what_was_corrected_since()
     ],
 )
 def test_an_earlier_day_shows_an_alert_until_its_end_was_public(changes: dict[str, Any], firing: set[int]) -> None:
-    model = ConsoleModel(P.streak_flags)
+    model = ConsoleModel(P.streak_flags, xshg())
     fired = {"fired_on": date(2024, 7, 2)}
     model.offer_alert(msgspec.structs.replace(alert("a", day=2), available_at=moment(3), **(fired | changes)))
     assert {day for day in range(1, 7) if model.known_at(date(2024, 7, day)).firing()} == firing
 
 
 def test_history_is_reported_while_it_arrives_and_never_for_the_figures_of_today() -> None:
-    model = ConsoleModel(P.streak_flags)
+    model = ConsoleModel(P.streak_flags, xshg())
     model.offer_clock(moment(20))
     model.offer_market(signal("fin_balance", 1.0, 19))  # known on the 1st: NOW
     assert model.history_days == 1
@@ -502,7 +506,7 @@ def test_history_is_reported_while_it_arrives_and_never_for_the_figures_of_today
 
 
 def test_a_replay_is_reported_until_it_ends() -> None:
-    model = ConsoleModel(P.streak_flags)
+    model = ConsoleModel(P.streak_flags, xshg())
     model.offer_clock(None)
     assert not model.clock.replays and model.versions[Part.CLOCK] == 0  # barriers of ordinary feeds draw nothing
     model.offer_clock(moment(3))
@@ -520,7 +524,7 @@ def test_an_address_without_an_earlier_day_shows_the_present(text: str) -> None:
 def test_a_day_before_all_figures_is_not_waiting_for_the_first_ones() -> None:
     earlier = EarlierModels(known_model()).model("2024-06-28")
     assert question.unanswered(earlier, EN) == "Nothing was known on this day."
-    assert question.unanswered(ConsoleModel(P.streak_flags), EN) == "Waiting for the first signals …"
+    assert question.unanswered(ConsoleModel(P.streak_flags, xshg()), EN) == "Waiting for the first signals …"
 
 
 def test_models_of_earlier_days_are_kept_until_a_figure_changes() -> None:
@@ -591,7 +595,7 @@ def test_the_morning_sheet_is_one_page_whatever_there_is_to_say(
 def test_the_question_and_the_sheet_have_the_day_of_the_answer_and_not_that_of_a_newer_figure(
     due: int, asked: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = ConsoleModel(P.streak_flags)
+    model = ConsoleModel(P.streak_flags, xshg())
     assert question.dated(model, EN) == "Near a top?"
     model.offer_market(signal("verdict", None, 1))
     model.offer_market(signal("breadth_200", 0.5, 2))
@@ -612,7 +616,7 @@ def test_the_question_and_the_sheet_have_the_day_of_the_answer_and_not_that_of_a
 def test_figures_of_the_sheet_have_their_days_and_their_changes(
     language: formats.Language, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = ConsoleModel(P.streak_flags)
+    model = ConsoleModel(P.streak_flags, xshg())
     for day, balance, share in ((1, 1.0e9, 0.0950), (2, 1.1e9, 0.0994), (3, 1.2e9, None), (4, None, None)):
         model.offer_market(signal("fin_balance", balance, day))
         old = msgspec.structs.replace(signal("fin_balance_to_float_cap", share), trade_date=date(2019, 7, day))
@@ -660,7 +664,7 @@ def test_a_chart_of_the_console_imports_no_page(language: formats.Language) -> N
 def test_a_theme_lists_the_stocks_of_its_industry_by_score_and_why_one_has_none() -> None:
     banks, steel = INDUSTRIES.index("银行"), INDUSTRIES.index("钢铁")
     codes = ["000001.SZ", "600000.SH", "600036.SH", "601166.SH", "601398.SH"]
-    model = ConsoleModel(P.streak_flags)
+    model = ConsoleModel(P.streak_flags, xshg())
     of_industry = dict.fromkeys(codes, banks) | {"600019.SH": steel}
     listed = np.array([to_id(code) for code in sorted([*codes[:3], "600019.SH"])], dtype=np.int32)
     scores = {"000001.SZ": 0.51, "600000.SH": np.nan, "600019.SH": 0.9, "600036.SH": 0.55}

@@ -23,6 +23,7 @@ import streams.topics
 from console.model import ConsoleModel
 from processors.events import INPUT_ROWS
 from streams import console_inputs, dlq, readers
+from streams.calendars import xshg
 from streams.cli.main import app
 from streams.clients import async_kafka_group_reader, async_kafka_producer, kafka_admin, started
 from streams.codecs.registry import CODECS
@@ -82,7 +83,7 @@ def publish(settings: Settings, topic: Topic) -> None:
         lambda settings: dlq.letters(settings),
         lambda settings: publish(settings, Topic.MARGIN_DAILY),
         lambda settings: asyncio.run(console_inputs.follow(settings, print)),
-        lambda settings: asyncio.run(Backend(settings, ConsoleModel((5, 8)))._read()),
+        lambda settings: asyncio.run(Backend(settings, ConsoleModel((5, 8), xshg()))._read()),
     ],
     ids=["read", "follow", "dead letters", "publish", "prices of the console", "signals of the console"],
 )

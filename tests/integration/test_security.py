@@ -110,7 +110,7 @@ def test_a_worker_a_feed_and_a_rebuild_through_tls_scram_and_acls(settings: Sett
 
 async def console_shows_and_commands(settings: Settings) -> None:
     """The console reads signals and the state of feeds, and publishes a command, through the same TLS and ACLs."""
-    model = ConsoleModel(settings.parameters.streak_flags)
+    model = ConsoleModel(settings.parameters.streak_flags, xshg())
     backend = Backend(settings, model)
     await backend.start()
     try:
