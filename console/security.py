@@ -34,8 +34,8 @@ def draw(page: Page, code: str) -> None:
             return
         day, last = rows[-1]
         industry = model.inputs.industry(code)
-        note = labels.industry(industry, view.language) if industry else ""
-        subject.title(page, shown, f"{day.isoformat()}{' · ' + note if note else ''}")
+        notes = [day.isoformat(), labels.industry(industry, view.language) if industry else "", _left(page, day)]
+        subject.title(page, shown, " · ".join(filter(None, notes)))
         streak, change = last.get("fin_streak"), last.get("fin_change")
         subject.tile(label("fin_balance"), formats.money(last.get("fin_balance"), view.language))
         subject.tile(
@@ -63,6 +63,14 @@ def draw(page: Page, code: str) -> None:
         _peers(page, industry, code)
 
     subject.redrawn(page, (Part.SECURITIES, Part.INPUTS, Part.NAMES), draw_day)
+
+
+def _left(page: Page, shown: date) -> str:
+    """Return the newest day of all securities, on which this one is absent; "" where it is the day shown."""
+    newest = page.site.model.securities.newest()
+    if newest is None or newest.status.trade_date <= shown:
+        return ""
+    return f"⚠ {formats.short_day(newest.status.trade_date, shown)} {page.view.label('absent')}"
 
 
 def flag_texts(page: Page, row: Row) -> list[str]:

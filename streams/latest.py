@@ -1,7 +1,7 @@
 """The newest values as JSON in Redis, for readers that need no history.
 
 ``mw:latest:market`` one object; ``mw:latest:verdict`` the verdict in words; ``mw:latest:security:<code>`` and
-``mw:latest:industry:<name>`` one each;
+``mw:latest:industry:<name>`` one each; ``mw:latest:securities`` the trade date of the newest securities;
 ``mw:latest:barrier`` the last barrier whose signals they contain, ``mw:latest:sequence`` the sequence of the last
 output that they contain. They follow from the signals and are written behind the stream, at most once a second: a
 backfill of years doesn't write every day of every security, and a reader never waits long. What a worker has published
@@ -231,6 +231,7 @@ class LatestWriter(Service):
         if fresh:
             families = [codecs.decode(Topic.SIGNALS_SECURITY, frame) for _, frame in self._families.values()]
             values |= {f"security:{code}": value for code, value in _rows(families)}
+            values["securities"] = msgspec.json.encode(_newest_day(families))
         if industries is not None:
             frame = codecs.decode(Topic.SIGNALS_INDUSTRY, industries)
             values |= {f"industry:{name}": value for name, value in _industry_rows(frame)}
@@ -299,9 +300,13 @@ def _industry_rows(frame: IndustrySignals) -> list[tuple[str, bytes]]:
     ]
 
 
+def _newest_day(families: list[SecuritySignals]) -> date:
+    return max(frame.status.trade_date for frame in families)
+
+
 def _rows(families: list[SecuritySignals]) -> list[tuple[str, bytes]]:
     """One JSON per security of the newest day, with the columns of every family; those without a frame yet are null."""
-    newest = max(frame.status.trade_date for frame in families)
+    newest = _newest_day(families)
     found: dict[str, dict[str, Any]] = {}
     for frame in sorted(families, key=lambda f: f.family):
         if frame.status.trade_date == newest:

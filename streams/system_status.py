@@ -90,6 +90,12 @@ def latest_security(settings: Settings, client: Redis, code: str) -> dict[str, A
     return found
 
 
+def securities_day(settings: Settings, client: Redis) -> date | None:
+    """Return the trade date of the newest securities: one with older values has left the margin list, or has no row."""
+    data = _get(settings, client, "securities")
+    return None if data is None else msgspec.json.decode(data, type=date)
+
+
 def latest_industry(settings: Settings, client: Redis, name: str) -> dict[str, Any]:
     """Return the newest values of an industry."""
     data = _get(settings, client, f"industry:{name}")

@@ -116,6 +116,18 @@ def test_an_absent_streak_of_a_security_is_not_one_of_no_days(streak: float, sho
     assert found[found.index("Balance streak") + 1] == shown
 
 
+def test_the_page_of_a_security_that_has_left_the_margin_list_says_so() -> None:
+    model = ConsoleModel(P.streak_flags, xshg())
+    columns = {name: np.full(1, 0.1) for name in ("fin_balance", "fin_change", "fin_streak")}
+    for day, code in ((1, "600519.SH"), (2, "000858.SZ")):
+        model.offer_securities(SecuritySignals(status(day), np.array([to_id(code)], dtype=np.int32), columns))
+    left, listed = (
+        texts(lambda page, code=code: security.draw(page, code), page_of(model)) for code in ("600519.SH", "000858.SZ")
+    )
+    assert "2024-07-01 · ⚠ 07-02 absent" in left
+    assert "2024-07-02" in listed
+
+
 @pytest.mark.parametrize("draw", [cards.listing, lambda page: cards.detail(page, "a")], ids=["list", "page"])
 def test_a_silence_that_ends_leaves_an_open_page(draw: Callable[[Page], object]) -> None:
     model = ConsoleModel(P.streak_flags, xshg())

@@ -136,6 +136,18 @@ def test_a_security_is_found_by_any_spelling_of_its_code(spelling: str, monkeypa
     assert asked == ["600519.SH"]
 
 
+@pytest.mark.parametrize("newest", [date(2024, 6, 3), date(2024, 6, 4), None])
+def test_a_security_that_has_left_the_margin_list_has_no_newest_figures(
+    newest: date | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {"code": "600519.SH", "trade_date": "2024-06-03", "fin_balance": 1e9}
+    monkeypatch.setattr(system_status, "latest_security", lambda *_: found)
+    monkeypatch.setattr(system_status, "name_of", lambda *_: "")
+    monkeypatch.setattr(system_status, "securities_day", lambda *_: newest)
+    title = CliRunner().invoke(app, ["latest", "security", "600519"]).stdout.splitlines()[0]
+    assert ("⚠ the last figures that are known; 2024-06-04 has none of it" in title) is (newest == date(2024, 6, 4))
+
+
 @pytest.mark.parametrize("spelling", ["600519", "sh600519", "600519.SH"])
 def test_a_value_is_explained_by_any_spelling_of_its_code(spelling: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readers, "security_signals", lambda *_args, **_options: [])

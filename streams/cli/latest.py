@@ -49,6 +49,9 @@ def latest_security(
     with redis_client(settings := Settings()) as client:
         found = system_status.latest_security(settings, client, code)
         title = code if as_json else f"{code} {system_status.name_of(settings, client, code)}".rstrip()
+        newest = None if as_json else system_status.securities_day(settings, client)
+    if newest is not None and found["trade_date"] < newest.isoformat():
+        title += f"  ⚠ the last figures that are known; {newest} has none of it"
     print_result(found, partial(print_values, title, declared=SIGNALS), as_json=as_json)
 
 

@@ -20,7 +20,7 @@ from streams.calendars import xshg
 from streams.form import Form
 from streams.publisher import Publisher
 from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CONTENT_TYPE
-from streams.system_status import latest_market, latest_security
+from streams.system_status import latest_market, latest_security, securities_day
 from streams.topics import Topic, dead_letters, partition_of
 from tests.building import DAYS, batch
 from tests.harness import Stack, wait_until
@@ -136,7 +136,9 @@ def test_metrics_and_health_tell_how_things_stand(stack: Stack) -> None:
     assert any(name.startswith("marginwatch_lag_messages") for name in samples)
     assert json.loads(_get(f"{worker.url}/healthz")) == {"status": "alive"}
     wait_until(lambda: stack.redis.exists(f"{stack.settings.namespace}:latest:security:600000.SH") == 1, 10, "latest")
-    assert latest_security(stack.settings, stack.redis, "600000.SH")["fin_balance"] > 0
+    newest = latest_security(stack.settings, stack.redis, "600000.SH")
+    assert newest["fin_balance"] > 0
+    assert newest["trade_date"] == str(securities_day(stack.settings, stack.redis))
 
 
 def test_a_worker_waits_for_redis_says_so_and_loses_nothing(stack: Stack, redis_server) -> None:
