@@ -252,6 +252,9 @@ def test_a_feed_that_refuses_rows_is_an_alert_until_a_run_refuses_nothing() -> N
     assert run(-5, day=DAYS[1]) == []  # a message of an earlier run arrives late
     (ended,) = run(4, day=DAYS[2])
     assert (ended.alert.id, ended.alert.state) == (again.alert.id, State.RESOLVED)
+    assert ended.alert.invalidation.en == "Over at its next run that refuses nothing and finds no error."
+    (one,) = run(5, day=DAYS[3], refused=1, reason="d4.csv, row 2")
+    assert "refused 1 row, sheet or cell, found 0 errors" in one.alert.text.en
 
 
 def test_each_stop_of_a_live_feed_is_an_alert_until_it_runs_again_whoever_reports_it_and_however_often() -> None:

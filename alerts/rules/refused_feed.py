@@ -25,6 +25,7 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
     done, done_zh = (
         ("published nothing", "未发布任何数据") if message.errors else ("published the rest", "其余数据已发布")
     )
+    refused = f"{message.refused} {'row, sheet or cell' if message.refused == 1 else 'rows, sheets or cells'}"
     yield Evaluation(
         subject,
         message.trade_date,
@@ -34,11 +35,13 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
         {"refused": message.refused, "errors": message.errors},
         {"expected_refused": 0, "expected_errors": 0},
         Text(
-            f"Data quality {message.trade_date}: the feed {message.source} refused {message.refused} rows, sheets or cells, "
+            f"Data quality {message.trade_date}: the feed {message.source} refused {refused}, "
             f"found {counted(message.errors, 'error')} and {done}; the first: {reason}",
             f"数据质量 {message.trade_date}：数据源{message.source}拒收{message.refused}项，发现{message.errors}处错误，{done_zh}；首项：{reason}",
         ),
-        Text("Over when the feed publishes corrected figures.", "更正数据发布后结束。"),
+        Text(
+            "Over at its next run that refuses nothing and finds no error.", "该数据源下一次运行无拒收、无错误时结束。"
+        ),
     )
 
 
