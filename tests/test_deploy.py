@@ -113,6 +113,22 @@ def test_every_metric_that_rules_and_panels_use_exists() -> None:
     assert {name for expr in exprs for name in re.findall(r"\bmarginwatch_\w+", expr)} <= metric_names()
 
 
+#: Counters that neither a board nor a rule has, and where a person sees what they count.
+SEEN_ELSEWHERE = {
+    "marginwatch_quarantined_total": "a critical alert data_quality, and `marginwatch dlq list`",
+    "marginwatch_feed_rows_total": "the report of the run",
+    "marginwatch_feed_refused_total": "an alert data_quality of the run",
+    "marginwatch_feed_errors_total": "an alert data_quality of the run",
+    "marginwatch_notifications_total": "`marginwatch notify log`",
+}
+
+
+def test_what_a_counter_counts_is_on_a_board_in_a_rule_or_elsewhere() -> None:
+    exprs = " ".join([rule["expr"] for rule in rules()] + [query for board in boards() for query in queries(board)])
+    counters = {name for name in metric_names() if re.fullmatch(r"marginwatch_\w+_total", name)}
+    assert {name for name in counters if name not in exprs} == set(SEEN_ELSEWHERE)
+
+
 def test_the_dashboards_are_up_to_date_and_no_other_is_there() -> None:
     rendered = dashboards.rendered(Parameters())
     assert {*dashboards.FOLDER.glob("*.json")} == rendered.keys()
