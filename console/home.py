@@ -27,7 +27,7 @@ from console import (
     tiles,
 )
 from console.chart_element import ChartElement
-from console.industry_rows import industry_note
+from console.industry_rows import industry_absence, industry_note
 from console.model import MARKET_PARTS, ConsoleModel, Part
 from console.site import Page, content
 from processors.indicators.verdict import VERDICT
@@ -254,8 +254,11 @@ def _map(page: Page) -> None:
 
     with card.box:
         chart = figure.chart(page, title, charts.heat_map(page.view, []), on_point=go, heading=card.heading)
+        why = ui.label().classes("muted").mark("no-heat")
 
     def update() -> None:
+        why.set_text(industry_absence(page.site.model, page.view, "heat"))
+        chart.set_visibility(not why.text)
         days = page.site.model.industry_days(1)
         if not days:
             return

@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from console import formats
+import numpy as np
+
+from console import formats, reasons
 from console.model import ConsoleModel
 from console.theme import View
 from processors.industries import INDUSTRIES
@@ -56,6 +58,17 @@ def industry_note(model: ConsoleModel, view: View, shown: IndustrySignals) -> st
     if newest is None or newest is shown:
         return note
     return f"{note} · ⚠ {newest.status.trade_date:%m-%d} {view.label('degraded')}"
+
+
+def industry_absence(model: ConsoleModel, view: View, column: str) -> str:
+    """Return why no industry has a figure on the newest day of industries; "" where one has it."""
+    frame = next(iter(model.industry_days(1)), model.newest_industries)
+    if frame is None:
+        return view.label("nothing")
+    if column in frame.columns and not np.isnan(frame.columns[column]).all():
+        return ""
+    why = frame.left_out.get(column)
+    return view.label("absent") if why is None else reasons.shown(why, view.language)
 
 
 def sparkline(values: Sequence[float | None]) -> str:

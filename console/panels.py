@@ -10,7 +10,7 @@ from nicegui import ui
 from alerts.model import Alert
 from alerts.rules import digest
 from console import charts, figure, formats, labels, panel_charts, reasons
-from console.industry_rows import SPARK, industry_note, industry_row
+from console.industry_rows import SPARK, industry_absence, industry_note, industry_row
 from console.model import Part
 from console.site import Page
 from processors.industries import INDUSTRIES
@@ -130,7 +130,7 @@ def _groups(page: Page) -> None:
             card.note.set_text(formats.day(balance.trade_date))
         table.rows = rows
         table.set_visibility(bool(rows))
-        why.set_text(" · ".join(absent))
+        why.set_text(" · ".join(absent) if rows or absent else view.label("nothing"))
 
     figure.exports(page, view.label("groups"), lambda: figure.of_table(table), card.heading)
     page.follow((Part.FINAL,), update, every_s=_EVERY_S)
@@ -239,9 +239,12 @@ def _industries(page: Page) -> None:
         )
         for name in ("net1", "net5", "net20", "heat", "risk"):
             figure.colour_signs(table, name)
+        why = ui.label().classes("muted").mark("no-industries")
 
     def update() -> None:
         days = model.industry_days(_SPARK_DAYS)
+        table.set_visibility(bool(days))
+        why.set_text(industry_absence(model, view, "fin_balance"))
         if days:
             card.note.set_text(industry_note(model, view, days[-1]))
             table.rows = [

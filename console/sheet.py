@@ -20,7 +20,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from console import formats, labels, question, reasons
 from console.charts import Points, rank
-from console.industry_rows import industry_note, industry_row
+from console.industry_rows import industry_absence, industry_note, industry_row
 from console.model import ConsoleModel
 from console.theme import View
 from processors.indicators.verdict import VERDICT
@@ -219,7 +219,7 @@ class _Sheet:
             money = formats.money(row["net5"], view.language, signed=True)
             self.row(x, width, labels.industry(row["key"], view.language), [money, heat, risk])
         if not shown:
-            self.line(x, view.label("nothing"), _BODY)
+            self.line(x, industry_absence(self.model, view, "net_buy") or view.label("absent"), _BODY)
 
     def _alerts(self, bottom: float) -> None:
         """Draw the alerts in force down to a height, and how many there are beside them."""

@@ -116,6 +116,18 @@ def test_an_absent_streak_of_a_security_is_not_one_of_no_days(streak: float, sho
     assert found[found.index("Balance streak") + 1] == shown
 
 
+@pytest.mark.parametrize("reason", ["reference names no stock", ""])
+def test_cards_without_industries_and_groups_say_why(reason: str) -> None:
+    model = ConsoleModel(P.streak_flags, xshg())
+    model.offer_market(signal("fin_balance", 1.5e9, 1))
+    assert texts(home.draw, page_of(model)).count("nothing yet") == 4 + 3  # the map, the groups, the industries
+    unknown = industries(1, np.nan, fin_balance=np.nan, heat=np.nan)
+    left_out = dict.fromkeys(("fin_balance", "heat", "net_buy"), reason) if reason else {}
+    model.offer_industries(replace(unknown, left_out=left_out))
+    found = texts(home.draw, page_of(model))
+    assert found.count(reason or "absent") >= 2  # of the map and of the table
+
+
 def test_the_page_of_a_security_that_has_left_the_margin_list_says_so() -> None:
     model = ConsoleModel(P.streak_flags, xshg())
     columns = {name: np.full(1, 0.1) for name in ("fin_balance", "fin_change", "fin_streak")}
