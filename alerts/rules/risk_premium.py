@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from alerts.model import Severity, Text
+from alerts.plurals import counted
 from alerts.rules.base import INDEX_HIGHER, Condition, Evaluation, Message, Rule
 from alerts.rules.threshold import Threshold
 from processors.outputs import MarketSignal
@@ -33,12 +34,14 @@ class HighPremium:
     def evaluate(self, message: Message) -> Iterator[Evaluation]:
         """Yield the evaluation of the threshold, with the number of episodes where it is true."""
         for one in self.threshold.evaluate(message):
-            number = message.details.get("episodes") if isinstance(message, MarketSignal) else None
-            if one.condition is not Condition.ON or number is None:
+            details = message.details if isinstance(message, MarketSignal) else {}
+            number, known = details.get("episodes"), details.get("days_since_start")
+            if one.condition is not Condition.ON or number is None or known is None:
                 yield one
                 continue
             text = Text(
-                f"{one.text.en} Episode {number} since {self.since}.", f"{one.text.zh}{self.since}以来第{number}次。"
+                f"{one.text.en} Episode {number} in the {counted(f'{known:,}', 'known day')} since {self.since}.",
+                f"{one.text.zh}{self.since}以来已知的{known:,}日中第{number}次。",
             )
             yield replace(one, figures=one.figures | {"episodes": number}, text=text)
 
