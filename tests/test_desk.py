@@ -25,6 +25,7 @@ from processors.days import SHANGHAI, to_date, to_day
 from processors.deadlines import silent_since
 from processors.outputs import DayStatus, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
+from processors.signal import Value
 from processors.trading_hours import TradingHours
 from streams.calendars import xshg
 from tests.test_alerts import securities, state
@@ -80,12 +81,24 @@ def test_a_condition_fires_once_however_long_it_lasts_and_ends_past_its_hysteres
     assert made[0].alert.invalidation.zh == "低于9.00%时结束。"
 
 
-def test_a_high_risk_premium_names_its_episode() -> None:
+def test_an_incomplete_day_is_over_on_the_next_complete_one_as_its_alert_says() -> None:
+    desk = AlertDesk([rule for rule in RULES if rule.about == "figures of a closed day" and not rule.digest], CALENDAR)
+    days = [
+        msgspec.structs.replace(ratio(i, 1e12), signal="fin_balance", missing=missing, degraded=bool(missing))
+        for i, missing in enumerate(({"margin.market SZSE": -1}, {}))
+    ]
+    fired, ended = [change.alert for change in fold(desk, *days)]
+    assert fired.invalidation.en.endswith("over on the next complete day, also without them.")
+    assert (ended.id, ended.state, ended.resolved_on) == (fired.id, State.RESOLVED, DAYS[1])
+
+
+def test_a_high_risk_premium_names_its_episode_and_how_many_days_are_known() -> None:
     desk = AlertDesk([rule for rule in RULES if rule.name == "risk_premium_high"], CALENDAR)
-    high = msgspec.structs.replace(ratio(0, 0.041), signal="risk_premium", details={"episodes": 4})
+    details: dict[str, Value] = {"episodes": 4, "days_since_start": 1240}
+    high = msgspec.structs.replace(ratio(0, 0.041), signal="risk_premium", details=details)
     (alert,) = [change.alert for change in fold(desk, high)]
-    assert alert.text.en.endswith("4.10%, at least 4.00%. Episode 4 since 2016-01-04.")
-    assert alert.text.zh.endswith("2016-01-04以来第4次。")
+    assert alert.text.en.endswith("4.10%, at least 4.00%. Episode 4 in the 1,240 known days since 2016-01-04.")
+    assert alert.text.zh.endswith("2016-01-04以来已知的1,240日中第4次。")
     assert (alert.figures["episodes"], alert.thresholds) == (4, {"level": 0.04, "clear": pytest.approx(0.038)})
 
 

@@ -30,7 +30,10 @@ _REPORTED = {
 }
 _DETAIL, _TOTALS = "margin.daily identity", "margin.market identity"
 _UNITS = dict.fromkeys(("broken_share", "gap", "share"), "ratio") | dict.fromkeys(EXCHANGES, "CNY")
-_CORRECTED = Text("Superseded when corrected figures arrive.", "更正数据到达后自动更正。")
+_CORRECTED = Text(
+    "Superseded when corrected figures arrive; over on the next day without such a break.",
+    "更正数据到达后自动更正；次日无此类偏差时结束。",
+)
 
 
 def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
@@ -75,7 +78,10 @@ def _completeness(subject: str, s: MarketSignal | DayStatus, missing: Mapping[st
             f"Data quality {s.trade_date}: closed incomplete, missing {lacks}. Signals of the day are degraded or absent.",
             f"数据质量 {s.trade_date}：当日数据不完整，缺少{lacks_zh}。相关信号降级或缺失。",
         ),
-        Text("Superseded when the missing rows arrive.", "缺失数据补齐后自动更正。"),
+        Text(
+            "Superseded when the missing rows arrive; over on the next complete day, also without them.",
+            "缺失数据补齐后自动更正；未补齐时，下一个完整交易日结束。",
+        ),
     )
 
 
