@@ -10,6 +10,7 @@ from nicegui import ui
 from console import figure, formats, labels
 from console.model import ConsoleModel, Part
 from console.site import Page
+from processors.days import shanghai_date
 
 #: Models that are kept: a model of three years has about 20 MB, most of it shared.
 _KEPT = 4
@@ -25,12 +26,12 @@ class EarlierModels:
         self._built: dict[tuple[date, int], ConsoleModel] = {}
 
     def model(self, day: str) -> ConsoleModel:
-        """Return the model of a day (``2021-03-31``); the present one for "", for no date and for its newest day."""
+        """Return the model of a day (``2021-03-31``); the present one for no date and for a day that is not over."""
         try:
             wanted = date.fromisoformat(day)
         except ValueError:
             return self._present
-        if self._present.day is None or wanted >= self._present.day:
+        if wanted >= shanghai_date(self._present.clock.now()):
             return self._present
         key = wanted, self._present.versions[Part.FINAL]
         if key not in self._built:

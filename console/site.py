@@ -22,7 +22,7 @@ from console.redraws import TICK_S, Redraws
 from console.study_results import Studies
 from console.theme import CSS, Palette, View
 from processors.chart_scores import NO_MODEL, Scorer
-from processors.days import SHANGHAI
+from processors.days import SHANGHAI, shanghai_date
 from processors.errors import MarginwatchError
 from processors.parameters import Parameters
 
@@ -197,8 +197,8 @@ def _calendar(page: Page) -> ui.element:
     model, label = page.site.model, page.view.label
 
     def go(event: GenericEventArguments) -> None:
-        newest, chosen = page.present.day, event.args
-        now = not chosen or (newest is not None and chosen >= newest.isoformat())
+        today, chosen = shanghai_date(page.present.clock.now()), event.args
+        now = not chosen or chosen >= today.isoformat()
         ui.navigate.to("?" if now else f"?asof={chosen}")
 
     # The browser's own field: NiceGUI's sends a message of its own with every new value.

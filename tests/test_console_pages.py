@@ -518,7 +518,17 @@ def test_a_replay_is_reported_until_it_ends() -> None:
 @pytest.mark.parametrize("text", ["", "nonsense", "2024-13-01", "2024-07-04", "2030-01-01"])
 def test_an_address_without_an_earlier_day_shows_the_present(text: str) -> None:
     model = known_model()
+    model.offer_clock(moment(4))
     assert EarlierModels(model).model(text) is model
+
+
+def test_the_address_of_the_newest_day_shows_what_was_known_on_it_once_it_is_over() -> None:
+    model = known_model()
+    late = msgspec.structs.replace(signal("fin_balance", 7.0, 4), available_at=moment(5, 0))  # before the next open
+    model.offer_market(late)
+    model.offer_clock(moment(5))
+    assert model.latest["fin_balance"].value == 7.0
+    assert EarlierModels(model).model("2024-07-04").latest["fin_balance"].trade_date < date(2024, 7, 4)
 
 
 def test_a_day_before_all_figures_is_not_waiting_for_the_first_ones() -> None:
