@@ -143,7 +143,9 @@ def test_a_signature_is_what_a_receiver_computes() -> None:
 
 def test_the_text_of_a_notification() -> None:
     both = text.body(alert(), "both", link="https://console.example/alerts/a1")
-    assert text.title(alert()) == "🟠 peak_warning · 2024-06-27"
+    assert text.title(alert()) == "🟠 peak_warning [fin_buy_ratio_5d] · 2024-06-27"
+    other = alert(subject="fin_buy_ratio")
+    assert text.title(other) != text.title(alert())  # a service that shows titles alone tells them apart
     for part in (
         "It fell to 9.93%.",
         "Record: index lower: 3/4 (75%); any day 45%: too few cases to say; worst of 20 days -10.8%; worst fall",

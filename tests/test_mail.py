@@ -132,7 +132,7 @@ def test_a_mail_shows_the_text_as_it_is(server: MailServer) -> None:
     words = Text("Row 3: 'fin_buy' is <img src=http://x/y.png>, 5 & 6.\nIt is < 7.", "第3行：数据有误。")
     asyncio.run(sender.send(alert(words)))
     (mail,) = server.mails
-    assert "peak_warning · 2024-06-28" in mail["subject"]
+    assert "peak_warning [" in mail["subject"]
     assert mail.get_content_type() == "text/plain"
     shown = mail.get_content().splitlines()
     for line in (*words.en.splitlines(), words.zh, "http://console/alerts/a1"):

@@ -27,10 +27,10 @@ Language = Literal["en", "zh", "both"]
 
 
 def title(alert: Alert) -> str:
-    """Return one line: severity, state if it is not firing, rule, day."""
+    """Return one line: severity, state if it is not firing, rule, subject, day; a rule has several subjects on one day."""
     state = _STATES.get(alert.state)
     state_text = f"{state[0]} {state[1]} · " if state else ""
-    return f"{_MARKS[alert.severity]} {state_text}{alert.rule} · {alert.trade_date}"
+    return f"{_MARKS[alert.severity]} {state_text}{alert.rule} [{alert.subject}] · {alert.trade_date}"
 
 
 def body(alert: Alert, language: Language, *, link: str = "", most: int = 1800, most_bytes: int | None = None) -> str:
