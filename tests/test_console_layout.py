@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from console import labels
 from console.record import PEAK
 from tests.integration.test_console import CHROMIUM, DESK, FLAGS, PHONE, english
 from tests.served_console import ServedConsole
@@ -74,6 +75,28 @@ def test_a_name_without_a_space_breaks_within_its_card(opened: Any, size: dict[s
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     page.get_by_role("button", name="Silence", exact=True).first.click()
     assert page.get_by_label("Who").get_attribute("maxlength") == "100"
+
+
+@pytest.mark.parametrize("size", [SMALL_DESK, DESK, PHONE], ids=lambda size: f"{size['width']}x{size['height']}")
+@pytest.mark.parametrize("locale", LOCALES)
+def test_every_state_of_the_ratio_fits_into_the_heading_of_its_gauge(
+    opened: Any, size: dict[str, int], locale: str
+) -> None:
+    page = opened(size=size, locale=locale)
+    page.locator(".gauge canvas").wait_for()
+    for texts in labels.STATES.values():
+        shown = f"◔ {texts[locale == 'zh-CN']}"
+        width, room = page.locator(".gauge").evaluate(
+            """(card, text) => {
+                const heading = card.querySelector('h2'), pill = heading.lastElementChild;
+                pill.className = 'num mark pill';
+                pill.innerText = text;
+                const inside = pill.getBoundingClientRect();
+                return [inside.width, heading.getBoundingClientRect().right - inside.right];
+            }""",
+            shown,
+        )
+        assert width > 0 and room >= -0.5, shown
 
 
 def test_a_window_that_becomes_lower_has_the_first_screen_of_its_height(opened: Any) -> None:
