@@ -84,23 +84,14 @@ def kept(sent: list[Message], monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
 
 
 def detail(day: str, codes: Sequence[str], factor: float = 1.0, day_of_file: str = "") -> pd.DataFrame:
-    """Rows of Shanghai's margin detail in tushare's columns; each day's balances are a little higher."""
-    base = 1e8 * (1 + int(day[-2:]) / 1000)
-    rows = [
-        (
-            day_of_file or day.replace("-", ""),
-            code,
-            base * factor,
-            1e6,
-            1e7 * factor,
-            1e5,
-            9e6,
-            1e4,
-            1e4,
-            base * factor + 1e6,
-        )
-        for code in codes
-    ]
+    """Rows of Shanghai's margin detail in tushare's columns; no two are equal, and each day's are a little higher."""
+    base, when = 1e8 * (1 + int(day[-2:]) / 1000), day_of_file or day.replace("-", "")
+    rows = []
+    for code in codes:
+        number = int(code[:6]) % 1000
+        balance, own = (base + number) * factor, number + int(day[-2:])
+        rest = (1e5 + number, 9e6 + own, 1e4 + own, 1e4 + own, balance + 1e6 + own)
+        rows.append((when, code, balance, 1e6 + own, (1e7 + own) * factor, *rest))
     columns = ["trade_date", "ts_code", "rzye", "rqye", "rzmre", "rqyl", "rzche", "rqchl", "rqmcl", "rzrqye"]
     return pd.DataFrame(rows, columns=columns)
 

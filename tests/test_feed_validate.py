@@ -143,7 +143,7 @@ def of_day(topic: str, day: date, shift: float, *, prev: float = 0.0, count: int
     for at in range(count):
         price = 10.0 + at + shift
         margin = {"fin_balance": price * 1e8, "fin_buy": price * 1e6, "short_volume": 1e4}
-        quote = {"high": price + 1, "low": price - 2, "close": price, "prev_close": price - shift + prev,
+        quote = {"high": price + 1, "low": price - 2, "close": price, "prev_close": price - (shift or 0.2) + prev,
                  "turnover": price * 1e6}  # fmt: skip
         rows[f"{600000 + at}.SH"] = margin if topic == "margin.daily" else quote
     return batch(topic, day, rows)
@@ -437,7 +437,10 @@ def test_repayments_that_shenzhen_does_not_publish_can_not_be_negative() -> None
     codes = [f"{1 + i:06d}.SZ" for i in range(300)]
 
     def day(of: date, balances: list[float]) -> RowBatch:
-        rows = {code: {"fin_balance": now, "fin_buy": 1e6} for code, now in zip(codes, balances, strict=True)}
+        rows = {
+            code: {"fin_balance": now, "fin_buy": 1e6 + at + of.day}
+            for at, (code, now) in enumerate(zip(codes, balances, strict=True))
+        }
         return batch("margin.daily", of, rows)
 
     before = day(DAYS[0], [1e8 + i for i in range(300)])

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
 from feeds.checks.balance_changes import balance_changes
+from feeds.checks.column_gaps import column_gaps
 from feeds.checks.compared_day import ComparedDay
 from feeds.checks.cut_lists import cut_lists
 from feeds.checks.magnitudes import magnitudes, steps
@@ -33,6 +34,7 @@ def check_with_lists(day: ComparedDay) -> list[Finding]:
     units = {one.topic for one in out if one.check == "unit"}
     out += [*(one for one in magnitudes(day) if one.topic not in units), *slipped_days(day), *single_cells(day)]
     for topic, batch in day.rows.items():
+        out += column_gaps(batch)
         if topic in day.last:
             out += [*balance_changes(batch, day.last[topic]), *steps(batch, day.last[topic])]
         out += cut_lists(day.listed(topic), day.before.get(topic), day.whole.get(_TOTALS))

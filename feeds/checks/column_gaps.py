@@ -1,0 +1,60 @@
+"""Columns of a list that are no figures of a market: one value in most rows, or no value in a part of them.
+
+In 2016–2025 the most frequent figure of a column was in at most 14% of the rows of an exchange (short sales of 100
+shares), and no column of the exchanges' lists was absent in a part of the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from feeds.checks.row_groups import Mask, masks_of
+from feeds.checks.validate import Finding, Severity, names_of
+from processors.events import FIGURES, RowBatch
+
+_LISTS = {
+    "margin.daily": (
+        "fin_balance",
+        "fin_buy",
+        "fin_repay",
+        "short_volume",
+        "short_sell",
+        "short_repay",
+        "short_balance",
+    ),
+    "prices.daily": ("open", "high", "low", "close", "prev_close", "volume", "turnover"),
+}
+#: So many rows are the list of an exchange. The same figure in so many of them, and this share of those that have one,
+#: is none of a market.
+_LIST, _ROWS, _SHARE = 200, 20, 0.5
+
+
+def column_gaps(batch: RowBatch) -> Iterator[Finding]:
+    """Find columns of an exchange with one figure in most rows, and those that are absent in a part of the rows."""
+    traded, optional = _traded(batch), {column.name for column in FIGURES[batch.topic] if column.optional}
+    for figure in _LISTS.get(batch.topic, ()):
+        values = batch.figures[figure]
+        for name, mask in masks_of(batch):
+            found, counts = np.unique(values[mask & (values > 0)], return_counts=True)
+            if mask.sum() >= _LIST and counts.sum() >= _ROWS and counts.max() > _SHARE * counts.sum():
+                text = (
+                    f"{figure} of {name} is {found[counts.argmax()]:,.15g} in {counts.max():,} of {counts.sum():,} "
+                    "rows: a placeholder, or one cell that was copied into the others; export the file again"
+                )
+                yield Finding(Severity.ERROR, "placeholder", batch.topic, int(batch.days[0]), text)
+            lacking = mask & traded & np.isnan(values)
+            if figure in optional and lacking.any() and not np.isnan(values[mask]).all():
+                text = (
+                    f"{figure} of {name} is absent in {lacking.sum():,} of {(mask & traded).sum():,} rows: "
+                    f"{names_of(batch, batch.keys[lacking])}: fill in the cells, or export the file again"
+                )
+                yield Finding(Severity.WARNING, "absent", batch.topic, int(batch.days[0]), text)
+
+
+def _traded(batch: RowBatch) -> Mask:
+    """Return which rows should have every figure (n,): a security that does not trade has no prices."""
+    if batch.topic != "prices.daily":
+        return np.ones(len(batch), dtype=bool)
+    return np.asarray((batch.figures["volume"] > 0) | (batch.figures["turnover"] > 0))

@@ -1,0 +1,105 @@
+"""Lists of which a part is of another day, of which a column is one copied cell, or of which a column has gaps."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pytest
+
+from feeds.checks.compared_day import ComparedDay
+from feeds.checks.validate import Finding, Severity
+from feeds.daily.check_report import check_with_lists
+from processors.events import RowBatch
+from streams.calendars import xshg
+from tests.building import DAYS, batch
+
+COUNT = 240
+MARGIN, PRICES = "margin.daily", "prices.daily"
+
+
+def listed(topic: str, day: date) -> RowBatch:
+    """A list of Shenzhen of which no figure is that of another row, or of another day."""
+    later = day == DAYS[1]
+    at = np.random.default_rng(11 + later).uniform(0.8, 1.2, (COUNT, 5))
+    rows = {}
+    for n, (a, b, c, d, e) in enumerate(at.tolist()):
+        before = 10 + n / 100
+        close = round(before * (1 + (a - 1) / 5), 2) if later else before
+        lent = 1e5 + 100 * n
+        margin = {"fin_balance": 1e9 + 1e6 * n * e, "fin_buy": 1e7 * a + n, "short_volume": lent,
+                  "short_sell": round(1e4 * b), "short_balance": lent * before * c}  # fmt: skip
+        volume = 5e6 * d + n
+        bar = {"open": close, "high": close * 1.01, "low": close * 0.99, "close": close}
+        trades = {"volume": volume, "turnover": volume * close}
+        quote = bar | trades | {"prev_close": before if later else before * a}
+        rows[f"{n + 1:06d}.SZ"] = margin if topic == MARGIN else quote
+    return batch(topic, day, rows)
+
+
+def found(now: RowBatch, then: RowBatch) -> list[Finding]:
+    day = ComparedDay.of({now.topic: now}, {now.topic: then}, xshg(), {})
+    return [one for one in check_with_lists(day) if one.check in ("day", "columns", "placeholder", "absent")]
+
+
+@pytest.mark.parametrize("topic", [MARGIN, PRICES])
+def test_days_that_follow_on_each_other_have_no_such_finding(topic: str) -> None:
+    assert found(listed(topic, DAYS[1]), listed(topic, DAYS[0])) == []
+
+
+@pytest.mark.parametrize(("stale", "reported"), [(5, False), (6, True), (120, True)])
+@pytest.mark.parametrize("topic", [MARGIN, PRICES])
+def test_rows_of_the_day_before_beside_those_of_the_day_are_an_error(topic: str, stale: int, reported: bool) -> None:
+    """A page that a cache returned; Shenzhen publishes no repayments that would contradict it."""
+    now, then = listed(topic, DAYS[1]), listed(topic, DAYS[0])
+    for name, values in now.figures.items():
+        values[:stale] = then.figures[name][:stale]
+    errors = [one for one in found(now, then) if one.severity is Severity.ERROR]
+    assert [one.check for one in errors] == ["day"] * reported
+    for one in errors:
+        assert f"all figures of {stale} of 240 rows of SZSE" in one.text and "a part of the file" in one.text
+
+
+def test_closes_alone_that_did_not_move_are_no_rows_of_another_day() -> None:
+    now, then = listed(PRICES, DAYS[1]), listed(PRICES, DAYS[0])
+    for rows in (now, then):
+        for name in set(rows.figures) - {"close"}:
+            rows.figures[name][:] = np.nan
+    now.figures["close"][:60] = then.figures["close"][:60]
+    assert [one.check for one in found(now, then) if one.check in ("day", "columns")] == []
+
+
+@pytest.mark.parametrize(
+    ("topic", "name"),
+    [(MARGIN, "fin_buy"), (MARGIN, "short_sell"), (MARGIN, "short_balance"), (PRICES, "volume"), (PRICES, "turnover")],
+)
+def test_a_column_of_the_day_before_is_an_error(topic: str, name: str) -> None:
+    now, then = listed(topic, DAYS[1]), listed(topic, DAYS[0])
+    now.figures[name][:] = then.figures[name]
+    texts = [one.text for one in found(now, then) if one.severity is Severity.ERROR and one.check == "columns"]
+    assert any(f"{name} of SZSE is that of {DAYS[0]} in 240 of 240 rows" in text for text in texts)
+
+
+@pytest.mark.parametrize(("topic", "name"), [(MARGIN, "short_sell"), (MARGIN, "fin_buy"), (PRICES, "turnover")])
+def test_one_figure_in_most_rows_is_an_error(topic: str, name: str) -> None:
+    now, then = listed(topic, DAYS[1]), listed(topic, DAYS[0])
+    now.figures[name][100:] = now.figures[name][99]
+    texts = [one.text for one in found(now, then) if one.severity is Severity.ERROR and one.check == "placeholder"]
+    assert any(f"{name} of SZSE is" in text and "in 141 of 240 rows" in text for text in texts)
+
+
+@pytest.mark.parametrize(("topic", "name"), [(MARGIN, "short_volume"), (PRICES, "prev_close")])
+@pytest.mark.parametrize("gaps", [1, 120])
+def test_a_column_with_gaps_is_a_warning(topic: str, name: str, gaps: int) -> None:
+    now, then = listed(topic, DAYS[1]), listed(topic, DAYS[0])
+    now.figures[name][:gaps] = np.nan
+    (finding,) = found(now, then)
+    assert (finding.severity, finding.check) == (Severity.WARNING, "absent")
+    assert f"{name} of SZSE is absent in {gaps} of 240 rows: 000001.SZ" in finding.text
+
+
+def test_securities_that_do_not_trade_have_no_prices() -> None:
+    now, then = listed(PRICES, DAYS[1]), listed(PRICES, DAYS[0])
+    for name in ("open", "high", "low", "volume", "turnover"):
+        now.figures[name][:30] = 0 if name in ("volume", "turnover") else np.nan
+    assert found(now, then) == []
