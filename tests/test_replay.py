@@ -268,16 +268,33 @@ def test_files_that_are_no_bars_are_refused_with_the_reason(write: Callable[...,
 
 
 def sessions() -> pd.DataFrame:
-    """Return all bars of 20 stocks in four sessions; every third one has a larger volume."""
-    return pd.DataFrame([
-        bar(f"{day} {end}", code=str(600_000 + at), volume=100 + 200 * (place % 3 == 0)) | {
-            "amount": 10.0 * (100 + 200 * (place % 3 == 0))}
-        for at in range(20) for day in (date(2025, 4, 2), BEFORE, FALL, AFTER) for place, end in enumerate(ENDS)
-    ])  # fmt: skip
+    """Return all bars of 20 stocks in four sessions; every third one has a larger volume, each session its own."""
+    return pd.DataFrame(
+        [
+            bar(f"{day} {end}", code=str(600_000 + at), volume=volume, amount=10.0 * volume)
+            for at in range(20)
+            for day in (date(2025, 4, 2), BEFORE, FALL, AFTER)
+            for place, end in enumerate(ENDS)
+            for volume in [100 + day.day + 200 * (place % 3 == 0)]
+        ]
+    )
 
 
 def running(name: str) -> Callable[[pd.DataFrame], pd.Series]:
     return lambda raw: raw.groupby(["code", raw["ts"].dt.date])[name].cumsum()
+
+
+def halved(name: str) -> Callable[[pd.DataFrame], pd.Series]:
+    """Return cumulative figures that begin again in the afternoon."""
+    return lambda raw: raw.groupby(["code", raw["ts"].dt.date, raw["ts"].dt.hour > 12])[name].cumsum()
+
+
+def climbing(raw: pd.DataFrame) -> pd.Series:
+    return raw.groupby(["code", raw["ts"].dt.date]).cumcount() / 10
+
+
+def next_session(raw: pd.DataFrame) -> pd.DataFrame:
+    return raw.assign(ts=raw["ts"] + (FALL - BEFORE))
 
 
 @pytest.mark.parametrize(
@@ -288,6 +305,28 @@ def running(name: str) -> Callable[[pd.DataFrame], pd.Series]:
         (lambda raw: raw.assign(amount=raw["amount"] / 1e4), "amount is about 0.0001 times volume × close"),
         (lambda raw: raw.assign(volume=running("volume"), amount=running("amount")), "volume rises from bar to bar"),
         (lambda raw: raw.assign(amount=running("amount")), "turnover rises from bar to bar .* in 100% of the secur"),
+        (lambda raw: raw.assign(volume=halved("volume"), amount=halved("amount")), "volume rises from bar to bar"),
+        (
+            lambda raw: raw.assign(
+                volume=raw["volume"].where(raw["code"] < "600005", running("volume")(raw)),
+                amount=raw["amount"].where(raw["code"] < "600005", running("amount")(raw)),
+            ),
+            "volume rises from bar to bar .* in 75% of the secur",
+        ),
+        (lambda raw: raw.assign(close=raw["close"] + climbing(raw), open=raw["open"] + climbing(raw) - 0.1), None),
+        (
+            lambda raw: raw.assign(open=raw["close"] + climbing(raw), close=raw["open"] + climbing(raw) - 0.1),
+            "opens are farther from the close of the bar before",
+        ),
+        (
+            lambda raw: pd.concat([raw[raw["ts"].dt.date != FALL], next_session(raw[raw["ts"].dt.date == BEFORE])]),
+            "2025-04-07: volumes and turnovers of 20 securities are those of the session before",
+        ),
+        (
+            lambda raw: raw.assign(volume=raw["volume"].where(raw["code"] < "600014", raw["volume"] / 100)),
+            "384 of 1,280 bars have a turnover, volume, open or close that contradicts",
+        ),
+        (lambda raw: raw[(raw["code"] < "600014") | (raw["ts"].dt.hour < 13)], "24 of 80 sessions of securities lack"),
         (lambda raw: raw[(raw["ts"].dt.date != FALL) | (raw["ts"].dt.hour < 13)], "2025-04-07: .* that ends at 13:15"),
         (lambda raw: raw[raw["ts"] != pd.Timestamp("2025-04-03 15:00")], "2025-04-03: .* that ends at 15:00"),
         (lambda raw: raw[raw["ts"].dt.date != FALL], "bars of 2025-04-07: there is none"),
@@ -301,6 +340,31 @@ def test_bars_that_are_none_of_whole_sessions_are_an_error(
     change(sessions()).to_parquet(tmp_path / "bars15m_x.parquet")
     errors = [one.text for one in read_bars(tmp_path, xshg(), BEFORE).findings if one.severity == "error"]
     assert not errors if text is None else any(re.search(text, one) for one in errors)
+
+
+@pytest.mark.parametrize(
+    ("change", "text", "bars"),
+    [
+        (lambda raw, at: raw[~at], "lack bars, such as that of 600003.SH on 2025-04-07: they are left out", None),
+        (lambda raw, at: raw.assign(amount=raw["amount"].mask(at)), "lack bars", "1 bars have figures that no bar"),
+        (lambda raw, at: raw.assign(amount=raw["amount"].mask(at, 1e7)), "lack bars", "1 bars have a turnover, volume"),
+        (lambda raw, at: raw.assign(close=raw["close"].mask(at, 99.0)), "lack bars", "1 bars have a turnover, volume"),
+        (lambda raw, at: raw.assign(open=raw["open"].mask(at, 99.0)), "lack bars", "1 bars have a turnover, volume"),
+        (lambda raw, at: raw.assign(ts=raw["ts"].mask(at, raw["ts"] + pd.Timedelta(minutes=1))), "lack bars", "do not"),
+    ],
+)
+def test_the_session_of_a_security_that_lacks_a_bar_is_left_out(
+    tmp_path: Path, change: Callable[[pd.DataFrame, pd.Series], pd.DataFrame], text: str, bars: str | None
+) -> None:
+    """Its cumulative volume would be too small from that bar on."""
+    raw = sessions()
+    change(raw, (raw["code"] == "600003") & (raw["ts"] == pd.Timestamp("2025-04-07 10:15"))).to_parquet(
+        tmp_path / "bars15m_x.parquet"
+    )
+    found = read_bars(tmp_path, xshg(), FALL, FALL)
+    refused = [one.text for one in found.findings if one.severity == "refused"]
+    assert len(refused) == 1 + (bars is not None) and text in refused[-1] and (bars or "") in refused[0]
+    assert len(found.frame) == 19 * 16 and to_id("600003.SH") not in found.frame["key"].tolist()
 
 
 def test_a_half_day_has_bars_until_1130_alone(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Bars that can't be those of whole sessions: another unit, cumulative figures, bars or sessions that are missing.
 
 In March and April 2025 the median of turnover over volume × close of 997 stocks was within 0.1% of 1 in every session,
-each stock had all bars of each session, and no volume rose from bar to bar throughout a session.
+and within 0.9 to 1.1 in each bar; opens were within 16% of the closes of their bars, and nearer to the close of the bar
+before than these. Each stock that traded had all bars of its session, none had the sums of the session before, and the
+volumes of 0.2% of them rose from bar to bar throughout both halves of a session.
 """
 
 from __future__ import annotations
@@ -20,9 +22,53 @@ from processors.trading_hours import HALVES
 _MANY = 20
 #: Turnover over volume × close: a unit is off by 100 and more, or less.
 _LEAST_RATIO, _MOST_RATIO = 0.5, 2.0
-#: In so many sessions of a security figures do not rise from bar to bar throughout; of fewer bars they may.
-_CUMULATIVE, _FEWEST_BARS = 0.9, 4
+#: In so many sessions of securities figures do not rise from bar to bar, in each half of at least so many bars.
+_CUMULATIVE, _BARS_OF_HALVES = 0.05, 8
+#: The same throughout a session of longer bars; of fewer bars they may.
+_CUMULATIVE_LONG, _FEWEST_BARS = 0.9, 4
 _MISSING = 0.5
+#: Minutes; in a shorter bar a security may have no trade, and so no bar.
+_TRADED_MINUTES = 5
+#: A bar whose turnover over volume × close is so many times the median of its session, or its open so many times its
+#: close, or the other way, has a wrong cell.
+_OFF, _WIDE = 2.0, 3.0
+#: So many securities of a session may have the sums of the session before.
+_FEW = 5
+
+
+def contradicting(bars: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Return which bars have a turnover that is not that of their volume, or an open far from their close (n,).
+
+    Parameters
+    ----------
+    bars : ``day``, ``open`` and ``close`` (CNY), ``volume`` and ``amount``, in the unit of their session.
+    """
+    traded = ((bars["volume"] > 0) & (bars["amount"] > 0) & (bars["close"] > 0)).to_numpy()
+    ratios = (bars["amount"] / (bars["volume"] * bars["close"])).where(traded)
+    of_day = ratios.groupby(bars["day"])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        off = np.abs(np.log((ratios / of_day.transform("median")).to_numpy(np.float64)))
+        wide = np.abs(np.log((bars["open"] / bars["close"]).to_numpy(np.float64)))
+    judged = (of_day.transform("count") >= _MANY).to_numpy()
+    return np.asarray(judged & traded & ((off > np.log(_OFF)) | (wide > np.log(_WIDE))))
+
+
+def lacking_bars(
+    bars: pd.DataFrame, suspended: pd.DataFrame, ends: npt.NDArray[np.int64], calendar: TradingCalendar
+) -> pd.Series:
+    """Return which sessions of securities lack bars, by key and day: the sums of their volumes would be too small.
+
+    Parameters
+    ----------
+    bars, ends : as of `bar_sessions`.
+    suspended : ``key`` and ``day`` of bars without a price, which are not missing.
+    """
+    counts = bars.groupby(["key", "day"]).size()
+    counts += suspended.groupby(["key", "day"]).size().reindex(counts.index, fill_value=0)
+    days = counts.index.get_level_values("day")
+    expected = np.where(days.isin(calendar.half_days), int((ends <= HALVES[0][1]).sum()), len(ends))
+    many = bars.groupby("day")["key"].nunique().reindex(days).to_numpy() >= _MANY
+    return (counts < expected) & many & bool(np.diff(ends)[0] >= _TRADED_MINUTES)
 
 
 def bar_sessions(
@@ -32,15 +78,17 @@ def bar_sessions(
 
     Parameters
     ----------
-    bars : ``key``, ``day``, ``minute`` (of the day, at which the bar ends), ``last`` (CNY), ``volume`` (shares) and
-        ``turnover`` (CNY) of the bar; by key and time.
+    bars : ``key``, ``day``, ``minute`` (of the day, at which the bar ends), ``open`` and ``last`` (CNY), ``volume``
+        (shares) and ``turnover`` (CNY) of the bar; by key and time.
     ends : the minutes of a session at which bars end, ascending.
     since : the first session that is judged, days since 1970-01-01.
     """
     yield from _missing_sessions(bars, calendar, since)
     bars = bars[bars["day"] >= since]
     yield from _in_other_units(bars)
-    yield from _cumulative(bars)
+    yield from _cumulative(bars, halves=len(ends) >= _BARS_OF_HALVES)
+    yield from _repeated(bars, calendar)
+    yield from _swapped(bars)
     yield from _missing_ends(bars, ends, calendar)
 
 
@@ -56,24 +104,51 @@ def _in_other_units(bars: pd.DataFrame) -> Iterator[Finding]:
         )
 
 
-def _cumulative(bars: pd.DataFrame) -> Iterator[Finding]:
-    """Find sessions in which volume or turnover never falls from one bar to the next."""
+def _cumulative(bars: pd.DataFrame, *, halves: bool) -> Iterator[Finding]:
+    """Find sessions in which volume or turnover never falls from one bar to the next, or does at noon alone."""
     keys, days = bars["key"].to_numpy(), bars["day"].to_numpy()
     begins = np.r_[True, (keys[1:] != keys[:-1]) | (days[1:] != days[:-1])][: len(bars)]
+    resets = np.r_[False, np.diff(bars["minute"].to_numpy() > HALVES[0][1])][: len(bars)] & halves
     starts = np.flatnonzero(begins)
     sizes = np.diff(np.r_[starts, len(bars)])
     for name in ("volume", "turnover"):
         values = bars[name].to_numpy()
-        fell = np.r_[False, values[1:] < values[:-1]][: len(bars)] & ~begins
+        fell = np.r_[False, values[1:] < values[:-1]][: len(bars)] & ~begins & ~resets
         judged = (sizes >= _FEWEST_BARS) & (np.add.reduceat(values, starts) > 0)
         rises = pd.Series(~np.logical_or.reduceat(fell, starts)[judged]).groupby(days[starts[judged]])
         shares = rises.mean()[rises.size() >= _MANY]
-        if len(wrong := shares[shares >= _CUMULATIVE]):
+        if len(wrong := shares[shares >= (_CUMULATIVE if halves else _CUMULATIVE_LONG)]):
             yield _error(
                 wrong.index,
                 f"{name} rises from bar to bar throughout the session in {wrong.iloc[0]:.0%} of the securities: it is "
                 "cumulative, and must be that of the bar",
             )
+
+
+def _repeated(bars: pd.DataFrame, calendar: TradingCalendar) -> Iterator[Finding]:
+    """Find sessions in which securities have the volume and the turnover of the session before."""
+    sums = bars.groupby(["key", "day"])[["volume", "turnover"]].sum()
+    sums = sums[(sums > 0).all(axis=1)]
+    days = sums.index.get_level_values("day")
+    before = {day: calendar.before(day) for day in days.unique()}
+    then = pd.MultiIndex.from_arrays([sums.index.get_level_values("key"), days.map(before)])
+    counts = (sums.to_numpy() == sums.reindex(then).to_numpy()).all(axis=1)
+    repeated = pd.Series(counts).groupby(days.to_numpy()).sum()
+    if len(wrong := repeated[repeated > _FEW]):
+        yield _error(
+            wrong.index,
+            f"volumes and turnovers of {wrong.iloc[0]} securities are those of the session before: they are of it",
+        )
+
+
+def _swapped(bars: pd.DataFrame) -> Iterator[Finding]:
+    """Find sessions whose opens are farther from the close of the bar before than the closes are."""
+    before = bars.groupby(["key", "day"])["last"].shift()
+    moves = [(bars[name] / before - 1).abs().groupby(bars["day"]) for name in ("open", "last")]
+    opens, closes = (one.mean() for one in moves)
+    wrong = opens[(opens > closes) & (moves[0].count() >= _MANY)]
+    if len(wrong):
+        yield _error(wrong.index, "opens are farther from the close of the bar before than closes: are both swapped?")
 
 
 def _missing_sessions(bars: pd.DataFrame, calendar: TradingCalendar, since: int) -> Iterator[Finding]:

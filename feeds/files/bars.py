@@ -22,12 +22,12 @@ import pandas as pd
 from feeds.cells.code_styles import BY_NUMBER, to_own
 from feeds.cells.distinct_cells import read_distinct
 from feeds.cells.workbooks import read_parquet
-from feeds.checks.bar_sessions import bar_sessions
+from feeds.checks.bar_sessions import bar_sessions, contradicting, lacking_bars
 from feeds.checks.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity
 from feeds.errors import ConfigurationError, InputError
 from feeds.mappings.mapped_keys import NO_KEY
-from processors.codes import Ids, to_id
-from processors.days import SHANGHAI, TradingCalendar, shanghai_moment, to_day
+from processors.codes import Ids, to_code, to_id
+from processors.days import SHANGHAI, TradingCalendar, shanghai_moment, to_date, to_day
 from processors.events import FIGURES, RowBatch
 from processors.trading_hours import HALVES
 
@@ -35,6 +35,7 @@ _NAME, _ADJUSTED = re.compile(r"bars(\d+)m_.*\.parquet"), "prices_adj_*.parquet"
 _COLUMNS = ("ts", "code", "open", "close", "volume", "amount")
 #: Figures that rise with the session.
 _CUMULATIVE = ("volume", "turnover")
+_CONTRARY = "have a turnover, volume, open or close that contradicts the others"
 _SESSION_MINUTES = sum(end - opening for opening, end in HALVES)
 _PRICE_STEPS = 100  # a cent: ex-right closes are published in it
 
@@ -209,9 +210,16 @@ def read_bars(folder: Path, calendar: TradingCalendar, start: date | None = None
     figures = raw[names].to_numpy()
     suspended = (figures == 0).all(axis=1)
     sound = np.isfinite(figures).all(axis=1) & (figures >= 0).all(axis=1) & (figures[:, :2] > 0).all(axis=1)
+    contrary = known & sound & contradicting(raw.where(known & sound))
+    if contrary.sum() > max(TOO_MANY_ROWS, TOO_MANY_SHARE * len(raw)):
+        text = f"{int(contrary.sum()):,} of {len(raw):,} bars {_CONTRARY}: a unit, a column or a part of them is wrong"
+        findings.append(_finding(Severity.ERROR, text))
+        contrary[:] = False
+    sound &= ~contrary
     for bad, severity, reason in (
         (~known, Severity.REFUSED, "are of no security, or do not end a bar of a session"),
-        (known & ~sound & ~suspended, Severity.REFUSED, "have figures that no bar has"),
+        (known & ~sound & ~suspended & ~contrary, Severity.REFUSED, "have figures that no bar has"),
+        (contrary, Severity.REFUSED, _CONTRARY),
         (known & suspended, Severity.WARNING, "have no price (suspended) and are left out"),
     ):
         if bad.any():
@@ -227,12 +235,14 @@ def read_bars(folder: Path, calendar: TradingCalendar, start: date | None = None
         first = frame[twice].iloc[0]
         raise InputError(f"{folder}: two bars of {first['code']} end at {first['ts']:%F %R}: remove one of them")
     frame = frame.rename(columns={"close": "last", "amount": "turnover"})
-    before = frame.groupby(["key", "day"])["last"].shift()
-    frame["start"] = before.fillna(frame["open"])
-    frame["prev_close"] = _closes_before(frame, raw.loc[known & suspended, ["key", "day"]], folder, calendar)
     first = to_day(start) if start is not None else calendar.first
     # The session before the first one is judged, too: its last bar is the close before.
     findings += bar_sessions(frame, ends, calendar, since=calendar.before(first) or first)
+    pauses = raw.loc[known & suspended, ["key", "day"]]
+    frame = _whole_sessions(frame, lacking_bars(frame, pauses, ends, calendar), findings)
+    before = frame.groupby(["key", "day"])["last"].shift()
+    frame["start"] = before.fillna(frame["open"])
+    frame["prev_close"] = _closes_before(frame, pauses, folder, calendar)
     frame = frame[frame["day"] >= first]
     if not len(frame):
         raise InputError(f"{folder} has no bar between these dates: look at --from and --to")
@@ -242,6 +252,21 @@ def read_bars(folder: Path, calendar: TradingCalendar, start: date | None = None
         text = f"{int(unknown.sum()):,} bars are left out: the close before their session is not known"
         findings.append(_finding(Severity.WARNING, text))
     return Bars(minutes, frame[~unknown].reset_index(drop=True), findings)
+
+
+def _whole_sessions(frame: pd.DataFrame, lacking: pd.Series, findings: list[Finding]) -> pd.DataFrame:
+    """Leave out the sessions of securities that lack bars, unless these are too many to publish the others."""
+    count = int(lacking.sum())
+    if not count:
+        return frame
+    key, day = lacking.index[int(lacking.to_numpy().argmax())]
+    first = f"such as that of {to_code(key)} on {to_date(day)}"
+    text = f"{count:,} of {len(lacking):,} sessions of securities lack bars, {first}"
+    if count > max(TOO_MANY_ROWS, TOO_MANY_SHARE * len(lacking)):
+        findings.append(_finding(Severity.ERROR, f"{text}: too many to publish the others"))
+        return frame
+    findings.append(_finding(Severity.REFUSED, f"{text}: they are left out, because sums of their bars are too small"))
+    return frame[~pd.MultiIndex.from_frame(frame[["key", "day"]]).isin(lacking.index[lacking])].copy()
 
 
 def _finding(severity: Severity, text: str) -> Finding:
