@@ -732,7 +732,7 @@ def test_one_refused_row_costs_no_day_whose_totals_are_published(kept: MemorySto
 
     status, outcome, sums = sums_of("both")
     assert (status, outcome) == (1, "published")
-    assert len(sums) == 2 and all("warning" in one and CODES[7] in one for one in sums)  # balances and buys
+    assert len(sums) == 3 and all("warning" in one and CODES[7] in one for one in sums)  # of what is borrowed
     assert sums_of("totals")[:2] == (0, "published")  # the refused row explains the sum in a later command, too
     status, outcome, sums = sums_of("without")  # this list is whole, if it is what it seems to be
     assert (status, outcome) == (1, "refused") and any("error" in one for one in sums)

@@ -55,7 +55,7 @@ SZSE_DETAIL = [
 SZSE_TOTALS = [
     ["融资买入额(亿元)", "融资余额(亿元)", "融券卖出量(亿股/亿份)", "融券余量(亿股/亿份)", "融券余额(亿元)",
      "融资融券余额(亿元)"],
-    ["4.00", "100.50", "0.01", "0.02", "0.04", "100.54"],
+    ["4.00", "100.50", "0.01", "0.01", "0.01", "100.51"],
 ]  # fmt: skip
 BSE_TOTALS = [
     [
@@ -163,8 +163,8 @@ def test_shenzhens_totals_are_in_yi() -> None:
     found = taken(workbook(融资融券交易总量=SZSE_TOTALS), day=DAY)
     (total,) = rows_of(found["margin.market"]).values()
     assert found["margin.market"].keys.tolist() == [1]
-    assert total == {"fin_balance": 100.5 * 1e8, "fin_buy": 4e8, "short_sell": 0.01 * 1e8, "short_volume": 0.02 * 1e8,
-                     "short_balance": 0.04 * 1e8}  # fmt: skip
+    assert total == {"fin_balance": 100.5 * 1e8, "fin_buy": 4e8, "short_sell": 0.01 * 1e8, "short_volume": 0.01 * 1e8,
+                     "short_balance": 0.01 * 1e8}  # fmt: skip
 
 
 def test_beijings_totals_are_in_wan_and_tell_their_date() -> None:

@@ -217,6 +217,36 @@ def test_sums_of_the_detail_against_the_totals(column: str, off: float, expected
     assert kinds(found(detail(DAYS[0]), totals(DAYS[0], **{column: whole / (1 - off)}))) == expected
 
 
+@pytest.mark.parametrize(
+    ("total", "expected"),
+    [
+        ({}, []),
+        ({"short_volume": 3e9 * 1.019}, []),
+        ({"short_volume": 3e9 * 1.03}, [("warning", "sum")]),
+        ({"short_volume": 3e9 * 100}, [("error", "sum")]),
+        ({"short_sell": 3e9}, [("error", "sum")]),
+        ({"short_sell": 0.0}, [("error", "sum")]),
+        ({"fin_repay": 4e8}, [("error", "sum")]),
+    ],
+)
+@pytest.mark.parametrize("step", [0.0, 0.99e6])
+def test_every_sum_is_compared_with_its_total(
+    total: dict[str, float], expected: list[tuple[str, str]], step: float
+) -> None:
+    """Beyond the step to which Shenzhen rounds its totals in 亿股."""
+    rows = times(times(detail(DAYS[0]), "short_volume", 1e3), "short_sell", 1e3)
+    whole = {name: values.sum() for name, values in rows.figures.items() if not np.isnan(values).any()}
+    whole |= {"short_volume": whole["short_volume"] - step} | total
+    found_sums = [one for one in found(rows, totals(DAYS[0], **whole)) if one.check in ("sum", "unit")]
+    assert kinds(found_sums) == expected
+
+
+def test_shares_sold_that_a_total_rounds_to_0_are_no_other_sum() -> None:
+    rows = detail(DAYS[0])
+    assert rows.figures["short_sell"].sum() < 1e6
+    assert found(rows, totals(DAYS[0], short_sell=0.0)) == []
+
+
 def test_an_exchange_without_totals_is_not_compared() -> None:
     other = batch("margin.market", DAYS[0], {"SZSE": {"fin_balance": 1e11, "fin_buy": 1e10}})
     assert [f for f in found(detail(DAYS[0]), other) if f.check in ("sum", "unit")] == []
