@@ -103,3 +103,16 @@ def test_securities_that_do_not_trade_have_no_prices() -> None:
     for name in ("open", "high", "low", "volume", "turnover"):
         now.figures[name][:30] = 0 if name in ("volume", "turnover") else np.nan
     assert found(now, then) == []
+
+
+@pytest.mark.parametrize(
+    ("factors", "severities"),
+    [((1.0, 1.0), []), ((1.02, 0.98), [Severity.ERROR]), ((0.97, 0.97), [Severity.WARNING])],
+    ids=["of the session before", "of another one", "adjusted"],
+)
+def test_closes_before_on_both_sides_of_the_closes_before_are_of_another_session(
+    factors: tuple[float, float], severities: list[Severity]
+) -> None:
+    now, then = listed(PRICES, DAYS[1]), listed(PRICES, DAYS[0])
+    now.figures["prev_close"][:] = then.figures["close"] * np.resize(factors, COUNT)
+    assert [one.severity for one in found(now, then) if "previous closes of SZSE are not" in one.text] == severities

@@ -52,6 +52,8 @@ _FAR = 30
 _ROWS = 20
 #: Closes are equal within a rounding; less than this share of them is equal on a day that does not follow.
 _ROUNDING, _EQUAL = 0.005, 0.5
+#: Adjusted closes all are larger, or smaller; those of another session are larger in this share, and smaller in it.
+_ON_BOTH_SIDES = 0.1
 #: The same of an index, and a difference that is no rounding and no missed session: the figures of another index.
 _INDEX_ROUNDING, _OTHER_INDEX = 0.001, 0.10
 
@@ -144,7 +146,8 @@ def _other_closes(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:
     then, now = figure_of(last, "close", batch.keys), batch.figures["prev_close"]
     known = ~np.isnan(then) & ~np.isnan(now)
     with np.errstate(divide="ignore", invalid="ignore"):
-        other = known & (np.abs(now / then - 1) > _ROUNDING)
+        sides = known & (now / then > 1 + _ROUNDING), known & (now / then < 1 - _ROUNDING)
+        other = sides[0] | sides[1]
         same = np.abs(batch.figures["close"] / then - 1) <= _ROUNDING / 10
     same &= now != figure_of(last, "prev_close", batch.keys)  # or all figures are those of the day before
     for name, mask in masks_of(batch):
@@ -154,7 +157,8 @@ def _other_closes(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:
                 f"{count:,} of {rows:,} previous closes of {name} are not the closes of "
                 f"{to_date(int(last.days.max()))}: check the date of the file, and whether its prices are adjusted"
             )
-            severity = Severity.WARNING
+            on_both = min(int((mask & side).sum()) for side in sides) > _ON_BOTH_SIDES * rows
+            severity = Severity.ERROR if on_both else Severity.WARNING
             if (repeated := int((mask & known & same).sum())) >= _EQUAL * rows:
                 text = f"{text}: {repeated:,} closes are: are both columns swapped?"
                 severity = Severity.ERROR
