@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from feeds.checks.compared_day import ComparedDay
+from feeds.checks.price_bars import contradicting_trades, prices_compared
 from feeds.checks.validate import Finding, Severity
 from feeds.daily.check_report import check_with_lists
 from processors.events import RowBatch
@@ -116,3 +119,36 @@ def test_closes_before_on_both_sides_of_the_closes_before_are_of_another_session
     now, then = listed(PRICES, DAYS[1]), listed(PRICES, DAYS[0])
     now.figures["prev_close"][:] = then.figures["close"] * np.resize(factors, COUNT)
     assert [one.severity for one in found(now, then) if "previous closes of SZSE are not" in one.text] == severities
+
+
+@pytest.mark.parametrize(
+    ("volume", "turnover", "refused"),
+    [(0.0, 0.0, False), (100.0, 1000.0, False), (0.0, 1000.0, True), (100.0, 0.0, True)],
+)
+def test_nothing_is_traded_without_a_volume_and_a_turnover(volume: float, turnover: float, refused: bool) -> None:
+    figures = {"close": np.array([10.0]), "volume": np.array([volume]), "turnover": np.array([turnover])}
+    assert list(contradicting_trades(figures)) == [0] * refused
+
+
+def history(count: int = 60) -> pd.DataFrame:
+    """The prices of a stock, one row a session."""
+    close = np.round(10 * np.cumprod(1 + np.random.default_rng(3).uniform(-0.05, 0.05, count)), 2)
+    return pd.DataFrame({"key": 4, "day": np.arange(count), "close": close, "prev_close": np.r_[10.0, close[:-1]]})
+
+
+@pytest.mark.parametrize(
+    ("change", "reported"),
+    [
+        (lambda rows: rows, False),
+        (lambda rows: rows.assign(prev_close=rows["prev_close"].shift()), True),
+        (lambda rows: rows.assign(prev_close=rows["prev_close"].shift(-1)), True),  # the closes themselves
+        (lambda rows: rows.assign(prev_close=rows["prev_close"] * 0.9), False),  # adjusted
+        (lambda rows: rows.head(15).assign(prev_close=rows["prev_close"].shift()), False),  # too few to say
+        (lambda rows: rows.sample(frac=1, random_state=1), False),
+    ],
+)
+def test_previous_closes_of_a_history_that_are_shifted_against_the_dates_are_an_error(
+    change: Callable[[pd.DataFrame], pd.DataFrame], reported: bool
+) -> None:
+    found = [one for one in prices_compared(change(history()), PRICES, "a.csv") if one.severity is Severity.ERROR]
+    assert len(found) == reported and all("not the closes of the row before" in one.text for one in found)

@@ -28,6 +28,8 @@ FEW_BARS = 0.01
 _WIDE, _FEWEST_WIDE = 3.0, 5
 #: So many traded securities of an exchange, and this share of them, never close where they closed; 10% was the most.
 _MANY, _SHARE = 20, 0.9
+#: Of the previous closes of a history; adjusted prices differ on one side alone.
+_OTHERS, _SIDE = 0.5, 0.1
 #: So far from 1, on both sides in such a share of the rows, are ratios of turnovers and volumes of other securities.
 _APART, _OF_OTHERS = 2.0, 0.1
 #: In 2016–2021 the ratio of turnover to volume × close was within 0.5 to 1.2 of its median in every row.
@@ -68,7 +70,8 @@ def contradicting_prices(figures: Mapping[str, Floats]) -> tuple[dict[int, str],
 def contradicting_trades(figures: Mapping[str, Floats]) -> dict[int, str]:
     """Return the rows whose turnover is not that of their volume at their close, with the reason.
 
-    A file in one unit has nearly the same ratio in most rows; adjusted prices, which have not, are not judged.
+    So is a turnover without a volume, or a volume without a turnover. A file in one unit has nearly the same ratio in
+    most rows; adjusted prices, which have not, are not judged.
 
     Parameters
     ----------
@@ -77,15 +80,20 @@ def contradicting_trades(figures: Mapping[str, Floats]) -> dict[int, str]:
     if not {"close", "volume", "turnover"} <= figures.keys():
         return {}
     volume, turnover, close = figures["volume"], figures["turnover"], figures["close"]
+    half = np.flatnonzero(((volume == 0) & (turnover > 0)) | ((turnover == 0) & (volume > 0))).tolist()
+    halves = {
+        place: f"volume {volume[place]:,.15g} and turnover {turnover[place]:,.15g}: nothing is traded without both"
+        for place in half
+    }
     ratios = _turnover_ratios(close, volume, turnover)
     traded = ~np.isnan(ratios)
     if traded.sum() < _MANY:
-        return {}
+        return halves
     usual = float(np.median(ratios[traded]))
     off = np.fmax(ratios / usual, usual / ratios)
     if (off[traded] < _NEAR).mean() < _ALIKE:
-        return {}
-    return {
+        return halves
+    return halves | {
         place: f"turnover {turnover[place]:,.15g} is {ratios[place]:,.3g} times volume {volume[place]:,.15g} × close "
         f"{close[place]:,.15g}, and {usual:,.3g} times in most rows: correct the cell that is wrong"
         for place in np.flatnonzero(off > _FAR).tolist()
@@ -114,6 +122,7 @@ def prices_compared(frame: pd.DataFrame, topic: str, where: str) -> Iterator[Fin
     if topic == "prices.daily":
         yield from _moves_without_trades(frame, where)
         yield from _closes_before_removed(frame, where)
+        yield from _other_closes_before(frame, where)
         yield from _contradicting_volumes(frame, where)
         yield from _wide_bars(frame, where)
 
@@ -140,6 +149,25 @@ def _closes_before_removed(frame: pd.DataFrame, where: str) -> Iterator[Finding]
         names = named(_TOPIC, keys[copied])
         text = f"{where}, prev_close: the close itself in nearly every row of {names}: the source does not have it"
         yield Finding(Severity.WARNING, "zeros", _TOPIC, None, f"{text}; it is absent")
+
+
+def _other_closes_before(frame: pd.DataFrame, where: str) -> Iterator[Finding]:
+    """Find histories whose previous closes are not the closes of the row before, some larger and some smaller."""
+    if not {"close", "prev_close", "day"} <= set(frame.columns):
+        return
+    keys, days = frame["key"].to_numpy(), frame["day"].to_numpy()
+    order = np.lexsort((days, keys))
+    follows = np.flatnonzero((np.diff(keys[order]) == 0) & (np.diff(days[order]) > 0))
+    then = frame["close"].to_numpy(np.float64)[order][follows]
+    ratios = frame["prev_close"].to_numpy(np.float64)[order][follows + 1] / then
+    ratios = ratios[ratios > 0]
+    larger, smaller = int((ratios > 1 + _ROUNDING).sum()), int((ratios < 1 - _ROUNDING).sum())
+    if len(ratios) >= _MANY and larger + smaller > _OTHERS * len(ratios) and min(larger, smaller) > _SIDE * len(ratios):
+        text = (
+            f"{where}: {larger + smaller:,} of {len(ratios):,} previous closes are not the closes of the row before: "
+            "check that their column is not shifted against the dates, and that all prices are of one series"
+        )
+        yield Finding(Severity.ERROR, "columns", _TOPIC, None, text)
 
 
 def _moves_without_trades(frame: pd.DataFrame, where: str) -> Iterator[Finding]:
