@@ -589,7 +589,10 @@ def test_pages_of_a_whole_market_and_of_a_later_day_are_no_part(tmp_path: Path) 
     whole = page(quotes(1_500), "涨跌幅(%)", 1_500)
     for at in range(0, 1_500, 150):
         whole.iloc[at : at + 150].to_csv(tmp_path / f"page{at}.csv", index=False)
-    page(quotes(1_500, D2), "成交量(股)", 1_490).to_csv(tmp_path / "later.csv", index=False)
+    back = {"收盘价(元)": "昨收(元)", "昨收(元)": "收盘价(元)"}  # each stock returns to its close before
+    later = quotes(1_500, D2).rename(columns=back)
+    later[["成交量(股)", "成交额(元)"]] *= 2
+    page(later, "成交量(股)", 1_490).to_csv(tmp_path / "later.csv", index=False)
     found = DailyChecks(CALENDAR, SecurityNames(), None).check(vendor.read([tmp_path]), "x").findings
     assert [one for one in found if one.severity is Severity.ERROR] == []
 

@@ -246,3 +246,13 @@ def test_steady_figures_of_other_stocks_are_an_error(topic: str, name: str, dama
     now.figures[name] = values
     found = [one for one in check_with_lists(day) if one.check == "columns"]
     assert [one.severity for one in found] == [Severity.ERROR] and f"{name} of SSE" in found[0].text
+
+
+def test_lent_shares_that_change_places_with_those_repaid_are_an_error() -> None:
+    """Lent shares = previous + sold − repaid is true of both orders."""
+    then = market("margin.daily", DAYS[0])
+    now = following(then, market("margin.daily", DAYS[1]))
+    found = findings(swapped(now, "short_volume", "short_repay"), before=(then,))
+    assert any(
+        one.severity is Severity.ERROR and "short_volume of SSE is more than 1.5 times" in one.text for one in found
+    )

@@ -39,13 +39,15 @@ _MOVING = {
 }
 _FEW = 5
 #: Topic → figures that hardly change from one session to the next. In 2016–2021 at most 10% of Shenzhen's PE changed by
-#: more than half in a day (with the reports of a year), 2% of its PB, 4% of the funds' shares, 6% of the float shares.
+#: more than half in a day (with the reports of a year), 2% of its PB, 4% of the funds' shares, 6% of the float shares,
+#: 28% of the balances, 45% of the lent shares.
 _STEADY = {
+    "margin.daily": ("fin_balance", "short_volume"),
     "valuations.daily": ("pe_ttm", "pb", "dividend_yield", "float_cap"),
     "prices.daily": ("float_shares",),
     "etf.daily": ("shares",),
 }
-_CHANGE, _MOST = 1.5, 0.4
+_CHANGE, _MOST, _MOST_LENT = 1.5, 0.4, 0.6
 #: Calendar days; no holiday of the exchanges is longer than half of them.
 _FAR = 30
 #: So many closes are compared.
@@ -131,9 +133,10 @@ def _of_others(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:
         then, now = figure_of(last, figure, batch.keys), batch.figures[figure]
         ratios = over(now, then)
         changes = np.fmax(ratios, 1 / ratios)
+        most = _MOST_LENT if figure == "short_volume" else _MOST
         for name, mask in masks_of(batch):
             rows, far = int((mask & ~np.isnan(ratios)).sum()), int((mask & (changes > _CHANGE)).sum())
-            if rows >= _ROWS and far > _MOST * rows:
+            if rows >= _ROWS and far > most * rows:
                 text = (
                     f"{figure} of {name} is more than {_CHANGE:g} times that of {to_date(int(last.days.max()))}, or "
                     f"less than 1/{_CHANGE:g}, in {far} of {rows} rows: check that its column is not shifted against "
