@@ -123,11 +123,43 @@ def test_closes_before_on_both_sides_of_the_closes_before_are_of_another_session
 
 @pytest.mark.parametrize(
     ("volume", "turnover", "refused"),
-    [(0.0, 0.0, False), (100.0, 1000.0, False), (0.0, 1000.0, True), (100.0, 0.0, True)],
+    [
+        (0.0, 0.0, False),
+        (100.0, 1000.0, False),
+        (0.0, 12_000.0, True),
+        (1_200.0, 0.0, True),
+        (0.0, 990.0, False),  # 99 shares are no lot
+        (900.0, 0.0, False),  # 9,000 CNY, in whole 万元
+    ],
 )
 def test_nothing_is_traded_without_a_volume_and_a_turnover(volume: float, turnover: float, refused: bool) -> None:
     figures = {"close": np.array([10.0]), "volume": np.array([volume]), "turnover": np.array([turnover])}
     assert list(contradicting_trades(figures)) == [0] * refused
+
+
+def test_rounded_figures_that_are_equal_on_two_days_are_no_finding() -> None:
+    """Shenzhen's page has amounts in 0.01亿, and in some years little is sold short."""
+    random, rows, days = np.random.default_rng(5), 2000, []
+    balances, lent = random.integers(10, 200, rows) * 1e6, random.integers(10, 500, rows) * 100.0
+    for day in DAYS[:2]:
+        figures = np.column_stack(
+            [balances + random.integers(0, 2, rows) * 1e6, random.integers(1, 9, rows) * 1e6, lent,
+             random.integers(1, 3, rows) * 100, lent * 7.8 + random.integers(0, 2, rows) * 100]
+        )  # fmt: skip
+        names = ("fin_balance", "fin_buy", "short_volume", "short_sell", "short_balance")
+        listed_rows = (dict(zip(names, row, strict=True)) for row in figures.tolist())
+        days.append(batch(MARGIN, day, {f"{n + 1:06d}.SZ": row for n, row in enumerate(listed_rows)}))
+    assert [one for one in found(days[1], days[0]) if one.severity is Severity.ERROR] == []
+
+
+def test_the_balances_of_a_new_list_grow_as_no_others_do() -> None:
+    """Beijing's list began in 2023 with 56 stocks."""
+    codes = [f"{830_001 + n}.BJ" for n in range(56)]
+    now, then = (
+        batch(MARGIN, day, {code: {"fin_balance": 1e5 * times + n, "fin_buy": 1e5 + n} for n, code in enumerate(codes)})
+        for day, times in ((DAYS[1], 3), (DAYS[0], 1))
+    )
+    assert [one for one in found(now, then) if one.severity is Severity.ERROR] == []
 
 
 def history(count: int = 60) -> pd.DataFrame:

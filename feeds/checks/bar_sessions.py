@@ -32,6 +32,8 @@ _TRADED_MINUTES = 5
 #: A bar whose turnover over volume × close is so many times the median of its session, or its open so many times its
 #: close, or the other way, has a wrong cell.
 _OFF, _WIDE = 2.0, 3.0
+#: Shares, to which a volume may be rounded.
+_LOT = 100
 #: So many securities of a session may have the sums of the session before.
 _FEW = 5
 
@@ -46,8 +48,10 @@ def contradicting(bars: pd.DataFrame) -> npt.NDArray[np.bool_]:
     traded = ((bars["volume"] > 0) & (bars["amount"] > 0) & (bars["close"] > 0)).to_numpy()
     ratios = (bars["amount"] / (bars["volume"] * bars["close"])).where(traded)
     of_day = ratios.groupby(bars["day"])
+    usual = of_day.transform("median")
     with np.errstate(divide="ignore", invalid="ignore"):
-        off = np.abs(np.log((ratios / of_day.transform("median")).to_numpy(np.float64)))
+        off = np.abs(np.log((ratios / usual).to_numpy(np.float64)))
+        off[(bars["amount"] / (bars["close"] * usual) - bars["volume"]).abs().to_numpy() <= _LOT] = 0
         wide = np.abs(np.log((bars["open"] / bars["close"]).to_numpy(np.float64)))
     judged = (of_day.transform("count") >= _MANY).to_numpy()
     return np.asarray(judged & traded & ((off > np.log(_OFF)) | (wide > np.log(_WIDE))))

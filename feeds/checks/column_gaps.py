@@ -26,9 +26,10 @@ _LISTS = {
     ),
     "prices.daily": ("open", "high", "low", "close", "prev_close", "volume", "turnover"),
 }
+_SHARES = ("short_volume", "short_sell", "short_repay", "volume")
 #: So many rows are the list of an exchange. The same figure in so many of them, and this share of those that have one,
-#: is none of a market.
-_LIST, _ROWS, _SHARE = 200, 20, 0.5
+#: is none of a market, unless it is a few lots (shares): little is sold short in some years.
+_LIST, _ROWS, _SHARE, _FEW_LOTS = 200, 20, 0.5, 1_000
 
 
 def column_gaps(batch: RowBatch) -> Iterator[Finding]:
@@ -37,7 +38,8 @@ def column_gaps(batch: RowBatch) -> Iterator[Finding]:
     for figure in _LISTS.get(batch.topic, ()):
         values = batch.figures[figure]
         for name, mask in masks_of(batch):
-            found, counts = np.unique(values[mask & (values > 0)], return_counts=True)
+            least = _FEW_LOTS if figure in _SHARES else 0
+            found, counts = np.unique(values[mask & (values > least)], return_counts=True)
             if mask.sum() >= _LIST and counts.sum() >= _ROWS and counts.max() > _SHARE * counts.sum():
                 text = (
                     f"{figure} of {name} is {found[counts.argmax()]:,.15g} in {counts.max():,} of {counts.sum():,} "

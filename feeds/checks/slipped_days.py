@@ -15,7 +15,7 @@ from feeds.checks.row_groups import Mask, figure_of, masks_of, over
 from feeds.checks.validate import Finding, Severity, names_of
 from processors.codes import EXCHANGES
 from processors.days import to_date
-from processors.events import FIGURES, RowBatch
+from processors.events import FIGURES, Floats, RowBatch
 
 #: Topic → the figures of which one is not 0 where a security trades.
 _TRADED = {
@@ -38,6 +38,11 @@ _MOVING = {
     "prices.daily": ("open", "high", "low", "close", "prev_close", "volume", "turnover"),
 }
 _FEW = 5
+#: Rounded amounts, as Shenzhen's to 0.01亿, and a few lots of shares are often equal: an amount (CNY) with so many
+#: digits is telling, and so are more shares than these. A row of the day before has so many telling amounts.
+_AMOUNTS = frozenset({"fin_balance", "fin_buy", "fin_repay", "short_balance", "turnover"})
+_SHARES = frozenset({"short_sell", "short_repay", "volume"})
+_DIGITS, _FEW_LOTS, _TELLING = 5, 1_000, {"margin.daily": 2, "prices.daily": 1}
 #: Topic → figures that hardly change from one session to the next. In 2016–2021 at most 10% of Shenzhen's PE changed by
 #: more than half in a day (with the reports of a year), 2% of its PB, 4% of the funds' shares, 6% of the float shares,
 #: 28% of the balances, 45% of the lent shares.
@@ -48,6 +53,8 @@ _STEADY = {
     "etf.daily": ("shares",),
 }
 _CHANGE, _MOST, _MOST_LENT = 1.5, 0.4, 0.6
+#: The balances of a new list begin at 0; Beijing's began in 2023 with 56 stocks.
+_GROWN_LIST = 100
 #: Calendar days; no holiday of the exchanges is longer than half of them.
 _FAR = 30
 #: So many closes are compared.
@@ -99,10 +106,12 @@ def _repeated(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
         whole = equal.sum() >= _SHARE * rows and int(figures[equal].sum()) >= _FIGURES
         remedy = "the file of another day; correct its date, or give that of the day"
         if not whole:
+            telling = np.sum([_is_telling(one, now[one]) for one in _AMOUNTS.intersection(names)], axis=0)
             equal &= traded & (figures >= _CERTAIN.get(batch.topic, np.inf))
+            equal &= telling >= _TELLING.get(batch.topic, np.inf)
             remedy = f"a part of the file is of another day ({names_of(batch, batch.keys[equal])}): export it again"
         count = int(equal.sum())
-        if several and (whole or (batch.topic in _MOVING and count > _FEW)):
+        if several and (whole or count > _FEW):
             when = to_date(int(previous.days.max()))
             text = f"all figures of {count:,} of {rows:,} rows of {name} are those of {when}: {remedy}"
             least = _LIST_OF_FUNDS if batch.topic == "etf.daily" else _LIST
@@ -117,7 +126,7 @@ def _repeated_columns(batch: RowBatch, previous: RowBatch, name: str, rows: Mask
     """Find columns of an exchange that are those of the day before in most rows, beside other figures that are not."""
     for figure in _MOVING.get(batch.topic, ()):
         then, now = figure_of(previous, figure, batch.keys), batch.figures[figure]
-        known = rows & (then > 0) & (now > 0)
+        known = rows & (then > 0) & _is_telling(figure, now)
         count, equal = int(known.sum()), int((known & (then == now)).sum())
         if count >= _ROWS and equal > _EQUAL * count:
             text = (
@@ -125,6 +134,15 @@ def _repeated_columns(batch: RowBatch, previous: RowBatch, name: str, rows: Mask
                 "other figures are not: its column is of another day; export the file again"
             )
             yield Finding(Severity.ERROR, "columns", batch.topic, int(batch.days[0]), text)
+
+
+def _is_telling(figure: str, values: Floats) -> Mask:
+    """Return which values of a figure are hardly equal on two days by chance (n,)."""
+    if figure not in _AMOUNTS:
+        return np.asarray(values > (_FEW_LOTS if figure in _SHARES else 0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        step = 10.0 ** (np.floor(np.log10(values)) + 2 - _DIGITS)  # that of one digit less
+        return np.asarray(np.abs(np.rint(values / step) * step - values) > step * 1e-6)
 
 
 def _of_others(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:
@@ -136,7 +154,7 @@ def _of_others(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:
         most = _MOST_LENT if figure == "short_volume" else _MOST
         for name, mask in masks_of(batch):
             rows, far = int((mask & ~np.isnan(ratios)).sum()), int((mask & (changes > _CHANGE)).sum())
-            if rows >= _ROWS and far > most * rows:
+            if rows >= (_GROWN_LIST if batch.topic == "margin.daily" else _ROWS) and far > most * rows:
                 text = (
                     f"{figure} of {name} is more than {_CHANGE:g} times that of {to_date(int(last.days.max()))}, or "
                     f"less than 1/{_CHANGE:g}, in {far} of {rows} rows: check that its column is not shifted against "
