@@ -140,7 +140,8 @@ class AlertLifecycle(Processor):
         name, day = f"{rule.name}/{evaluation.subject}", evaluation.trade_date
         subject = self._subjects.setdefault(name, Subject())
         if subject.removed_to is not None and day <= subject.removed_to:
-            self.refused += 1
+            # A higher revision of the message alone is that of charts, which the rule does not read (`Evaluation.of`).
+            self.refused += not origin.revision > evaluation.revision == 0
             return []
         old = subject.days.get(day)
         if old is not None and evaluation.revision <= old.revision:

@@ -18,6 +18,7 @@ from processors.days import TradingCalendar, to_day
 from processors.events import Floats
 from processors.industries import INDEX_OF
 from processors.kinds import is_stock
+from processors.needs import CHARTS
 from processors.outputs import DayStatus, IndustrySignals, SecuritySignals
 from processors.table import DAY, TableSet
 
@@ -67,8 +68,8 @@ def industry_levels(message: Message) -> tuple[DayStatus, _Levels] | None:
     close, opened = message.columns.get("index_close"), message.columns.get("index_open")
     if close is None or opened is None:  # a frame of an earlier release
         return None
-    known = ~np.isnan(close)
-    return message.status, _Levels(message.status.revision, _INDICES[known], opened[known], close[known])
+    known, revision = ~np.isnan(close), message.status.without(CHARTS).revision  # charts correct no price
+    return message.status, _Levels(revision, _INDICES[known], opened[known], close[known])
 
 
 class MemberScores:
@@ -104,7 +105,7 @@ class MemberScores:
         if day not in self._calendar or (stored is not None and stored.revision >= levels.revision):
             return None
         if len(self._levels) >= _KEPT and day < min(self._levels):
-            self.refused += 1
+            self.refused += not status.revision > levels.revision == 0  # else charts alone are new
             return None
         self._levels[day] = levels
         return status.trade_date

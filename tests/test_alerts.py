@@ -17,6 +17,7 @@ from alerts.model import Alert, EndedBy, Input, Severity, State, alert_id
 from alerts.rules import rules
 from alerts.rules.base import DeadLetters, read_as
 from processors.codes import to_id
+from processors.needs import CHARTS
 from processors.outputs import DayStatus, IdentityCheck, IndustrySignals, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
 from processors.registry import SIGNALS
@@ -335,6 +336,21 @@ def test_days_that_were_removed_do_not_return_in_a_replay_and_are_counted() -> N
     assert fold(lifecycle, state(DAYS[0], "BREAKDOWN", "HOT", 0.099), state(DAYS[1], "HOT", "HOT", 0.104)) == []
     assert lifecycle.changed_rows() == {}
     assert lifecycle.refused == 6  # two days of three rules on this signal
+
+
+@pytest.mark.parametrize(("corrected", "refused"), [(0, False), (1, True)])
+def test_charts_that_arrive_behind_removed_days_correct_no_fact_that_does_not_read_them(
+    corrected: int, refused: bool
+) -> None:
+    """In a backfill they are scored behind the other figures of a frame, which is published again with them."""
+    lifecycle = AlertLifecycle([rule for rule in RULES if rule.name == "data_quality"], CALENDAR, keep_days=3)
+    for day in DAYS[:6]:
+        fold(lifecycle, risks(day, np.zeros(31)))
+    read = {f"{CHARTS}[0]": 0, "indices.daily": corrected}
+    status = DayStatus(trade_date=DAYS[0], available_at=NOW, revision=1 + corrected, input_revisions=read)
+    late = IndustrySignals(status, {"week_change": np.zeros(31)}, {})
+    assert lifecycle.fold(late, Input("signals", 0, next(_offsets), status.revision), NOW) == []
+    assert bool(lifecycle.refused) == refused
 
 
 # -- rules and parameters --------------------------------------------------------------------------------------

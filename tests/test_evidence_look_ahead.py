@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 
 from alerts.desk import AlertDesk
 from alerts.evidence import EvidenceStore
-from alerts.member_scores import HORIZONS
+from alerts.member_scores import HORIZONS, MemberScores, industry_levels
 from alerts.model import Alert, Evidence
 from processors.codes import to_id
 from processors.days import TradingCalendar, to_day
-from processors.outputs import DayStatus, MarketSignal, SecuritySignals
+from processors.needs import CHARTS
+from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
 from tests.test_desk import CALENDAR, DAYS, RULES, breakdown, close, fold, peaks
 
 CASE = 3  # position of the earlier alert among the days
@@ -386,3 +387,24 @@ def test_a_signal_that_is_not_the_index_or_is_provisional_is_no_close() -> None:
         MarketSignal(**(wrong | {"subject": "000001.SH"}), revision=9, value=1.0, provisional=True),
     )
     assert record_at(desk, CASE + 30) == before
+
+
+def test_prices_of_industries_are_not_corrected_by_charts() -> None:
+    """They raise the revision of the frame, half a year behind in a backfill: no price was late."""
+    scores = MemberScores("industries", industry_levels, CALENDAR)
+
+    def frame(at: int, **revisions: int) -> IndustrySignals:
+        revision = sum(revisions.values()) + (CHARTS in revisions)
+        read = {f"{name}[0]": one for name, one in revisions.items()}
+        status = DayStatus(trade_date=DAYS[at], available_at=NOW, revision=revision, input_revisions=read)
+        return IndustrySignals(status, dict.fromkeys(("index_close", "index_open"), np.full(31, 1.0 + at)), {})
+
+    for at in range(130):
+        assert scores.observe(frame(at, indices=0)) == DAYS[at]
+    scores.trim()
+    for at in (0, 129):
+        assert scores.observe(frame(at, indices=0, **{CHARTS: 0})) is None
+    assert scores.refused == 0
+    assert scores.observe(frame(129, indices=1, **{CHARTS: 0})) == DAYS[129]
+    assert scores.observe(frame(0, indices=1, **{CHARTS: 0})) is None
+    assert scores.refused == 1
