@@ -240,9 +240,12 @@ class EvidenceStore(Processor):
         """
         start, end = (self._calendar.count_before(to_day(day)) for day in (first, before))
         records, key = self._records_of(rule, subject, expectation), expectation_key(rule, expectation)
-        if expectation.has_members:
-            return self._member_record(records, key, expectation, start, end)
-        return self._index_record(records[0], key, expectation, start, end)
+        found = (
+            self._member_record(records, key, expectation, start, end)
+            if expectation.has_members
+            else self._index_record(records[0], key, expectation, start, end)
+        )
+        return msgspec.structs.replace(found, since=first)
 
     def _index_record(self, record: str, key: str, expectation: Expectation, start: int, end: int) -> Evidence:
         inside = self.regimes.days_of(expectation.regime)

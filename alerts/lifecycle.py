@@ -35,7 +35,7 @@ def _with_shared_texts(alert: Alert) -> Alert:
 
 
 #: How an alert is stored.
-ALERT_ROW = ValueCodec[Alert](Alert, version=4, from_plain=_with_shared_texts)
+ALERT_ROW = ValueCodec[Alert](Alert, version=5, from_plain=_with_shared_texts)
 #: A kind of signals that there are no more of keeps so many evaluations, twenty years.
 _MOST_KEPT = 5_000
 

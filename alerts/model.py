@@ -114,6 +114,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     name : the record's name, where a rule has more than one.
+    since : the first day that cases and base are taken from; None of an early release.
     definition, horizon_days : what counts as a hit, and the trading days after which a case is scored.
     cases, hits : the scored cases, and those that fulfil the definition.
     unscored : cases whose horizon is over, but whose entry or returns are not known.
@@ -127,6 +128,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str = ""
+    since: date | None = None
     definition: Text
     basis: Basis = Basis.INDEX
     horizon_days: int = 20

@@ -206,12 +206,14 @@ def test_a_published_claim_is_shown_with_its_source_and_period_beside_the_record
 
 
 def test_a_record_of_securities_names_its_base_and_its_side() -> None:
-    record = Evidence(definition=Text("lag", "跑输"), basis=Basis.MEMBERS, name="rally", cases=200, hits=120,
-                      base_cases=9000, base_hits=4500, finding=RecordFinding.BETTER)  # fmt: skip
-    assert text.evidence(record) == "Record (rally): lag: 120/200 (60%); any stock on any day 50%: better than any day."
+    record = Evidence(definition=Text("lag", "跑输"), basis=Basis.MEMBERS, name="rally", since=date(2018, 1, 2),
+                      cases=200, hits=120, base_cases=9000, base_hits=4500, finding=RecordFinding.BETTER)  # fmt: skip
+    assert text.evidence(record) == (
+        "Record (rally) since 2018-01-02: lag: 120/200 (60%); any stock on any day 50%: better than any day."
+    )
     assert (
         text.evidence(record, chinese=True)
-        == "历史记录（上涨市）：跑输 120/200（60%）；任意股票任意日50%，优于任意日。"
+        == "历史记录（上涨市，2018-01-02起）：跑输 120/200（60%）；任意股票任意日50%，优于任意日。"
     )
 
 

@@ -364,7 +364,8 @@ def test_an_earlier_first_evaluation_lengthens_the_history_of_the_base() -> None
     assert peaks(desk)[DAYS[110]].evidence[0].base_cases == 110 - 60 - 30
     changes = fold(desk, state(DAYS[10], "NORMAL", "NORMAL", 0.09))
     assert peaks(desk)[DAYS[110]].evidence[0].base_cases == 110 - 60 - 10
-    assert [c.event.what for c in changes] == ["evidence"]
+    assert [c.event.what for c in changes] == ["evidence", "evidence"]
+    assert {alert.evidence[0].since for alert in peaks(desk).values()} == {DAYS[10]}
 
 
 def test_a_desk_loaded_from_its_bytes_has_the_same_records() -> None:

@@ -95,7 +95,7 @@ def sections(alert: Alert, *, chinese: bool = False) -> list[str]:
 
 
 def evidence(record: Evidence, *, chinese: bool = False) -> str:
-    """Return one record in one line: hits of cases, base rate, the plain reading, horizon and worst."""
+    """Return one record in one line: its beginning, hits of cases, base rate, the plain reading, horizon and worst."""
     return _chinese_record(record) if chinese else _english_record(record)
 
 
@@ -118,7 +118,7 @@ def record_name(record: Evidence, *, chinese: bool = False) -> str:
 
 
 def _english_record(record: Evidence) -> str:
-    name = f" ({record.name})" if record.name else ""
+    name = f"{f' ({record.name})' if record.name else ''}{_since(record)}"
     if not record.cases:
         return f"Record{name}: no earlier case whose {record.horizon_days} days are over.{_claimed(record.claim)}"
     parts = [f"Record{name}: {record.definition.en}: {record.hits}/{record.cases} ({record.rate:.0%})"]
@@ -144,7 +144,8 @@ FINDINGS_ZH = {
 
 
 def _chinese_record(record: Evidence) -> str:
-    name = f"（{record_name(record, chinese=True)}）" if record.name else ""
+    named = "，".join(filter(None, (record_name(record, chinese=True), _since(record, chinese=True))))
+    name = f"（{named}）" if named else ""
     claim = record.claim
     claimed = "" if claim is None else f"公开报告：{claim.text.zh}{claim.source}，{claim.period}。"
     if not record.cases:
@@ -170,13 +171,20 @@ def _brief(records: list[Evidence], *, chinese: bool = False) -> str:
         return "" if worst is None else f"［{FINDINGS_ZH[worst]}］" if chinese else f" [{worst}]"
     if chinese:
         return "".join(
-            f"［{record_name(r, chinese=True)}：{r.definition.zh}{r.rate:.0%}（{r.cases:,}例），任意股票{r.base_rate:.0%}，{FINDINGS_ZH[r.finding]}］"
+            f"［{record_name(r, chinese=True)}：{r.definition.zh}{r.rate:.0%}（{_since(r, chinese=True)}{r.cases:,}例），任意股票{r.base_rate:.0%}，{FINDINGS_ZH[r.finding]}］"
             for r in better
         )
     return "".join(
-        f" [{r.name}: {r.definition.en} {r.rate:.0%} of {r.cases:,}, any stock {r.base_rate:.0%}: {r.finding}]"
+        f" [{r.name}: {r.definition.en} {r.rate:.0%} of {r.cases:,}{_since(r)}, any stock {r.base_rate:.0%}: {r.finding}]"
         for r in better
     )
+
+
+def _since(record: Evidence, *, chinese: bool = False) -> str:
+    """Return when a record begins; empty for one of an early release."""
+    if record.since is None:
+        return ""
+    return f"{record.since}起" if chinese else f" since {record.since}"
 
 
 def _worst(record: Evidence) -> list[float]:
