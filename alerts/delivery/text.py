@@ -171,20 +171,21 @@ def _brief(records: list[Evidence], *, chinese: bool = False) -> str:
         return "" if worst is None else f"［{FINDINGS_ZH[worst]}］" if chinese else f" [{worst}]"
     if chinese:
         return "".join(
-            f"［{record_name(r, chinese=True)}：{r.definition.zh}{r.rate:.0%}（{_since(r, chinese=True)}{r.cases:,}例），任意股票{r.base_rate:.0%}，{FINDINGS_ZH[r.finding]}］"
+            f"［{record_name(r, chinese=True)}：{r.definition.zh}{r.rate:.0%}（{_since(r, chinese=True, brief=True)}{r.cases:,}例），任意股票{r.base_rate:.0%}，{FINDINGS_ZH[r.finding]}］"
             for r in better
         )
     return "".join(
-        f" [{r.name}: {r.definition.en} {r.rate:.0%} of {r.cases:,}{_since(r)}, any stock {r.base_rate:.0%}: {r.finding}]"
+        f" [{r.name}: {r.definition.en} {r.rate:.0%} of {r.cases:,}{_since(r, brief=True)}, any stock {r.base_rate:.0%}: better]"
         for r in better
     )
 
 
-def _since(record: Evidence, *, chinese: bool = False) -> str:
-    """Return when a record begins; empty for one of an early release."""
+def _since(record: Evidence, *, chinese: bool = False, brief: bool = False) -> str:
+    """Return the day, in brief the year, in which a record begins; empty for one of an early release."""
     if record.since is None:
         return ""
-    return f"{record.since}起" if chinese else f" since {record.since}"
+    first = record.since.year if brief else record.since
+    return f"{first}{'年' * brief}起" if chinese else f" since {first}"
 
 
 def _worst(record: Evidence) -> list[float]:
