@@ -138,6 +138,7 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
   align-items:baseline}
 .card h2 .note{font-weight:400;font-size:11px;white-space:nowrap;overflow:hidden;text-overflow:ellipsis;min-width:0}
 .card h2>:first-child{white-space:nowrap} .gauge h2,.map h2{flex-wrap:wrap;row-gap:0}
+.map h2{position:relative;padding-right:20px} .map h2 .export{position:absolute;top:0;right:0}
 .grid{display:grid;gap:8px;padding:8px;min-height:calc(100vh - 46px);
   grid-template-columns:270px minmax(0,1.15fr) minmax(0,1fr) 372px;
   grid-template-rows:max-content minmax(190px,1.1fr) max-content minmax(210px,1.2fr) max-content;
