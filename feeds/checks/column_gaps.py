@@ -13,9 +13,10 @@ import numpy as np
 from feeds.checks.row_groups import Mask, masks_of
 from feeds.checks.validate import Finding, Severity, names_of
 from processors.events import FIGURES, RowBatch
+from processors.needs import DETAIL, PRICES
 
 _LISTS = {
-    "margin.daily": (
+    DETAIL: (
         "fin_balance",
         "fin_buy",
         "fin_repay",
@@ -24,7 +25,7 @@ _LISTS = {
         "short_repay",
         "short_balance",
     ),
-    "prices.daily": ("open", "high", "low", "close", "prev_close", "volume", "turnover"),
+    PRICES: ("open", "high", "low", "close", "prev_close", "volume", "turnover"),
 }
 _SHARES = ("short_volume", "short_sell", "short_repay", "volume")
 #: So many rows are the list of an exchange. The same figure in so many of them, and this share of those that have one,
@@ -57,6 +58,6 @@ def column_gaps(batch: RowBatch) -> Iterator[Finding]:
 
 def _traded(batch: RowBatch) -> Mask:
     """Return which rows should have every figure (n,): a security that does not trade has no prices."""
-    if batch.topic != "prices.daily":
+    if batch.topic != PRICES:
         return np.ones(len(batch), dtype=bool)
     return np.asarray((batch.figures["volume"] > 0) | (batch.figures["turnover"] > 0))
