@@ -218,7 +218,8 @@ class LatestWriter(Service):
             return
         if not self._restored:  # what the claim has published again is not all there is
             await self.restore()
-        if not self._restored:
+        table = self._table
+        if table is None or not self._restored:
             self._news.set()
             return
         fresh, industries = self._fresh, self._industries
@@ -242,11 +243,14 @@ class LatestWriter(Service):
         if not values:
             return
         try:
-            await self._table.write_beside({latest_key(self._namespace, name): v for name, v in values.items()})
-        except FencedError as error:
-            self.log.warning("the newest values are another worker's: %s", error)
-            self.release()
-        except RedisError:
+            await table.write_beside({latest_key(self._namespace, name): v for name, v in values.items()})
+        except (FencedError, RedisError) as error:
+            if self._table is not table:  # assigned anew meanwhile: that claim restores what is not written
+                return
+            if isinstance(error, FencedError):
+                self.log.warning("the newest values are another worker's: %s", error)
+                self.release()
+                return
             self._fresh |= fresh
             self._industries = self._industries or industries
             raise

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
 import msgspec
 import numpy as np
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from processors.codes import to_id
 from processors.outputs import DayStatus, MarketSignal, SecuritySignals
@@ -16,7 +18,8 @@ from processors.signal import Level
 from streams import latest
 from streams.clients import async_redis_client
 from streams.codecs import registry as codecs
-from streams.codecs.signal_codec import encode_market
+from streams.codecs.signal_codec import encode_market, encode_security
+from streams.errors import FencedError
 from streams.latest import LatestWriter
 from streams.local.local_redis import EmbeddedRedis
 from streams.records import Keyed, sequence_of
@@ -132,6 +135,41 @@ def test_of_a_backfill_only_the_newest_signals_are_decoded(
         "fin_balance/x": (date(2020, 1, 30), 30.0, False),
     }
     assert len(decoded) == 5  # three provisional ones, and the newest final ones of two signals
+
+
+@pytest.mark.parametrize("failure", [FencedError("by the new claim"), RedisConnectionError("the connection is gone")])
+def test_a_write_that_fails_behind_a_new_claim_of_the_same_worker_changes_nothing(
+    redis_server: EmbeddedRedis, failure: Exception
+) -> None:
+    async def go() -> dict[str, float | None]:
+        settings = Settings(redis_url=redis_server.url, namespace=f"latest-anew-{type(failure).__name__}")
+        redis = async_redis_client(settings)
+        writer, anew = LatestWriter(redis, settings.namespace), TablePartition(redis, settings.namespace, "market", 0)
+
+        class ClaimBefore(TablePartition):
+            """The group is assigned anew while the newest values are written."""
+
+            async def write_beside(self, values: Mapping[str, bytes]) -> None:
+                writer.release()
+                await anew.claim("schema")
+                writer.claimed(anew)
+                raise failure
+
+        before = ClaimBefore(redis, settings.namespace, "market", 0)
+        await before.claim("schema")
+        writer.claimed(before)
+        status = DayStatus(trade_date=date(2020, 1, 2), available_at=datetime(2020, 1, 2, 20, tzinfo=UTC), revision=0)
+        columns = dict.fromkeys((signal.id for signal in signals_of(Level.SECURITY)), np.ones(1))
+        frame = SecuritySignals(status, np.array([to_id("600000.SH")], dtype=np.int32), columns)
+        writer.offer([output(1, "fin_balance", 2, 1.0), encode_security(frame, "signals.security.v1")])
+        await writer.flush()
+        writer.offer([output(2, "fin_balance", 3, 2.0)])
+        await writer.flush()
+        stored = await redis.get(f"{settings.namespace}:latest:market")
+        await redis.aclose()
+        return {name: one.value for name, one in msgspec.json.decode(stored, type=dict[str, MarketSignal]).items()}
+
+    assert asyncio.run(go()) == {"fin_balance": 2.0}
 
 
 def test_a_security_has_every_signal_also_before_the_prices_of_the_day() -> None:
