@@ -83,7 +83,8 @@ def without_outbox() -> None:
     async def publish_and_store(
         self: PartitionRunner, step: _Step, table: TablePartition, still_ours: StillOurs
     ) -> None:
-        await self._publish_outputs(step.stage, step.encoded.outputs, still_ours)
+        await self._retries.publish(self._publish, step.encoded.outputs, still_ours)
+        self._show_outputs(step.stage, step.encoded.outputs)
         await store(self, step, table, still_ours)
 
     PartitionRunner._store = publish_and_store  # type: ignore[method-assign]

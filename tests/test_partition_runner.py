@@ -722,6 +722,25 @@ def test_the_inputs_are_checked_again_while_a_partition_is_owned(world: World) -
     run(go())
 
 
+def test_a_loss_that_is_found_after_the_partition_was_revoked_is_reported_by_its_new_owner(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def revoked_meanwhile(positions: Positions) -> dict[tuple[str, int], str]:
+        world.ours = False
+        await world.runner.claim(set(), lambda: True)
+        return {(NAME, 0): LOST}
+
+    async def go() -> None:
+        await world.claim()
+        await world.step(Row(0))
+        monkeypatch.setattr(world.runner._inputs, "find_lost", revoked_meanwhile)
+        with pytest.raises(RevokedError):
+            await world.runner.check_inputs(world.still_ours)
+
+    run(go())
+    assert world.health.ready
+
+
 def test_after_a_claim_the_inputs_are_checked_by_the_stored_marks_whatever_stalls_beside(
     world: World, logged: list[Any]
 ) -> None:

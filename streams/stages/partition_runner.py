@@ -211,7 +211,7 @@ class PartitionRunner:
             )
 
     async def check_inputs(self, still_ours: StillOurs) -> None:
-        """Check the inputs of every partition, and stall those whose topics have lost messages."""
+        """Stall partitions whose topics have lost messages; raises `RevokedError` if they were revoked meanwhile."""
         for (name, partition), owned in list(self.owned.items()):
             if owned.state is None:
                 continue
@@ -219,6 +219,8 @@ class PartitionRunner:
             try:
                 await self._check_inputs(stage, partition, owned.read, owned.marks, still_ours)
             except InputLostError as error:
+                if not still_ours():
+                    raise RevokedError from error  # its new owner reports it
                 owned.state = None
                 self._stalled(name, partition, error, first=True)
 
@@ -373,12 +375,9 @@ class PartitionRunner:
         metrics.MESSAGES.labels(self._topics.short(step.poll.topic)).inc(len(step.records))
         metrics.BATCH.labels(step.stage.name).observe(time.perf_counter() - step.started)
         if step.encoded.outputs:
-            await self._publish_outputs(step.stage, step.encoded.outputs, still_ours)
+            await self._retries.publish(self._publish, step.encoded.outputs, still_ours)
+            self._show_outputs(step.stage, step.encoded.outputs)
             metrics.AGE.labels(step.stage.name).observe(max(0.0, time.time() - step.records[-1].timestamp / 1000))
-
-    async def _publish_outputs(self, stage: Stage, outputs: Sequence[Output], still_ours: StillOurs) -> None:
-        await self._retries.publish(self._publish, outputs, still_ours)
-        self._show_outputs(stage, outputs)
 
     def _show_outputs(self, stage: Stage, outputs: Sequence[Output]) -> None:
         if outputs and stage.name == MarketStage.name:
