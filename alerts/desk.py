@@ -147,8 +147,8 @@ class AlertDesk(Processor):
         return out
 
     def since(self, rule: str, subject: str, expectation: Expectation) -> date | None:
-        """Return the day on which a record begins, None without one: a record of industries has that of all of them."""
-        if expectation.basis is not Basis.INDUSTRIES:
+        """Return the day on which a record begins, None without one; a pooled one begins with its first subject."""
+        if not expectation.basis.is_pooled:
             return self.lifecycle.first(rule, subject)
         found = (self.lifecycle.first(rule, one) for one in self.lifecycle.subjects(rule))
         return min((day for day in found if day is not None), default=None)

@@ -216,8 +216,8 @@ class EvidenceStore(Processor):
         return sorted(found, key=itemgetter(0, 1))
 
     def _records_of(self, rule: str, subject: str, expectation: Expectation) -> list[str]:
-        """Return the keys of what makes up a record: of industries, that of each of them."""
-        if expectation.basis is not Basis.INDUSTRIES:
+        """Return the keys of what makes up a record: of a pooled one, that of each subject."""
+        if not expectation.basis.is_pooled:
             return [record_key(rule, subject, expectation)]
         key = expectation_key(rule, expectation)
         return sorted(record for record in self._cases if _expectation_of(record) == key)

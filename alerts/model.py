@@ -46,9 +46,14 @@ class Basis(StrEnum):
     MEMBERS = "members"  # the alert's securities, over the equal-weight mean of all stocks
     INDUSTRIES = "industries"  # the alert's industries, over the equal-weight mean of all of them
 
+    @property
+    def is_pooled(self) -> bool:
+        """Whether a rule has one record of all its subjects: a single industry has few cases."""
+        return self is Basis.INDUSTRIES
+
     def subject(self, subject: str) -> str:
-        """Return what the record of an alert is about: that of an industry is one of all industries."""
-        return ALL_INDUSTRIES if self is Basis.INDUSTRIES else subject
+        """Return the subject of the record that an alert about a subject belongs to."""
+        return ALL_INDUSTRIES if self.is_pooled else subject
 
 
 #: The subject of records about industries.

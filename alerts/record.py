@@ -67,10 +67,7 @@ class RecordCard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def cards(desk: AlertDesk, rule: Rule, calendar: TradingCalendar) -> list[RecordCard]:
-    """Return the records of a rule, one per expectation and subject; none where the rule states facts only.
-
-    A rule about industries has one record of all of them.
-    """
+    """Return the records of a rule, one per expectation and subject of records; none where it states facts only."""
     return [
         _card(desk, rule, subject, since, expectation, calendar)
         for expectation in rule.expectations

@@ -39,13 +39,14 @@ def title(page: Page, rule: str, subject: str) -> str:
 
 def link(page: Page, rule: str, subject: str, shown: str) -> ui.link:
     """Draw the link to the page with every case of a rule and subject."""
-    found = ui.link(shown, page.path(f"/record/{quote(rule)}/{quote(_of_all(subject))}"))
+    found = ui.link(shown, page.path(f"/record/{quote(rule)}/{quote(_of_record(page, rule, subject))}"))
     return found.classes("record-link").mark("record-link")
 
 
-def _of_all(subject: str) -> str:
-    """Return the subject of the record of an alert: that of an industry is about all of them."""
-    return ALL_INDUSTRIES if subject in INDUSTRIES else subject
+def _of_record(page: Page, rule: str, subject: str) -> str:
+    """Return the subject of a rule's record, which may be that of all its subjects (`Basis.is_pooled`)."""
+    expectations = (one for known in page.site.rules if known.name == rule for one in known.expectations)
+    return next((one.basis.subject(subject) for one in expectations), subject)
 
 
 def beside_verdict(page: Page) -> None:
@@ -85,7 +86,7 @@ def breaks(page: Page) -> list[Break]:
 
 def detail(page: Page, rule: str, subject: str) -> None:
     """Draw the page of a rule's records of one subject."""
-    area, subject = content("sub"), _of_all(subject)
+    area, subject = content("sub"), _of_record(page, rule, subject)
     label, named = page.view.label, title(page, rule, subject)
 
     def draw() -> None:
