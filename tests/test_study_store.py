@@ -14,6 +14,7 @@ from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pandas as pd
 import pytest
 import typer
@@ -319,7 +320,10 @@ def test_the_claims_of_all_results_have_one_header(store: ResultStore) -> None:
     compute(store)
     settings = Settings(study_data=store.data, study_store=store.folder.parent)
     service = StudyService(settings, lambda _: None)
-    service._shown = service._state(store)
+    shown = service._state(store)
+    ((name, entry),) = shown.entries.items()
+    replaced = {"replaced": msgspec.structs.replace(entry, name="replaced")}  # a moment ago: its file is gone
+    service._shown = msgspec.structs.replace(shown, entries={**replaced, name: entry})
     text = service.claims().decode()
     assert len(text.splitlines()) == 3 and text.startswith(",".join(("study", "what", "source")))
     assert len(Claim.__dataclass_fields__) == len(text.splitlines()[0].split(","))
