@@ -6,14 +6,27 @@ module in `processors.indicators` and one line here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from hashlib import blake2b
 from importlib import import_module
 from types import ModuleType
 from typing import Any, TypeAlias
 
 from processors.indicators import extreme, fin_change, streak
-from processors.needs import CHARTS, DETAIL, FUNDS, PRICES, VALUATIONS, Days, Need, Source, count, days_back, security
+from processors.needs import (
+    CHARTS,
+    DETAIL,
+    FUNDS,
+    INDICES,
+    PRICES,
+    VALUATIONS,
+    Days,
+    Need,
+    Source,
+    count,
+    days_back,
+    security,
+)  # fmt: skip
 from processors.parameters import Parameters
 from processors.signal import Level, Signal
 
@@ -150,6 +163,12 @@ def kept_figures(topic: str) -> tuple[str, ...]:
     """Return the figures of a topic whose history the market stage retains, sorted."""
     needed = (need for need in DECLARED if need.topic == topic and need.figure and need.source not in _OF_SECURITIES)
     return tuple(sorted({figure for need in needed for figure in need.figures}))
+
+
+def indices_needed(figures: Collection[str], parameters: Parameters) -> set[str]:
+    """Return the codes of the indices of which any signal needs one of the figures."""
+    needs = (need for need in DECLARED if need.topic == INDICES and need.figure in figures)
+    return {code for need in needs for code in need.codes(parameters)}
 
 
 def frame_columns(topic: str, parameters: Parameters) -> dict[str, Need]:

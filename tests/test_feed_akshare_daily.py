@@ -162,16 +162,9 @@ def test_a_session_that_still_runs_has_no_bar_yet() -> None:
 
 
 def test_indices_of_the_settings_are_those_that_signals_need() -> None:
-    assert sources.signal_indices(market_context(Settings())) == (
-        "000001.SH",
-        "399001.SZ",
-        "000300.SH",
-        "000905.SH",
-        "399006.SZ",
-        "000016.SH",
-        "000852.SH",
-        "399330.SZ",
-    )
+    broad = ("000001.SH", "000016.SH", "000300.SH", "000852.SH", "000905.SH", "399001.SZ", "399006.SZ", "399330.SZ")
+    styles = ("399372.SZ", "399373.SZ", "399374.SZ", "399375.SZ", "399376.SZ", "399377.SZ")  # of index_return
+    assert sources.signal_indices(market_context(Settings())) == (*broad, *styles)
     assert "899050.BJ" in sources.signal_indices(market_context(Settings(exchanges=("SSE", "SZSE", "BSE"))))
 
 

@@ -34,7 +34,7 @@ from processors.events import FIGURES, RowBatch, Sign
 from processors.kinds import is_index
 from processors.needs import INDICES
 from processors.parameters import Parameters
-from processors.registry import DECLARED
+from processors.registry import indices_needed, kept_figures
 from processors.trading_hours import FIRST_TRADES, TradingHours
 
 log = structlog.get_logger()
@@ -48,8 +48,7 @@ _TAKEN, _NAMES = "taken", "names"
 
 def known_indices(parameters: Parameters) -> tuple[str, ...]:
     """Return the codes of the indices that any signal needs."""
-    needed = {code for need in DECLARED if need.topic == INDICES for code in need.codes(parameters)}
-    return tuple(sorted(needed.union(map(to_code, TURNOVER_INDEX.values()))))
+    return tuple(sorted({*indices_needed(kept_figures(INDICES), parameters), *map(to_code, TURNOVER_INDEX.values())}))
 
 
 def rows_of(topic: str, frame: pd.DataFrame, at: int, today: int, indices: Ids) -> tuple[RowBatch, Counter[str]]:

@@ -26,6 +26,7 @@ from processors.block import TURNOVER_INDEX
 from processors.codes import to_code
 from processors.days import to_day
 from processors.deadlines import Deadline
+from processors.registry import indices_needed
 
 Via = Literal["akshare", "tushare", "exchanges", "eastmoney"]
 #: Source → its tables, each with the topic whose publication time it has.
@@ -43,6 +44,8 @@ _DEFAULT: dict[Via, tuple[str, ...]] = {
 }
 _FoundT = TypeVar("_FoundT")
 _DETAIL, _TOTALS = "margin.daily", "margin.market"
+#: The figures of a bar. These sources have no table with the valuations of indices.
+_OF_BARS = ("open", "high", "low", "close")
 #: When a day is first asked for: exchanges publish from 08:30 on, prices are complete some time after the close.
 _NEXT_SESSION, _SAME_DAY = Deadline(time(8, 45), next_session=True), Deadline(time(17, 0))
 
@@ -190,6 +193,6 @@ def _day_sources(
 
 
 def signal_indices(market: MarketContext) -> tuple[str, ...]:
-    """Return the indices whose closes the signals need: turnover of each exchange, timing, bottom panel, cycle."""
-    turnovers, p = (to_code(TURNOVER_INDEX[exchange]) for exchange in market.exchanges), market.parameters
-    return tuple(dict.fromkeys((*turnovers, *p.timing_indices, *p.bottom_indices, *p.cycle_indices)))
+    """Return the indices whose bars the signals need, those with the turnover of the exchanges among them, sorted."""
+    turnovers = (to_code(TURNOVER_INDEX[exchange]) for exchange in market.exchanges)
+    return tuple(sorted({*indices_needed(_OF_BARS, market.parameters), *turnovers}))
