@@ -22,6 +22,8 @@ Keys: TypeAlias = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 EXCHANGES = ("SSE", "SZSE", "BSE")
 #: Suffixes behind the dot: three exchanges, and Shenwan (SI), whose indices no exchange publishes.
 _SUFFIX_TEXT = ("SH", "SZ", "BJ", "SI")
+#: Exchange → suffix of its codes.
+SUFFIX_OF = dict(zip(EXCHANGES, _SUFFIX_TEXT, strict=False))
 _SUFFIXES = {text: i for i, text in enumerate(_SUFFIX_TEXT)}
 SHENWAN = _SUFFIXES["SI"]
 CODE_LENGTH = 9

@@ -13,14 +13,14 @@ from feeds.cells.distinct_cells import read_distinct
 from feeds.cells.index_names import index_named, index_names
 from feeds.errors import InputError, at
 from feeds.mappings.mapping import Table
-from processors.codes import EXCHANGES, Ids, to_code, to_id
+from processors.codes import EXCHANGES, SUFFIX_OF, Ids, to_code, to_id
 from processors.errors import RowError
 from processors.events import KEYS
 from processors.kinds import Kind, is_index, is_stock, kinds_of
 
 #: In place of a key: the cell names none.
 NO_KEY = -1
-_EXCHANGE_OF = {"SH": "SSE", "SZ": "SZSE", "BJ": "BSE"}
+_EXCHANGE_OF = {suffix: exchange for exchange, suffix in SUFFIX_OF.items()}
 #: What feeds have rows of; and what they hardly have: the same number of another exchange is likelier.
 _LIKELY, _UNLIKELY = (Kind.STOCK, Kind.FUND, Kind.B_SHARE, Kind.CONVERTIBLE), (Kind.BOND, Kind.REPO, Kind.OTHER)
 

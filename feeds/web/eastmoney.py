@@ -14,11 +14,10 @@ from feeds.errors import InputError
 from feeds.files.dataset import SourceTables
 from feeds.mappings.mapping import CodeColumn, DateColumn, Figure, Table
 from feeds.web.json_tables import PagesOfDay, Record, add_records, pages_of, refuse_error
-from processors.codes import EXCHANGES
+from processors.codes import SUFFIX_OF
 
 _PAGE = 500
 _NO_ROWS, _FINE = 9201, (None, "", "ok")
-_SUFFIXES = dict(zip(EXCHANGES, ("SH", "SZ", "BJ"), strict=False))
 _SITE = "https://data.eastmoney.com/rzrq/"
 _FIGURES = {
     "fin_balance": "RZYE",
@@ -64,10 +63,10 @@ def fetch_eastmoney(asked: PagesOfDay, exchanges: Collection[str]) -> SourceTabl
         return _page(asked, where, "RPTA_WEB_RZRQ_GGMX", "DATE", number, sortColumns="SCODE", sortTypes="1")
 
     asked.require_due("Eastmoney")
-    others = tuple(f".{suffix}" for exchange, suffix in _SUFFIXES.items() if exchange not in exchanges)
+    others = tuple(f".{suffix}" for exchange, suffix in SUFFIX_OF.items() if exchange not in exchanges)
     records = [one for one in pages_of(where, page) if not str(one.get("SECUCODE")).endswith(others)]
     for exchange in exchanges:
-        ours = [one for one in records if str(one.get("SECUCODE")).endswith(_SUFFIXES[exchange])]
+        ours = [one for one in records if str(one.get("SECUCODE")).endswith(SUFFIX_OF[exchange])]
         asked.require_rows(ours, f"{where}, {exchange},", "Eastmoney")
     add_records(out, _DETAIL, records, where, asked.day)
     return out

@@ -27,6 +27,7 @@ from feeds.mappings.presets import ALL_SHARES, COMPONENT, detect_tables, replace
 from feeds.publication_times import available_at
 from feeds.web.attempts import BrokenAnswerError, Sleep, rest, until_answered
 from feeds.web.http_answers import answer_to, content_of
+from processors.codes import SUFFIX_OF
 from processors.days import DAY_US, SHANGHAI, TradingCalendar, moment, to_day
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ TABLES = {
     "daily_basic": "valuations.daily",
     "index_daily": "indices.daily",
 }
-_SUFFIXES = {"SSE": "SH", "SZSE": "SZ", "BSE": "BJ"}
 _PAGE = 5000
 #: The columns that tell the rows of a table apart.
 _KEYS = ("ts_code", "exchange_id", "trade_date")
@@ -278,4 +278,4 @@ def _complete(name: str, raw: pd.DataFrame, codes: Iterable[str], exchanges: Ite
         return set(codes) <= set(raw["ts_code"])
     if "exchange_id" in raw:
         return set(exchanges) <= set(raw["exchange_id"])
-    return {_SUFFIXES[exchange] for exchange in exchanges} <= set(raw["ts_code"].str[-2:])
+    return {SUFFIX_OF[exchange] for exchange in exchanges} <= set(raw["ts_code"].str[-2:])
