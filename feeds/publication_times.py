@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import time
+from datetime import date, time
 
-from feeds.errors import ConfigurationError, NotPublishedError
-from processors.days import SHANGHAI, TradingCalendar, moment, to_date
+from feeds.errors import ConfigurationError, InputError, NotPublishedError
+from processors.days import SHANGHAI, TradingCalendar, moment, to_date, to_day
 from processors.deadlines import Deadline
 
 #: Exchanges publish margin figures before the open of T+1, prices and indices after the close of T (Shanghai time).
@@ -44,6 +44,12 @@ def available_at(topic: str, day: int, calendar: TradingCalendar) -> int:
             "not known; extend the calendar with an override file"
         )
     return found
+
+
+def require_trading_day(day: date, calendar: TradingCalendar) -> None:
+    """Raise `InputError` for a day on which the exchanges do not trade, and of which they publish nothing."""
+    if to_day(day) not in calendar:
+        raise InputError(f"{day} is no trading day of XSHG: there are no figures of it, choose another day")
 
 
 def not_published(publisher: str, figures: str, due: int, reason: str = "") -> NotPublishedError:

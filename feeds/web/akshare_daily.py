@@ -20,7 +20,7 @@ from feeds.errors import GoneError, InputError
 from feeds.files.dataset import SourceTable, SourceTables
 from feeds.mappings.mapped_rows import map_rows
 from feeds.mappings.mapping import CodeColumn, DateColumn, Figure, Table
-from feeds.publication_times import available_at
+from feeds.publication_times import available_at, require_trading_day
 from feeds.web.akshare_client import AkshareCall, call_akshare, load_akshare
 from feeds.web.attempts import Sleep
 from processors.days import TradingCalendar, to_date, to_day
@@ -185,8 +185,7 @@ def fetch_indices(
 def _call(
     function: str, arguments: dict[str, str], figures: str, topic: str, day: date, calendar: TradingCalendar
 ) -> AkshareCall:
-    if to_day(day) not in calendar:
-        raise InputError(f"{day} is no trading day of XSHG: there are no figures of it, choose another day")
+    require_trading_day(day, calendar)
     return AkshareCall(function, arguments, "Eastmoney", figures, available_at(topic, to_day(day), calendar))
 
 

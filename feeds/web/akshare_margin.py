@@ -12,11 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from feeds.errors import InputError
 from feeds.files.akshare_tables import TABLES, AkshareTable, with_units
 from feeds.files.dataset import SourceTables
 from feeds.files.exchange import parse_sheets
-from feeds.publication_times import available_at
+from feeds.publication_times import available_at, require_trading_day
 from feeds.web.akshare_client import AkshareCall, call_akshare, load_akshare
 from feeds.web.attempts import Sleep
 from processors.days import DAY_US, TradingCalendar, to_day
@@ -43,8 +42,7 @@ def fetch_margin(
     NotPublishedError : if an exchange has no figures of this day yet.
     InputError : for no trading day, a missing akshare, or an exchange that can't be reached.
     """
-    if to_day(day) not in calendar:
-        raise InputError(f"{day} is no trading day of XSHG: there are no margin figures of it, choose another day")
+    require_trading_day(day, calendar)
     due = available_at("margin.daily", to_day(day), calendar)
     figures, stamp = f"the margin figures of {day}", f"{day:%Y%m%d}"
     if now() * 1e6 < due - DAY_US:

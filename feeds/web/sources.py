@@ -9,10 +9,10 @@ from functools import partial
 from typing import Literal, TypeVar
 
 from feeds.checks.validate import Finding, Severity
-from feeds.errors import ConfigurationError, GoneError, InputError
+from feeds.errors import ConfigurationError, GoneError
 from feeds.files.dataset import SourceTables
 from feeds.ports import MarketContext, PublicSites, TushareAccount
-from feeds.publication_times import PUBLISHED, available_at
+from feeds.publication_times import PUBLISHED, available_at, require_trading_day
 from feeds.web import tushare
 from feeds.web.agreement import DaySource, fetch_agreed
 from feeds.web.akshare_daily import fetch_indices, fetch_prices
@@ -129,8 +129,7 @@ def day_fetcher(
     sources = [one for name in names for one in _day_sources(name, market, pages, client, sleep)]
 
     def fetch(day: date) -> SourceTables:
-        if to_day(day) not in market.calendar:
-            raise InputError(f"{day} is no trading day of XSHG: there are no figures of it, choose another day")
+        require_trading_day(day, market.calendar)
         return fetch_agreed(day, sources)
 
     return fetch

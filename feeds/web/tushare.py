@@ -24,7 +24,7 @@ from feeds.errors import ConfigurationError, InputError, NotPublishedError
 from feeds.files.dataset import SourceTables
 from feeds.mappings.mapped_rows import map_rows
 from feeds.mappings.presets import ALL_SHARES, COMPONENT, detect_tables, replace_component_turnover
-from feeds.publication_times import available_at
+from feeds.publication_times import available_at, require_trading_day
 from feeds.web.attempts import BrokenAnswerError, Sleep, rest, until_answered
 from feeds.web.http_answers import answer_to, content_of
 from processors.codes import SUFFIX_OF
@@ -224,8 +224,7 @@ def fetch(
     NotPublishedError : if a table is not complete; a day after it was due it is used nevertheless.
     InputError : for no trading day, and all errors of `Client.table`.
     """
-    if to_day(day) not in calendar:
-        raise InputError(f"{day} is no trading day of XSHG: there are no figures of it, choose another day")
+    require_trading_day(day, calendar)
     found = SourceTables()
     for name in tables:
         topic = TABLES[name]
