@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -179,9 +179,9 @@ async def _partition(
     if latest is not None:
         latest.claimed(table)
     # Outputs of what was stored have been published, or wait in the outbox; those of an emptied table may be missing.
-    publisher = Publisher(settings, source="rebuild") if not check and not stored.offsets else None
-    sequence = await _sequence_after(settings, stage, stored.sequence) if publisher is not None else stored.sequence
-    try:
+    publishes = not check and not stored.offsets
+    with Publisher(settings, source="rebuild") if publishes else nullcontext() as publisher:
+        sequence = await _sequence_after(settings, stage, stored.sequence) if publishes else stored.sequence
 
         def publish(outputs: list[Output]) -> None:
             nonlocal sequence
@@ -205,9 +205,6 @@ async def _partition(
             lambda done, total: on_progress(name, done, total),
             Quarantine(settings, redis),
         )
-    finally:
-        if publisher is not None:
-            publisher.close()
     found = compare(stage.name, partition, stored.rows, replay.rows)
     found.messages = replay.messages
     if not stored.whole:

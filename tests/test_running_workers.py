@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from pydantic import SecretStr
 from redis.exceptions import NoPermissionError
 from typer.testing import CliRunner
 
 from streams import rebuild
+from streams.calendars import xshg
 from streams.cli.main import app
 from streams.clients import async_redis_client, redis_client
 from streams.errors import RunningWorkersError
@@ -21,6 +23,8 @@ from streams.local.local_redis import EmbeddedRedis
 from streams.local.processes import environment
 from streams.running_workers import connection_name, running_workers
 from streams.settings import Settings
+from streams.stages.alerts_stage import AlertsStage
+from streams.topics import Topics
 
 
 @pytest.fixture
@@ -107,3 +111,33 @@ def test_where_redis_lists_no_connections_a_rebuild_says_so(restricted: Settings
 
 def test_a_user_without_the_list_may_name_its_connections(restricted: Settings, settings: Settings) -> None:
     assert len(seen(settings, restricted)) == 1
+
+
+def test_a_rebuild_that_fails_before_its_replay_leaves_no_producer_behind(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[type[BaseException] | None] = []
+
+    class Recorder:
+        """A publisher that records how it ends."""
+
+        def __enter__(self) -> Recorder:
+            return self
+
+        def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+            ended.append(kind)
+
+    async def no_answer(*_: object) -> int:
+        raise KafkaConnectionError
+
+    monkeypatch.setattr(rebuild, "Publisher", lambda *_, **__: Recorder())
+    monkeypatch.setattr(rebuild, "_sequence_after", no_answer)
+
+    async def go() -> None:
+        stage = AlertsStage(settings, Topics(settings), xshg())
+        async with async_redis_client(settings) as redis:
+            await rebuild._partition(settings, stage, 0, redis, lambda *_: None, check=False, reset=False)
+
+    with pytest.raises(KafkaConnectionError):
+        asyncio.run(go())
+    assert ended == [KafkaConnectionError]
