@@ -18,7 +18,6 @@ from alerts.rules.digest import NAME as DIGEST
 from processors.days import TradingCalendar
 from processors.table import TEXT, Processor, Table, TableSet, ValueCodec
 
-_RUNNING = (State.FIRING, State.PENDING)
 #: More than people give in years; commands about alerts that never come must not accumulate.
 _COMMANDS_KEPT = 10_000
 _LONGEST_FOLD = timedelta(minutes=1)
@@ -193,7 +192,7 @@ class AlertDesk(Processor):
                 continue
             active = self._silence_of(alert)
             what = "silenced" if active is not None else "unsilenced"
-            if alert.state in _RUNNING:
+            if alert.state.is_running:
                 if active != alert.silence:
                     out.append(self._put(alert, what, origin, now, silence.by, silence.note, silence=active))
             elif before is not None and before.silence.matches(alert) and before.at <= alert.changed_at:
@@ -227,7 +226,7 @@ class AlertDesk(Processor):
             _, acknowledged = self.acknowledgements.get(alert.id, (0, None))
             alert = msgspec.structs.replace(alert, acknowledged=acknowledged, silence=self._silence_of(alert))
         if alert.id in self.lifecycle.alerts:  # else it has ended and left the kept evaluations in one step
-            silence = alert.silence if alert.state in _RUNNING else None  # it holds back the end, and is over then
+            silence = alert.silence if alert.state.is_running else None  # it holds back the end, and is over then
             self.lifecycle.put(msgspec.structs.replace(alert, silence=silence))
         return _change(alert, alert.state.value, origin, now)
 

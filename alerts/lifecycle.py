@@ -25,8 +25,6 @@ from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from processors.table import TEXT, Processor, Table, TableSet, ValueCodec
 from processors.trading_hours import HALVES
 
-_RUNNING = (State.PENDING, State.FIRING)
-
 
 def _with_shared_texts(alert: Alert) -> Alert:
     """Let the members of all alerts share their texts: a decoder makes each anew, 130 bytes a member."""
@@ -91,7 +89,7 @@ class AlertLifecycle(Processor):
     def put(self, alert: Alert) -> None:
         """Store a version of an alert with new evidence, acknowledgement or silence."""
         self.alerts[alert.id] = alert
-        if alert.expires_on is not None and alert.state in _RUNNING:
+        if alert.expires_on is not None and alert.state.is_running:
             self._running[alert.id] = alert.expires_on
         else:
             self._running.pop(alert.id, None)
@@ -298,7 +296,7 @@ class AlertLifecycle(Processor):
     # -- state -----------------------------------------------------------------------------------------------
 
     def _loaded(self) -> None:
-        running = (alert for alert in self.alerts.values() if alert.state in _RUNNING)
+        running = (alert for alert in self.alerts.values() if alert.state.is_running)
         self._running = {alert.id: alert.expires_on for alert in running if alert.expires_on is not None}
         self._crowded = {name for name, subject in self._subjects.items() if len(subject.days) > self._keep}
         days = self._clock.values()

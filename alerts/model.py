@@ -19,6 +19,11 @@ class Severity(StrEnum):
     WARNING = "warning"
     CRITICAL = "critical"
 
+    @property
+    def rank(self) -> int:
+        """Its place in their order, the highest for the most urgent one."""
+        return list(Severity).index(self)
+
 
 class State(StrEnum):
     """The state of an alert by its rule. Acknowledgement and silence are separate fields."""
@@ -27,6 +32,11 @@ class State(StrEnum):
     FIRING = "firing"
     RESOLVED = "resolved"  # the condition ended on a later day
     SUPERSEDED = "superseded"  # a correction replaced or removed the fact
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the alert has not ended."""
+        return self in (State.PENDING, State.FIRING)
 
 
 class EndedBy(StrEnum):

@@ -117,7 +117,7 @@ def card(page: Page, alert: Alert, *, whole: bool = False) -> ui.element:
         if (silence := _silence_in_force(page, alert)) is not None:
             until = formats.moment(silence.until, language)
             ui.label(f"🔕 {label('silenced')} {until} · {silence.by}").classes("muted")
-        if alert.state in (State.FIRING, State.PENDING) and page.site.model.as_of is None:
+        if alert.state.is_running and page.site.model.as_of is None:
             _actions(page, alert)
     return box
 

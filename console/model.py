@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from alerts.market_clock import MarketClock
-from alerts.model import Alert, Severity, State
+from alerts.model import Alert, State
 from alerts.record import RecordCard
 from alerts.verdict import overdue
 from console.alert_at import alert_at
@@ -42,7 +42,6 @@ DAYS_KEPT = 260
 _NOTHING = np.full(1, np.nan)
 #: A figure that arrives so long after it could be known is history (ours): no feed of a running market is that late.
 _HISTORY = timedelta(days=7)
-_RANK = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 #: Details whose history charts draw: signal → names; their curves are called ``signal.detail``.
 _DETAIL_CURVES = {"ratio_state_quantile": ("hot", "cold")}
@@ -303,7 +302,7 @@ class ConsoleModel:
         newest = {rule: max((a.trade_date for a in found if a.rule == rule), default=None) for rule in self._day_rules}
         kept = [a for a in found if a.rule not in newest or a.trade_date == newest[a.rule]]
         return sorted(
-            kept, key=lambda a: (_RANK[a.severity], a.acknowledged is not None, -a.trade_date.toordinal(), a.id)
+            kept, key=lambda a: (-a.severity.rank, a.acknowledged is not None, -a.trade_date.toordinal(), a.id)
         )
 
     def records_of(self, rule: str, subject: str = "") -> list[RecordCard]:

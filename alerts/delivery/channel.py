@@ -24,7 +24,6 @@ UNJUDGED = {
     "pushdeers": "use another channel",
     "qq": "use another channel",
 }
-_RANK = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 class Channel(BaseModel):
@@ -97,7 +96,7 @@ class Channel(BaseModel):
     def wants(self, alert: Alert) -> bool:
         """Whether the channel's filters accept an alert."""
         names = {alert.rule, *(section.rule for section in alert.sections)}
-        return _RANK[alert.severity] >= _RANK[self.severity] and (not self.rules or not names.isdisjoint(self.rules))
+        return alert.severity.rank >= self.severity.rank and (not self.rules or not names.isdisjoint(self.rules))
 
     def omits(self, alert: Alert) -> bool:
         """Whether the end of an alert is no news to people: a digest ends with the next day's. Services need the end."""
@@ -111,7 +110,7 @@ class Channel(BaseModel):
         """
         silence = None if alert.state is State.SUPERSEDED else alert.silence
         at = now if silence is None else max(now, silence.until)
-        if not self.quiet or _RANK[alert.severity] >= _RANK[self.quiet_severity]:
+        if not self.quiet or alert.severity.rank >= self.quiet_severity.rank:
             return at
         start, end = _parse_hours(self.quiet)
         local = at.astimezone(SHANGHAI)
