@@ -17,13 +17,13 @@ from processors.days import to_date
 from processors.errors import RowError
 from processors.events import FIGURES, RowBatch
 from processors.industries import INDUSTRIES
+from processors.needs import DETAIL, PRICES, REFERENCE
 from processors.signal import number
 
-REFERENCE = "reference"
 #: The figures that are kept, by topic.
 FIGURES_KEPT: dict[str, tuple[str, ...]] = {
-    "prices.daily": ("open", "high", "low", "close", "prev_close", "volume", "turnover"),
-    "margin.daily": ("fin_buy",),
+    PRICES: ("open", "high", "low", "close", "prev_close", "volume", "turnover"),
+    DETAIL: ("fin_buy",),
     REFERENCE: ("industry",),
 }
 #: Parts of a day that are joined once there are more: single events make a part each.

@@ -33,8 +33,8 @@ from processors.codes import to_id
 from processors.days import TradingCalendar, to_date, to_day
 from processors.events import Floats
 from processors.industries import INDUSTRIES
+from processors.needs import REFERENCE
 
-TOPIC = "reference"
 #: Attribute → the headers of files, in lower case.
 HEADERS: dict[str, tuple[str, ...]] = {
     "code": ("code", "ts_code", "证券代码", "股票代码", "代码"),
@@ -72,7 +72,7 @@ def read(paths: Iterable[Path], calendar: TradingCalendar, effective: date | Non
         if spells:
             out.extend(vendor.read([path], Mapping(spells)))
             continue
-        out.tables.append(SourceTable(TOPIC, path.name, _read(path, calendar, effective)))
+        out.tables.append(SourceTable(REFERENCE, path.name, _read(path, calendar, effective)))
     return out
 
 

@@ -16,9 +16,9 @@ from processors.days import moment, to_date
 from processors.events import Floats, RowBatch
 from processors.key_index import widened
 from processors.kinds import is_stock
+from processors.needs import REFERENCE
 from processors.outputs import DayStatus
 
-TOPIC = "reference"
 UNKNOWN = -1
 _CHECKPOINT_DAYS = 32
 
@@ -93,8 +93,8 @@ class ReferenceStore:
             trade_date=to_date(day),
             available_at=moment(self.known_at(day)),
             revision=revision,
-            missing={f"{TOPIC} {exchange}": lack for exchange, lack in (self.lacks(day) or {}).items()},
-            input_revisions={TOPIC: revision},
+            missing={f"{REFERENCE} {exchange}": lack for exchange, lack in (self.lacks(day) or {}).items()},
+            input_revisions={REFERENCE: revision},
         )
 
     def revision(self, day: int) -> int:
@@ -184,7 +184,9 @@ class _Rows(DailyStore):
         self, indices: tuple[str, ...], *, late_days: int, history_days: int, on_change: Callable[[int], None]
     ) -> None:
         column = index_members.store_column(indices)
-        super().__init__(TOPIC, (), late_days=late_days, history_days=history_days, further=column, on_change=on_change)
+        super().__init__(
+            REFERENCE, (), late_days=late_days, history_days=history_days, further=column, on_change=on_change
+        )
         self._indices = indices
 
     def apply(self, batch: RowBatch) -> ApplyResult:

@@ -12,9 +12,10 @@ from processors.column_table import ColumnTable, DayColumns, Layout, bucket_coun
 from processors.errors import StateError
 from processors.events import EndOfDay, RowBatch
 from processors.market import Market
+from processors.needs import REFERENCE
 from processors.outputs import FeatureFrame
 from processors.parameters import Parameters
-from processors.reference import TOPIC, ReferenceStore
+from processors.reference import ReferenceStore
 from processors.registry import state_digest
 from processors.securities import Securities
 from processors.table import DAY, DAY_NUMBER, DAY_TEXT, NUMBER, TEXT, KeyCodec, Rows, Table, TableSet, ValueCodec
@@ -352,7 +353,9 @@ def slow_members(store: ReferenceStore, day: int) -> dict[int, tuple[float, ...]
 
 def reference_rows(at: int, industries: dict[int, int], revision: int) -> RowBatch:
     day = xshg().day_at(xshg().position(int(np.datetime64("2018-01-02").astype(int))) + at)
-    rows = batch(TOPIC, DAYS[0], {MANY[key]: {"industry": float(value)} for key, value in industries.items()}, revision)
+    rows = batch(
+        REFERENCE, DAYS[0], {MANY[key]: {"industry": float(value)} for key, value in industries.items()}, revision
+    )
     rows.days[:] = day
     return rows
 

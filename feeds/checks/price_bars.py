@@ -15,12 +15,12 @@ from feeds.checks.row_groups import count_in, day_groups, named
 from feeds.checks.validate import Finding, Severity
 from processors.codes import Ids
 from processors.events import Floats
+from processors.needs import PRICES
 
 #: Prices may be rounded differently.
 _ROUNDING = 0.005
 #: A turnover is the volume at about the close; a unit is off by one of these factors, or its inverse.
 _NEAR, _FACTORS = 1.25, (1e2, 1e3, 1e4, 1e8)
-_TOPIC = "prices.daily"
 _BAR = ("open", "high", "low", "close")
 #: In more rows than this share of a file they do not because of single cells.
 FEW_BARS = 0.01
@@ -145,14 +145,14 @@ def _closes_before_removed(frame: pd.DataFrame, where: str) -> Iterator[Finding]
     if "volume" in frame:
         traded = traded & ~(frame["volume"].to_numpy() == 0)
     same = traded & (frame["close"] == frame["prev_close"]).to_numpy()
-    places = day_groups(_TOPIC, keys, frame["day"].to_numpy())
+    places = day_groups(PRICES, keys, frame["day"].to_numpy())
     rows, equal = count_in(traded, places), count_in(same, places)
     copied = (rows >= _MANY) & (equal >= _SHARE * rows) & same
     if copied.any():
         frame.loc[copied, "prev_close"] = np.nan
-        names = named(_TOPIC, keys[copied])
+        names = named(PRICES, keys[copied])
         text = f"{where}, prev_close: the close itself in nearly every row of {names}: the source does not have it"
-        yield Finding(Severity.WARNING, "zeros", _TOPIC, None, f"{text}; it is absent")
+        yield Finding(Severity.WARNING, "zeros", PRICES, None, f"{text}; it is absent")
 
 
 def _other_closes_before(frame: pd.DataFrame, where: str) -> Iterator[Finding]:
@@ -171,7 +171,7 @@ def _other_closes_before(frame: pd.DataFrame, where: str) -> Iterator[Finding]:
             f"{where}: {larger + smaller:,} of {len(ratios):,} previous closes are not the closes of the row before: "
             "check that their column is not shifted against the dates, and that all prices are of one series"
         )
-        yield Finding(Severity.ERROR, "columns", _TOPIC, None, text)
+        yield Finding(Severity.ERROR, "columns", PRICES, None, text)
 
 
 def _moves_without_trades(frame: pd.DataFrame, where: str) -> Iterator[Finding]:
@@ -183,14 +183,14 @@ def _moves_without_trades(frame: pd.DataFrame, where: str) -> Iterator[Finding]:
     moved = np.abs(frame["close"].to_numpy(np.float64) - frame["prev_close"].to_numpy(np.float64)) > 0
     moved &= np.logical_or.reduce([frame[name].to_numpy() == 0 for name in names])
     keys: Ids = frame["key"].to_numpy(np.int32)
-    places = day_groups(_TOPIC, keys, frame["day"].to_numpy())
+    places = day_groups(PRICES, keys, frame["day"].to_numpy())
     wrong = (count_in(traded, places) == 0) & (count_in(moved, places) >= _MANY)
     if wrong.any():
         text = (
-            f"{where}: {' and '.join(names)} of {named(_TOPIC, keys[wrong])} are 0 in every row, though prices move: "
+            f"{where}: {' and '.join(names)} of {named(PRICES, keys[wrong])} are 0 in every row, though prices move: "
         )
         text += "a placeholder; leave the columns out, or publish the real figures later"
-        yield Finding(Severity.ERROR, "placeholder", _TOPIC, None, text)
+        yield Finding(Severity.ERROR, "placeholder", PRICES, None, text)
 
 
 def _contradicting_volumes(frame: pd.DataFrame, where: str) -> Iterator[Finding]:
@@ -213,7 +213,7 @@ def _contradicting_volumes(frame: pd.DataFrame, where: str) -> Iterator[Finding]
             f"{where}: turnover is more than {_APART:g} times volume × close in {sides[0]:.0%} of {len(ratios):,} rows "
             f"and less than 1/{_APART:g} in {sides[1]:.0%}: a column is shifted against the others, or of another day"
         )
-        yield Finding(Severity.ERROR, "columns", _TOPIC, None, text)
+        yield Finding(Severity.ERROR, "columns", PRICES, None, text)
     for factor in (*_FACTORS, *(1 / one for one in _FACTORS)):
         if max(middle / factor, factor / middle) < _NEAR:
             near = (ratios < factor * _NEAR) & (ratios > factor / _NEAR)
@@ -222,7 +222,7 @@ def _contradicting_volumes(frame: pd.DataFrame, where: str) -> Iterator[Finding]
                     f"{where}: turnover is about {factor:g} times volume × close in nearly all of {len(ratios):,} "
                     "rows: check the units of these columns"
                 )
-                yield Finding(Severity.ERROR, "unit", _TOPIC, None, text)
+                yield Finding(Severity.ERROR, "unit", PRICES, None, text)
 
 
 def _wide_bars(frame: pd.DataFrame, where: str) -> Iterator[Finding]:
@@ -235,4 +235,4 @@ def _wide_bars(frame: pd.DataFrame, where: str) -> Iterator[Finding]:
                 f"{where}: {name} is more than {_WIDE:g} times the close, or less than 1/{_WIDE:g}, in {far.sum()} of "
                 f"{len(frame):,} rows: check their units, and that no column is shifted against the others"
             )
-            yield Finding(Severity.ERROR, "unit", _TOPIC, None, text)
+            yield Finding(Severity.ERROR, "unit", PRICES, None, text)

@@ -23,9 +23,9 @@ from feeds.checks.validate import Finding, Severity, key_text, names_of
 from processors.days import to_date
 from processors.events import Floats, RowBatch
 from processors.kinds import is_stock
+from processors.needs import DETAIL, PRICES, TOTALS
 
 CHECK = "cell"
-_DETAIL, _TOTALS, _PRICES = "margin.daily", "margin.market", "prices.daily"
 #: Factors of a unit or of a lost decimal point; of lent shares those alone that no rounding to lots resembles.
 _POWERS = tuple(10.0**power for power in (2, 3, 4, 6, 8, -2, -3, -4, -6, -8))
 _POWERS_OF_SHARES = (1e4, 1e8, 1e-4, 1e-8)
@@ -56,13 +56,13 @@ _FALL, _FALL_LEAST = 10**-3.3, 1e7
 
 def single_cells(day: ComparedDay) -> Iterator[Finding]:
     """Find rows of margin figures that contradict themselves, the session before, or the prices of the day."""
-    for topic in (_DETAIL, _TOTALS):
+    for topic in (DETAIL, TOTALS):
         if topic in day.rows and topic in day.last:
             yield from _beside_the_session_before(day.rows[topic], day.last[topic])
-    if _DETAIL in day.rows:
-        yield from _alone(day.rows[_DETAIL])
-    if _DETAIL in day.whole and _PRICES in day.whole and {_DETAIL, _PRICES} & day.rows.keys():
-        yield from _beside_prices(day.whole[_DETAIL], day.whole[_PRICES])
+    if DETAIL in day.rows:
+        yield from _alone(day.rows[DETAIL])
+    if DETAIL in day.whole and PRICES in day.whole and {DETAIL, PRICES} & day.rows.keys():
+        yield from _beside_prices(day.whole[DETAIL], day.whole[PRICES])
 
 
 def _beside_the_session_before(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:

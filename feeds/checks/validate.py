@@ -24,6 +24,7 @@ from feeds.checks.row_groups import UNREAD, figure_of, masks_of
 from processors.codes import EXCHANGES, Ids, exchange_of, isin_sorted, to_code
 from processors.days import to_date
 from processors.events import FIGURES, INPUT_ROWS, KEYS, Floats, RowBatch, Sign
+from processors.needs import DETAIL, PRICES, TOTALS
 from processors.row_rules import impossible
 
 #: Relative deviation of a detail's sum from the published total: a warning from the first, an error from the second.
@@ -67,7 +68,6 @@ _OUT_OF_RANGE = {
     Sign.ONE_TO_TEN: "not from 1 to 10",
     Sign.ANY: "out of range",
 }
-_DETAIL, _TOTALS = "margin.daily", "margin.market"
 
 
 class Severity(StrEnum):
@@ -119,8 +119,8 @@ def check_day(day: ComparedDay) -> list[Finding]:
         if topic in day.last:
             last = day.last[topic]
             found += [*jumps(batch, last), *missing(day.listed(topic), last)]
-    if {_DETAIL, _TOTALS} <= day.whole.keys() and {_DETAIL, _TOTALS} & day.rows.keys():
-        found += sums(day.whole[_DETAIL], day.whole[_TOTALS], day.refused_of(_DETAIL))
+    if {DETAIL, TOTALS} <= day.whole.keys() and {DETAIL, TOTALS} & day.rows.keys():
+        found += sums(day.whole[DETAIL], day.whole[TOTALS], day.refused_of(DETAIL))
     compared = {f.topic for f in found if f.check in ("unit", "placeholder")}
     found += [f for topic in day.rows.keys() - compared for f in contradicting_units(day.rows[topic])]
     return sorted(found, key=lambda f: (f.severity is not Severity.ERROR, f.topic))
@@ -146,14 +146,14 @@ def twins(batch: RowBatch) -> Iterator[Finding]:
 
     Rows with few figures besides 0, and few digits in them, or prices without any trade, may well be equal by chance.
     """
-    if batch.topic not in (_DETAIL, "prices.daily"):
+    if batch.topic not in (DETAIL, PRICES):
         return
     names = [c.name for c in FIGURES[batch.topic] if not c.labels and not c.flag]
     rows = np.nan_to_num(np.column_stack([batch.figures[name] for name in names]))
     # Rows themselves are slow to compare.
     same = np.flatnonzero(pd.Series(_hashes(rows)).duplicated(keep=False))
     filled = (rows[same] != 0).sum(axis=1) >= _TWIN_FIGURES
-    if batch.topic == _DETAIL:
+    if batch.topic == DETAIL:
         filled |= _digits(rows[same]).sum(axis=1) >= _TWIN_DIGITS
     else:
         filled &= np.nan_to_num(batch.figures["volume"][same]) + np.nan_to_num(batch.figures["turnover"][same]) > 0
@@ -204,7 +204,7 @@ def contradicting_units(batch: RowBatch) -> Iterator[Finding]:
     The ratio is the median over the keys of an exchange, without zeros. Zeros alone beside another figure are
     placeholders: there is no trade without turnover.
     """
-    enough = 1 if batch.topic == _TOTALS else _AGREEING
+    enough = 1 if batch.topic == TOTALS else _AGREEING
     for place, (upper, lower, least, most) in enumerate(_RATIOS.get(batch.topic, ())):
         over, under = (np.prod([batch.figures[name] for name in names], axis=0) for names in (upper, lower))
         for name, mask in masks_of(batch):
@@ -246,7 +246,7 @@ def emptied(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
     A total of short selling may well be 0: nothing was sold short in Shenzhen on six days of early 2016.
     """
     for name, figure, _, now, before, then in beside(batch, previous):
-        least = 1 if batch.topic == _TOTALS and figure in SUMS else _AGREEING
+        least = 1 if batch.topic == TOTALS and figure in SUMS else _AGREEING
         lost = np.count_nonzero((now == 0) & (before > 0))
         if len(now) >= least and 2 * lost > len(now) and not np.nan_to_num(now).any():
             text = (
@@ -295,7 +295,7 @@ def sums(detail: RowBatch, totals: RowBatch, refused: Ids) -> Iterator[Finding]:
         mask, lacked = places == place, refused[exchange_of(refused) == place]
         if not mask.any():
             continue
-        for column in FIGURES[_DETAIL]:
+        for column in FIGURES[DETAIL]:
             parts, total = detail.figures[column.name][mask], float(totals.figures[column.name][row])
             rounded = column.name not in SUMS and abs(parts.sum() - total) <= _STEP_OF_TOTALS
             if np.isnan(parts).any() or np.isnan(total) or rounded or (total == 0 and column.name in SUMS):

@@ -13,10 +13,10 @@ from feeds.checks.row_groups import counts, group_names
 from feeds.checks.validate import Finding, Severity
 from feeds.feed_report import DayReport, ExchangeRows, Verdict
 from processors.days import to_date
+from processors.needs import DETAIL, TOTALS
 
 #: The checks of the figures, by what they need: nothing else, a day before, the session before.
 _ALONE, _COMPARED, _SESSIONS = ("figure", "duplicate"), ("unit",), ("jump", "missing")
-_TOTALS = "margin.market"
 _SEVERITY = [Verdict.NOT_COMPARED, Verdict.PASSED, Verdict.WARNING, Verdict.ERROR]
 
 
@@ -52,10 +52,10 @@ def _verdicts(topic: str, findings: Iterable[Finding], day: ComparedDay) -> dict
     needs = dict.fromkeys(_ALONE, True) | dict.fromkeys(_COMPARED, before) | dict.fromkeys(_SESSIONS, last)
     if topic.startswith("margin."):
         needs["placeholder"] = True
-    if topic in ("margin.daily", _TOTALS):
+    if topic in (DETAIL, TOTALS):
         needs["identity"] = last
     if topic == "margin.daily":
-        needs["sum"] = _TOTALS in day.whole
+        needs["sum"] = TOTALS in day.whole
     if topic in WHOLE_MARKET:
         needs["cut"] = before
     out = {check: Verdict.PASSED if met else Verdict.NOT_COMPARED for check, met in needs.items()}

@@ -20,6 +20,7 @@ from processors.codes import Ids
 from processors.days import Days, to_date
 from processors.events import INPUT_ROWS, DailyRow, RowBatch
 from processors.kinds import is_fund
+from processors.needs import REFERENCE
 
 #: Fewer rows than this share of the list of the day beside them in the file are none of a day of their own.
 _SHARE, _LIST = 0.05, 100
@@ -29,13 +30,12 @@ _PART, _FEW_DAYS = 0.9, 20
 _LACKED = 0.5
 #: Calendar days; no holiday of the exchanges is longer than half of them.
 _FAR = 30
-_ANNOUNCED = "reference"
 
 
 def stray_days(dataset: Dataset, earlier: DaysBefore) -> Iterator[Finding]:
     """Find days with a handful of rows that are none of their own."""
     for topic in dict.fromkeys(topic for year in dataset.years for topic in year):
-        if topic == _ANNOUNCED or not issubclass(INPUT_ROWS[topic], DailyRow):
+        if topic == REFERENCE or not issubclass(INPUT_ROWS[topic], DailyRow):
             continue
         rows = [year[topic] for year in dataset.years if topic in year]
         days, counts = np.unique(np.concatenate([one.days for one in rows]), return_counts=True)

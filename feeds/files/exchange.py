@@ -51,6 +51,7 @@ from feeds.mappings.mapped_rows import MappedRows, map_rows
 from feeds.mappings.mapping import CodeColumn, DateColumn, Figure, Table
 from processors.codes import EXCHANGES
 from processors.days import to_date, to_day
+from processors.needs import DETAIL, TOTALS
 
 _DATE_NAMES = ("信用交易日期", "交易日期")
 _SECURITY_NAMES = ("标的证券简称", "证券简称")
@@ -117,12 +118,11 @@ _SSE_TOTALS = {
 }
 _SSE_MARKS, _SSE_TOTALS_MARKS = frozenset({"标的证券代码"}), frozenset({"本日融资余额", "本日融资买入额"})
 _SZSE_MARKS, _SZSE_TOTALS_MARKS = frozenset({"证券代码", "融资余额"}), frozenset({"融资余额", "融资买入额"})
-_DETAIL, _TOTALS = "margin.daily", "margin.market"
 LAYOUTS = (
-    Layout("Shanghai detail", _DETAIL, "标的证券代码", "SSE", _SSE_DETAIL, _SSE_MARKS, _SSE_VOLUMES),
-    Layout("Shanghai totals", _TOTALS, None, "SSE", _SSE_TOTALS, _SSE_TOTALS_MARKS, _SSE_VOLUMES),
-    Layout("Shenzhen or Beijing detail", _DETAIL, "证券代码", BY_NUMBER, _SZSE_COLUMNS, _SZSE_MARKS),
-    Layout("Shenzhen or Beijing totals", _TOTALS, None, _BY_UNIT, _SZSE_COLUMNS, _SZSE_TOTALS_MARKS),
+    Layout("Shanghai detail", DETAIL, "标的证券代码", "SSE", _SSE_DETAIL, _SSE_MARKS, _SSE_VOLUMES),
+    Layout("Shanghai totals", TOTALS, None, "SSE", _SSE_TOTALS, _SSE_TOTALS_MARKS, _SSE_VOLUMES),
+    Layout("Shenzhen or Beijing detail", DETAIL, "证券代码", BY_NUMBER, _SZSE_COLUMNS, _SZSE_MARKS),
+    Layout("Shenzhen or Beijing totals", TOTALS, None, _BY_UNIT, _SZSE_COLUMNS, _SZSE_TOTALS_MARKS),
 )
 
 

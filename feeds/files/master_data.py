@@ -21,8 +21,8 @@ from processors.codes import exchange_of
 from processors.days import TradingCalendar, to_date
 from processors.events import RowBatch, concat
 from processors.index_members import columns_of
+from processors.needs import REFERENCE
 
-TOPIC = "reference"
 #: Topics of all securities: master data are needed from their first day on.
 _OF_STOCKS = ("margin.daily", "prices.daily", "valuations.daily")
 _LISTS = "listed_from"  # see `feeds.files.index_codes.until_next_list`
@@ -67,8 +67,8 @@ def rows_of_spells(
     if not priced:  # suspensions show which stocks are listed only beside the prices of all
         spells = [frame.drop(columns="listed", errors="ignore") for frame in spells]
     given = {name for frame in spells for name in frame}
-    dated = {column.name for column in columns_of(TOPIC, given) if column.name in given}
-    others = [frame.drop(columns=dated & set(frame)).assign(until=np.nan) for frame in every.get(TOPIC, [])]
+    dated = {column.name for column in columns_of(REFERENCE, given) if column.name in given}
+    others = [frame.drop(columns=dated & set(frame)).assign(until=np.nan) for frame in every.get(REFERENCE, [])]
     firsts = [int(frame["day"].min()) for topic in _OF_STOCKS for frame in every.get(topic, []) if len(frame)]
     listing = [f for topic in ("margin.daily", "prices.daily") for f in every.get(topic, []) if priced and len(f)]
     # A code that was changed is no delisting.
@@ -112,7 +112,7 @@ def _beside(frames: Sequence[pd.DataFrame], published: RowBatch | None, without:
         for name in first
         if any(_LISTS in f and name in f for f in frames)
     }
-    named = [f["key"].to_numpy() for f in frames if any(column.name in f for column in columns_of(TOPIC, f))]
+    named = [f["key"].to_numpy() for f in frames if any(column.name in f for column in columns_of(REFERENCE, f))]
     named += [published.keys[published.figures[name] == 1.0] for name in lists]
     rows = np.isin(published.keys, np.concatenate(named)) if named else np.zeros(len(published), bool)
     whole = pd.DataFrame({"key": published.keys, "day": published.days} | published.figures)[rows]

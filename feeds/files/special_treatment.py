@@ -14,8 +14,7 @@ import numpy as np
 from feeds.files.master_data import MasterData
 from processors.code_changes import CodeChanges
 from processors.events import RowBatch, concat
-
-_PRICES, _REFERENCE = "prices.daily", "reference"
+from processors.needs import PRICES, REFERENCE
 
 
 def add_to(years: Sequence[dict[str, RowBatch]], changes: CodeChanges, published: MasterData, notes: list[str]) -> None:
@@ -26,7 +25,7 @@ def add_to(years: Sequence[dict[str, RowBatch]], changes: CodeChanges, published
     years : topic → rows, sorted by day and key, of ascending years.
     published : the published master data, which are read where the files have none and a price has no previous close.
     """
-    prices, masters = ([year[topic] for year in years if topic in year] for topic in (_PRICES, _REFERENCE))
+    prices, masters = ([year[topic] for year in years if topic in year] for topic in (PRICES, REFERENCE))
     master = concat(masters) if masters else None
     if not prices:
         if master is not None and (special := len(np.unique(master.keys[master.figures["st"] == 1.0]))):
@@ -46,8 +45,8 @@ def add_to(years: Sequence[dict[str, RowBatch]], changes: CodeChanges, published
             notes.append(f"prices take ST from the published master data, which name {known} securities")
     if master is not None:
         for year in years:
-            if _PRICES in year:
-                year[_PRICES] = with_special_treatment(year[_PRICES], master, changes)
+            if PRICES in year:
+                year[PRICES] = with_special_treatment(year[PRICES], master, changes)
 
 
 def with_special_treatment(prices: RowBatch, reference: RowBatch, changes: CodeChanges) -> RowBatch:

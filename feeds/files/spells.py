@@ -24,8 +24,8 @@ from processors.days import TradingCalendar, to_date, to_day
 from processors.events import Floats
 from processors.index_members import columns_of
 from processors.kinds import is_stock
+from processors.needs import REFERENCE
 
-TOPIC = "reference"
 #: In place of an open end: after every day.
 _OPEN = np.float64(2**31)
 _ENDED = -1.0
@@ -55,7 +55,7 @@ def reference_rows(
     InputError : for a spell that ends before it begins, or two that give a security two values from one day on.
     """
     # A spell without a value ends the one before.
-    columns = columns_of(TOPIC, {name for frame in spells for name in frame})
+    columns = columns_of(REFERENCE, {name for frame in spells for name in frame})
     known, flags = [column.name for column in columns], {column.name for column in columns if column.flag}
     valued = [f.assign(**{n: f[n].fillna(_ENDED) for n in f.columns.intersection(known)}) for f in spells]
     every = pd.concat(valued, ignore_index=True)

@@ -22,11 +22,11 @@ from feeds.mappings.mapping import Table
 from feeds.mappings.stated_sums import day_in
 from processors.codes import Ids, exchange_of
 from processors.events import INPUT_ROWS, RowBatch
+from processors.needs import DETAIL
 
 #: Day → topic → keys of the rows that were left out.
 RefusedRows: TypeAlias = dict[int, RefusedKeys]
 #: All of its rows are securities of an exchange; a list of prices may contain boards and other securities.
-_LIST = "margin.daily"
 #: A batch with this share of the rows of an exchange is its list: what it does not contain is no row of the day.
 _LIST_SHARE = 0.5
 
@@ -107,7 +107,7 @@ def placed(finding: Finding, key: int, cells: Mapping[Hashable, object], table: 
     frame : the rows that were read.
     """
     topic = finding.topic
-    if "day" not in frame or table.spell is not None or (key == NO_KEY and topic != _LIST):
+    if "day" not in frame or table.spell is not None or (key == NO_KEY and topic != DETAIL):
         return finding
     lost: tuple[int, ...] = (key,)
     day = lacking_day(frame, key) if key != NO_KEY or day_in(cells, table) is None else day_in(cells, table)

@@ -25,6 +25,7 @@ from processors.codes import EXCHANGES, Ids
 from processors.days import to_day
 from processors.events import FIGURES, Floats
 from processors.kinds import is_fund, is_stock
+from processors.needs import DETAIL, TOTALS
 
 _ENOUGH = 2
 _NAMED = 5
@@ -32,7 +33,6 @@ _NAMED = 5
 _FLOAT = 1e-12
 #: Relative deviation of the exchanges' totals from those of the market: Beijing, not counted by all, has 0.3% (2026).
 _OF_MARKET = 0.01
-_DETAIL, _TOTALS = "margin.daily", "margin.market"
 #: Topic and exchange.
 Part = tuple[str, str]
 
@@ -92,7 +92,7 @@ def fetch_agreed(day: date, sources: Sequence[DaySource]) -> SourceTables:
         table = first[1]
         if others:
             table = _agreed(exchange, first, others[0], to_day(day), out.findings)
-        if topic == _DETAIL and table.steps.get("fin_balance", 0.0):
+        if topic == DETAIL and table.steps.get("fin_balance", 0.0):
             step = table.steps["fin_balance"]
             text = (
                 f"{table.origin}: the balances of {exchange} are rounded to {step:,.0f} CNY; a second source has more"
@@ -105,7 +105,7 @@ def fetch_agreed(day: date, sources: Sequence[DaySource]) -> SourceTables:
 
 def _market_compared(day: date, sources: Sequence[DaySource], tables: Iterable[SourceTable]) -> Iterator[Finding]:
     """Compare the sum of the exchanges' totals with totals of the whole market."""
-    totals = pd.concat([pd.DataFrame(), *(one.frame for one in tables if one.topic == _TOTALS)])
+    totals = pd.concat([pd.DataFrame(), *(one.frame for one in tables if one.topic == TOTALS)])
     if not {EXCHANGES.index("SSE"), EXCHANGES.index("SZSE")} <= set(totals.get("key", ())):
         return
     for source in sources:
@@ -115,14 +115,14 @@ def _market_compared(day: date, sources: Sequence[DaySource], tables: Iterable[S
             market = source.market(day)
         except InputError as error:
             text = f"the totals are not compared with those of the market: {error}"
-            yield Finding(Severity.WARNING, "source", _TOTALS, to_day(day), text)
+            yield Finding(Severity.WARNING, "source", TOTALS, to_day(day), text)
             continue
         for name, known in market.items():
             ours = float(totals[name].sum())
             if abs(ours - known) > _OF_MARKET * abs(known):
                 text = _difference(name, "the totals of the exchanges", ours, f"{source.name}'s of the market", known)
                 remedy = "wait until one of them is corrected"
-                yield Finding(Severity.ERROR, "source", _TOTALS, to_day(day), f"{text}: published neither; {remedy}")
+                yield Finding(Severity.ERROR, "source", TOTALS, to_day(day), f"{text}: published neither; {remedy}")
 
 
 def _answered(found: SourceTables) -> dict[Part, SourceTable]:

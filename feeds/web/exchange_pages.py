@@ -17,8 +17,8 @@ from feeds.files.dataset import SourceTables
 from feeds.mappings.mapping import CodeColumn, DateColumn, Figure, Table
 from feeds.web.json_tables import PagesOfDay, Record, add_records, pages_of, refuse_error
 from processors.days import to_date, to_day
+from processors.needs import DETAIL, TOTALS
 
-_DETAIL, _TOTALS = "margin.daily", "margin.market"
 _SHANGHAI_PAGE = 2000
 _SHANGHAI_SITE = "https://www.sse.com.cn/"
 _SHENZHEN_SITE = "https://www.szse.cn/disclosure/margin/margin/index.html"
@@ -54,24 +54,24 @@ _BEIJING = {
 }
 _DATED = DateColumn("opDate", "%Y%m%d")
 _SHANGHAI_TOTALS = Table(
-    _TOTALS, _figures("元", "股", {**_SHANGHAI, "short_balance": "rqylje"}), date=_DATED, exchange="SSE"
+    TOTALS, _figures("元", "股", {**_SHANGHAI, "short_balance": "rqylje"}), date=_DATED, exchange="SSE"
 )
 _SHANGHAI_DETAIL = Table(
-    _DETAIL,
+    DETAIL,
     _figures("元", "股", {**_SHANGHAI, "short_repay": "rqchl"}),
     date=_DATED,
     code=CodeColumn("stockCode", exchange="SSE", name="securityAbbr"),
 )
-_SHENZHEN_TOTALS = Table(_TOTALS, _figures("亿元", "亿股", _SHENZHEN), undated=True, exchange="SZSE")
+_SHENZHEN_TOTALS = Table(TOTALS, _figures("亿元", "亿股", _SHENZHEN), undated=True, exchange="SZSE")
 _SHENZHEN_DETAIL = Table(
-    _DETAIL,
+    DETAIL,
     _figures("亿元", "万股", _SHENZHEN, "万元"),
     undated=True,
     code=CodeColumn("zqdm", exchange="SZSE", name="zqjc"),
 )
-_BEIJING_TOTALS = Table(_TOTALS, _figures("元", "股", _BEIJING), undated=True, exchange="BSE")
+_BEIJING_TOTALS = Table(TOTALS, _figures("元", "股", _BEIJING), undated=True, exchange="BSE")
 _BEIJING_DETAIL = Table(
-    _DETAIL, _figures("元", "股", _BEIJING), undated=True, code=CodeColumn("zqdm", exchange="BSE", name="zqjc")
+    DETAIL, _figures("元", "股", _BEIJING), undated=True, code=CodeColumn("zqdm", exchange="BSE", name="zqjc")
 )
 
 

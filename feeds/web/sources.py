@@ -26,6 +26,7 @@ from processors.block import TURNOVER_INDEX
 from processors.codes import to_code
 from processors.days import to_day
 from processors.deadlines import Deadline
+from processors.needs import DETAIL, TOTALS
 from processors.registry import indices_needed
 
 Via = Literal["akshare", "tushare", "exchanges", "eastmoney"]
@@ -43,7 +44,6 @@ _DEFAULT: dict[Via, tuple[str, ...]] = {
     "eastmoney": ("margin_detail",),
 }
 _FoundT = TypeVar("_FoundT")
-_DETAIL, _TOTALS = "margin.daily", "margin.market"
 #: The figures of a bar. These sources have no table with the valuations of indices.
 _OF_BARS = ("open", "high", "low", "close")
 #: When a day is first asked for: exchanges publish from 08:30 on, prices are complete some time after the close.
@@ -166,11 +166,11 @@ def _day_sources(
     sleep: Sleep,
 ) -> Iterator[DaySource]:
     """Yield the sources of margin figures that a name stands for: each exchange may fail alone."""
-    details = frozenset((_DETAIL, exchange) for exchange in market.exchanges)
-    whole = details | {(_TOTALS, exchange) for exchange in market.exchanges}
+    details = frozenset((DETAIL, exchange) for exchange in market.exchanges)
+    whole = details | {(TOTALS, exchange) for exchange in market.exchanges}
 
     def read(fetch: Callable[[PagesOfDay], _FoundT], day: date) -> _FoundT:
-        return fetch(PagesOfDay(pages, day, available_at(_DETAIL, to_day(day), market.calendar)))
+        return fetch(PagesOfDay(pages, day, available_at(DETAIL, to_day(day), market.calendar)))
 
     match name:
         case "exchanges":
