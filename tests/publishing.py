@@ -12,6 +12,8 @@ from typer.testing import CliRunner, Result
 from feeds.daily.daily_outlet import DailyOutlet
 from feeds.daily.ledger import PublishLedger
 from feeds.ports import Place, RowPublisher
+from processors.codes import to_codes
+from processors.events import RowBatch
 from streams import clients, feed_services, publisher
 from streams.calendars import xshg
 from streams.cli.main import app
@@ -63,6 +65,14 @@ class MemoryStore:
         done = [self.stored.get(place, b"") == old for place, old, _ in changes]
         self.stored |= {place: new for (place, _, new), same in zip(changes, done, strict=True) if same}
         return done
+
+
+def rows_of(batch: RowBatch) -> dict[str, dict[str, float]]:
+    """Return the figures of each row by its code; absent ones are left out."""
+    return {
+        code: {name: float(values[i]) for name, values in batch.figures.items() if values[i] == values[i]}
+        for i, code in enumerate(to_codes(batch.keys))
+    }
 
 
 def no_broker(source: str, *, timeout_s: float = 60.0) -> RowPublisher:

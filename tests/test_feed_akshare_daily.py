@@ -16,12 +16,12 @@ from feeds.errors import GoneError, InputError, NotPublishedError
 from feeds.files.dataset import SourceTables, gather
 from feeds.ports import TushareAccount
 from feeds.web import akshare_daily, sources
-from processors.codes import to_codes
 from processors.days import to_day
 from processors.events import RowBatch
 from streams.calendars import xshg
 from streams.feed_services import market_context, public_sites
 from streams.settings import Settings
+from tests.publishing import rows_of
 from tests.reading import check_days
 
 BEFORE, DAY = date(2024, 6, 7), date(2024, 6, 11)  # a long weekend between them
@@ -63,11 +63,6 @@ def bars(**closes: float) -> pd.DataFrame:
 
 def batches(parts: SourceTables) -> dict[str, RowBatch]:
     return gather(parts.tables, xshg(), "x").batches
-
-
-def rows_of(batch: RowBatch) -> dict[str, dict[str, float]]:
-    return {code: {n: float(v[i]) for n, v in batch.figures.items() if v[i] == v[i]}
-            for i, code in enumerate(to_codes(batch.keys))}  # fmt: skip
 
 
 def prices(frame: pd.DataFrame, now: str = "2024-06-11 17:00") -> SourceTables:

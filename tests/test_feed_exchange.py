@@ -27,7 +27,7 @@ from processors.codes import to_codes
 from processors.days import to_day
 from processors.events import RowBatch
 from streams.calendars import xshg
-from tests.publishing import Message, feed, sent
+from tests.publishing import Message, feed, rows_of, sent
 from tests.reading import check_days, whole
 
 __all__ = ["sent"]  # a fixture
@@ -116,11 +116,6 @@ def taken(content: bytes, name: str = "download", day: date | None = None) -> di
 
 def replaced(rows: list[list[Any]], old: str, new: str) -> list[list[Any]]:
     return [[cell.replace(old, new) if isinstance(cell, str) else cell for cell in row] for row in rows]
-
-
-def rows_of(batch: RowBatch) -> dict[str, dict[str, float]]:
-    return {code: {n: float(v[i]) for n, v in batch.figures.items() if v[i] == v[i]}
-            for i, code in enumerate(to_codes(batch.keys))}  # fmt: skip
 
 
 @pytest.mark.parametrize("made", [workbook, old_workbook])

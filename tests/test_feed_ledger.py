@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -114,6 +115,16 @@ def test_the_marker_counts_what_is_published_of_the_exchanges_that_are_sent() ->
     assert sorted(found.counted["margin.daily"].keys) == sorted(balances(DAYS[0], {A: 0, C: 0}).keys)
 
 
+def counted_by_marker(
+    store: MemoryStore, rows: dict[str, float], refused: dict[str, Ids] | None = None
+) -> list[int] | None:
+    """Publish rows of a day; return the keys that its marker counts, None without one."""
+    ledger = PublishLedger(store)
+    found = ledger.begin({"margin.daily": balances(DAYS[0], rows)}, refused).counted.get("margin.daily")
+    ledger.confirm()
+    return None if found is None else sorted(found.keys.tolist())
+
+
 def _keys(*codes: str) -> list[int]:
     return sorted(to_id(code) for code in codes)
 
@@ -121,12 +132,7 @@ def _keys(*codes: str) -> list[int]:
 def test_the_marker_counts_a_refused_row_until_it_arrives() -> None:
     store, refused = MemoryStore(), {"margin.daily": np.array(_keys(C), dtype=np.int32)}
 
-    def counted(rows: dict[str, float], refused: dict[str, Ids] | None = None) -> list[int] | None:
-        ledger = PublishLedger(store)
-        found = ledger.begin({"margin.daily": balances(DAYS[0], rows)}, refused).counted.get("margin.daily")
-        ledger.confirm()
-        return None if found is None else sorted(found.keys.tolist())
-
+    counted = partial(counted_by_marker, store)
     assert counted({A: 1.0, D: 1.0, E: 1.0}, refused) == _keys(A, C, D, E)
     assert counted({A: 1.0, D: 1.0, E: 1.0}, refused) is None  # nothing new
     assert counted({F: 1.0}) == _keys(A, C, D, E, F)  # another file of the exchange does not make the day whole
@@ -140,12 +146,7 @@ def test_the_marker_counts_a_refused_row_until_it_arrives() -> None:
 def test_a_row_without_a_code_is_counted_unless_its_list_lacks_a_published_row() -> None:
     store, unread = MemoryStore(), {"margin.daily": np.array([4 * 999_999], dtype=np.int32)}
 
-    def counted(rows: dict[str, float], refused: dict[str, Ids] | None = None) -> list[int] | None:
-        ledger = PublishLedger(store)
-        found = ledger.begin({"margin.daily": balances(DAYS[0], rows)}, refused).counted.get("margin.daily")
-        ledger.confirm()
-        return None if found is None else sorted(found.keys.tolist())
-
+    counted = partial(counted_by_marker, store)
     assert counted({A: 1.0, C: 1.0, D: 1.0}, unread) == [*_keys(A, C, D), 4 * 999_999]
     assert counted({E: 1.0}) == [*_keys(A, C, D, E), 4 * 999_999]
     assert counted({A: 1.0, C: 1.0, D: 1.0, E: 1.0}) == _keys(A, C, D, E)  # the list without it

@@ -22,7 +22,7 @@ from processors.codes import to_codes, to_id
 from processors.events import RowBatch
 from streams.calendars import xshg
 from streams.cli.main import main
-from tests.publishing import Message, feed, sent
+from tests.publishing import Message, feed, rows_of, sent
 from tests.reading import whole
 
 __all__ = ["sent"]  # a fixture
@@ -31,11 +31,6 @@ EXAMPLE = Path(__file__).resolve().parents[1] / "deploy" / "mapping.example.toml
 
 def taken(path: Path, rules: mapping.Mapping | None = None) -> dict[str, RowBatch]:
     return gather(whole(vendor.read([path], rules)).tables, xshg(), "test").batches
-
-
-def rows_of(batch: RowBatch) -> dict[str, dict[str, float]]:
-    return {code: {n: float(v[i]) for n, v in batch.figures.items() if v[i] == v[i]}
-            for i, code in enumerate(to_codes(batch.keys))}  # fmt: skip
 
 
 def mapped(tmp_path: Path, text: str) -> mapping.Mapping:
