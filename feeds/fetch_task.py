@@ -49,26 +49,28 @@ class FetchTask(FeedTask):
         """Fetch the oldest day that is due and not done; return when to call again."""
         known = self.state.load()
         newest = self._newest_due(now)
-        start = self._first_day(known)
-        if start is None:
+        if self._first_day(known) is None:
             self.state.set("since", to_date(newest).isoformat())
-            start = newest
-        open_days = [d for d in self.calendar.between(start, newest).tolist() if f"day/{to_date(d)}" not in known]
-        ready = [d for d in open_days if self._attempts.get(d, (0.0, 0.0))[0] <= now]
-        if ready:
-            self._fetch(ready[0], now)
+        open_days = self._open_days(known, newest)
+        ready = next((day for day in open_days if self._may_ask(day, now)), None)
+        if ready is not None:
+            self._fetch(ready, now)
             return now + self.feed.pause_s
         return min([self._due_at(newest, 1), *(self._attempts[d][0] for d in open_days)])
 
     def pending(self, now: float) -> bool:
         """Whether a day can be fetched at once."""
-        newest = self._newest_due(now)
-        known = self.state.load()
+        return any(self._may_ask(day, now) for day in self._open_days(self.state.load(), self._newest_due(now)))
+
+    def _open_days(self, known: dict[str, str], newest: int) -> list[int]:
+        """Return the days up to the newest one that are not done, oldest first."""
         start = self._first_day(known)
-        return any(
-            f"day/{to_date(d)}" not in known and self._attempts.get(d, (0.0, 0.0))[0] <= now
-            for d in self.calendar.between(newest if start is None else start, newest).tolist()
-        )
+        days: list[int] = self.calendar.between(newest if start is None else start, newest).tolist()
+        return [day for day in days if f"day/{to_date(day)}" not in known]
+
+    def _may_ask(self, day: int, now: float) -> bool:
+        """Whether no failed attempt forbids to ask for a day yet."""
+        return self._attempts.get(day, (0.0, 0.0))[0] <= now
 
     def _first_day(self, known: dict[str, str]) -> int | None:
         """Return the first day wanted: of the plan, else that of the first run; None before it."""

@@ -69,10 +69,10 @@ def by_subject(signal: str, variable: str) -> timeseries.Panel:
     return curves(title_of(signal), UNITS[SIGNALS[signal].unit], queries, SIGNALS[signal].formula)
 
 
-def bars_of(signal: str, variable: str, steps: Steps = FALLS) -> Panel:
+def bars_of(signal: str, variable: str) -> Panel:
     """Return a bar per subject of a signal, the largest first."""
     expr = newest(signal, "subject", provisional="false", subject=f"${variable}")
-    return bars(title_of(signal), UNITS[SIGNALS[signal].unit], expr, steps, SIGNALS[signal].formula, by="subject")
+    return bars(title_of(signal), UNITS[SIGNALS[signal].unit], expr, FALLS, SIGNALS[signal].formula, by="subject")
 
 
 def final(signal: str, steps: Steps, decimals: int | None = 2) -> stat.Panel:
