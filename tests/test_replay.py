@@ -432,6 +432,9 @@ def test_an_interrupted_replay_gives_the_market_the_machine_s_clock_again(write:
         def rows_of(self, rows: RowBatch, note: str = "") -> None:
             pass
 
+        def flush(self) -> None:
+            pass
+
         def barrier(self, at: datetime | None = None) -> str:
             barriers.append(at)
             return ""
@@ -442,6 +445,10 @@ def test_an_interrupted_replay_gives_the_market_the_machine_s_clock_again(write:
     with pytest.raises(KeyboardInterrupt):
         publish_moments(Publisher(), Replay(bars).moments(Dataset()), on_moment=stop)  # type: ignore[arg-type]
     assert [at and at.astimezone(SHANGHAI).hour for at in barriers] == [9, None]
+    barriers.clear()
+    with pytest.raises(KeyboardInterrupt):
+        Replay(bars).publish(Publisher(), Dataset(), on_day=stop)  # type: ignore[arg-type]
+    assert [at and at.astimezone(SHANGHAI).hour for at in barriers] == [0, 0, 9, None]  # it waits for Kafka once
 
 
 def test_bars_of_a_damaged_file_are_an_error_that_names_it(tmp_path: Path) -> None:

@@ -96,10 +96,10 @@ class Replay:
             self.follow(publisher.barrier(moment(self.begins_at)))
             publish_days(publisher, known.by_day(), ledger=ledger, on_day=on_day, refused=refused)
             self.follow(publisher.barrier(moment(self.begins_at)))
-            moments = self.moments(dataset)
-            publish_moments(
-                publisher, moments, ledger=ledger, speed=speed, follow=self.follow, on_moment=on_day, refused=refused
-            )
+        moments = self.moments(dataset)
+        publish_moments(
+            publisher, moments, ledger=ledger, speed=speed, follow=self.follow, on_moment=on_day, refused=refused
+        )
 
     def moments(self, dataset: Dataset) -> Iterator[Moment]:
         """Yield the moments from the first session on, ascending."""
