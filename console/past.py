@@ -14,16 +14,18 @@ from processors.days import shanghai_date
 
 #: Models that are kept: a model of three years has about 20 MB, most of it shared.
 _KEPT = 4
+#: The parts of which a model of an earlier day has a copy; it shares the others with the present one.
+_COPIED = (Part.FINAL, Part.SECURITIES, Part.INDUSTRIES, Part.CHARTS, Part.ALERTS, Part.NAMES)
 #: Corrections that a page lists.
 _SHOWN = 200
 
 
 class EarlierModels:
-    """Builds models of earlier days, and keeps the last few until the present one has a new final figure."""
+    """Builds models of earlier days, and keeps the last few until the present one changes in what they copy."""
 
     def __init__(self, present: ConsoleModel) -> None:
         self._present = present
-        self._built: dict[tuple[date, int], ConsoleModel] = {}
+        self._built: dict[tuple[date, tuple[int, ...]], ConsoleModel] = {}
 
     def model(self, day: str) -> ConsoleModel:
         """Return the model of a day (``2021-03-31``); the present one for no date and for a day that is not over."""
@@ -33,7 +35,7 @@ class EarlierModels:
             return self._present
         if wanted >= shanghai_date(self._present.clock.now()):
             return self._present
-        key = wanted, self._present.versions[Part.FINAL]
+        key = wanted, tuple(self._present.versions[part] for part in _COPIED)
         if key not in self._built:
             for old in list(self._built)[: 1 - _KEPT]:
                 del self._built[old]

@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -288,6 +289,11 @@ def test_a_chart_is_a_table_and_a_csv_that_no_spreadsheet_runs() -> None:
     assert list(csv.reader(io.StringIO(text))) == [["名称", "x"], ["'=1+1", "-0.5"], ["银行", ""]]
 
 
+def no_charts(day: int) -> ChartFrame:
+    header = FrameHeader(0, 0, {}, {}, IdentityCheck())
+    return ChartFrame(CHARTS, 0, to_day(date(2024, 7, day)), header, np.empty(0, dtype=np.int32), {})
+
+
 def industries(day: int, net_buy: float, **columns: float) -> IndustrySignals:
     given = {"fin_balance": 100.0 + day, "net_buy": net_buy, "heat": 0.5, "risk": -0.5} | columns
     return IndustrySignals(status(day), {name: np.full(31, value) for name, value in given.items()}, {})
@@ -537,13 +543,26 @@ def test_a_day_before_all_figures_is_not_waiting_for_the_first_ones() -> None:
     assert question.unanswered(ConsoleModel(P.streak_flags, xshg()), EN) == "Waiting for the first signals …"
 
 
-def test_models_of_earlier_days_are_kept_until_a_figure_changes() -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: model.offer_market(signal("fin_balance", 5.0, 5)),
+        # The console reads the topics side by side: these may be behind the signals of the market for a while.
+        lambda model: model.offer_industries(industries(2, 1.0)),
+        lambda model: model.offer_securities(SecuritySignals(status(2), np.empty(0, dtype=np.int32), {})),
+        lambda model: model.offer_charts(no_charts(2)),
+        lambda model: model.offer_alert(alert("new")),
+        lambda model: model.offer_directory(Directory(NAMES)),
+    ],
+    ids=["market", "industries", "securities", "charts", "alerts", "names"],
+)
+def test_models_of_earlier_days_are_kept_until_anything_in_them_changes(change: Callable[[ConsoleModel], None]) -> None:
     model = known_model()
     earlier = EarlierModels(model)
     found = earlier.model("2024-07-03")
     assert found.as_of == date(2024, 7, 3)
     assert earlier.model("2024-07-03") is found
-    model.offer_market(signal("fin_balance", 5.0, 5))
+    change(model)
     assert earlier.model("2024-07-03") is not found
 
 
