@@ -367,6 +367,17 @@ def test_the_session_of_a_security_that_lacks_a_bar_is_left_out(
     assert len(found.frame) == 19 * 16 and to_id("600003.SH") not in found.frame["key"].tolist()
 
 
+@pytest.mark.parametrize(("amount", "refused"), [(1390.0, False), (1410.0, True)])
+def test_a_small_volume_that_is_rounded_to_lots_contradicts_nothing(
+    tmp_path: Path, amount: float, refused: bool
+) -> None:
+    raw = sessions()
+    at = (raw["code"] == "600003") & (raw["ts"] == pd.Timestamp("2025-04-07 10:15"))
+    raw = raw.assign(volume=raw["volume"].mask(at, 40), amount=raw["amount"].mask(at, amount))  # at 10 CNY
+    raw.to_parquet(tmp_path / "bars15m_x.parquet")
+    assert any("have a turnover" in one.text for one in read_bars(tmp_path, xshg(), FALL, FALL).findings) == refused
+
+
 def test_a_half_day_has_bars_until_1130_alone(tmp_path: Path) -> None:
     raw = sessions()
     raw[(raw["ts"].dt.date != FALL) | (raw["ts"].dt.hour < 12)].to_parquet(tmp_path / "bars15m_x.parquet")

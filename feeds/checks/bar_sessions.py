@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from feeds.checks.price_bars import LOT
 from feeds.checks.validate import Finding, Severity
 from processors.days import TradingCalendar, to_date
 from processors.trading_hours import HALVES
@@ -32,8 +33,6 @@ _TRADED_MINUTES = 5
 #: A bar whose turnover over volume × close is so many times the median of its session, or its open so many times its
 #: close, or the other way, has a wrong cell.
 _OFF, _WIDE = 2.0, 3.0
-#: Shares, to which a volume may be rounded.
-_LOT = 100
 #: So many securities of a session may have the sums of the session before.
 _FEW = 5
 
@@ -51,10 +50,10 @@ def contradicting(bars: pd.DataFrame) -> npt.NDArray[np.bool_]:
     usual = of_day.transform("median")
     with np.errstate(divide="ignore", invalid="ignore"):
         off = np.abs(np.log((ratios / usual).to_numpy(np.float64)))
-        off[(bars["amount"] / (bars["close"] * usual) - bars["volume"]).abs().to_numpy() <= _LOT] = 0
+        rounded = (bars["amount"] / (bars["close"] * usual) - bars["volume"]).abs().to_numpy() <= LOT
         wide = np.abs(np.log((bars["open"] / bars["close"]).to_numpy(np.float64)))
     judged = (of_day.transform("count") >= _MANY).to_numpy()
-    return np.asarray(judged & traded & ((off > np.log(_OFF)) | (wide > np.log(_WIDE))))
+    return np.asarray(judged & traded & ((off > np.log(_OFF)) & ~rounded | (wide > np.log(_WIDE))))
 
 
 def lacking_bars(

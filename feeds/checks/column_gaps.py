@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from feeds.checks.row_groups import Mask, masks_of
+from feeds.checks.slipped_days import FEW_LOTS, SHARES
 from feeds.checks.validate import Finding, Severity, names_of
 from processors.events import FIGURES, RowBatch
 from processors.needs import DETAIL, PRICES
@@ -27,19 +28,17 @@ _LISTS = {
     ),
     PRICES: ("open", "high", "low", "close", "prev_close", "volume", "turnover"),
 }
-_SHARES = ("short_volume", "short_sell", "short_repay", "volume")
 #: So many rows are the list of an exchange. The same figure in so many of them, and this share of those that have one,
 #: is none of a market, unless it is a few lots (shares): little is sold short in some years.
-_LIST, _ROWS, _SHARE, _FEW_LOTS = 200, 20, 0.5, 1_000
+_LIST, _ROWS, _SHARE = 200, 20, 0.5
 
 
 def column_gaps(batch: RowBatch) -> Iterator[Finding]:
     """Find columns of an exchange with one figure in most rows, and those that are absent in a part of the rows."""
     traded, optional = _traded(batch), {column.name for column in FIGURES[batch.topic] if column.optional}
     for figure in _LISTS.get(batch.topic, ()):
-        values = batch.figures[figure]
+        values, least = batch.figures[figure], FEW_LOTS if figure in SHARES else 0
         for name, mask in masks_of(batch):
-            least = _FEW_LOTS if figure in _SHARES else 0
             found, counts = np.unique(values[mask & (values > least)], return_counts=True)
             if mask.sum() >= _LIST and counts.sum() >= _ROWS and counts.max() > _SHARE * counts.sum():
                 text = (

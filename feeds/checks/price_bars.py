@@ -33,7 +33,7 @@ _OTHERS, _SIDE = 0.5, 0.1
 #: So far from 1, on both sides in such a share of the rows, are ratios of turnovers and volumes of other securities.
 _APART, _OF_OTHERS = 2.0, 0.1
 #: A volume below a lot (shares), and a turnover below this (CNY), may be 0 in lots and in 万元.
-_LOT, _ROUNDED = 100.0, 10_000.0
+LOT, _ROUNDED = 100, 10_000.0
 #: In 2016–2021 the ratio of turnover to volume × close was within 0.5 to 1.2 of its median in every row.
 _ALIKE, _FAR = 0.7, 5.0
 
@@ -83,11 +83,10 @@ def contradicting_trades(figures: Mapping[str, Floats]) -> dict[int, str]:
         return {}
     volume, turnover, close = figures["volume"], figures["turnover"], figures["close"]
     traded_for = np.fmax(turnover, volume * close)
-    is_half = ((volume == 0) | (turnover == 0)) & (traded_for >= np.fmax(_ROUNDED, _LOT * close))
-    half = np.flatnonzero(is_half).tolist()
+    is_half = ((volume == 0) | (turnover == 0)) & (traded_for >= np.fmax(_ROUNDED, LOT * close))
     halves = {
         place: f"volume {volume[place]:,.15g} and turnover {turnover[place]:,.15g}: nothing is traded without both"
-        for place in half
+        for place in np.flatnonzero(is_half).tolist()
     }
     ratios = _turnover_ratios(close, volume, turnover)
     traded = ~np.isnan(ratios)

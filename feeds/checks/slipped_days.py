@@ -6,7 +6,8 @@ closes of the session before; those of indices all are, within 1e-5, but once (S
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import date
 
 import numpy as np
 
@@ -41,8 +42,9 @@ _FEW = 5
 #: Rounded amounts, as Shenzhen's to 0.01亿, and a few lots of shares are often equal: an amount (CNY) with so many
 #: digits is telling, and so are more shares than these. A row of the day before has so many telling amounts.
 _AMOUNTS = frozenset({"fin_balance", "fin_buy", "fin_repay", "short_balance", "turnover"})
-_SHARES = frozenset({"short_sell", "short_repay", "volume"})
-_DIGITS, _FEW_LOTS, _TELLING = 5, 1_000, {"margin.daily": 2, "prices.daily": 1}
+SHARES = frozenset({"short_volume", "short_sell", "short_repay", "volume"})
+FEW_LOTS = 1_000
+_DIGITS, _TELLING = 5, {"margin.daily": 2, "prices.daily": 1}
 #: Topic → figures that hardly change from one session to the next. In 2016–2021 at most 10% of Shenzhen's PE changed by
 #: more than half in a day (with the reports of a year), 2% of its PB, 4% of the funds' shares, 6% of the float shares,
 #: 28% of the balances, 45% of the lent shares.
@@ -100,38 +102,40 @@ def _repeated(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
     traded = np.logical_or.reduce([values > 0 for values in trades])
     known = np.logical_or.reduce([~np.isnan(values) for values in trades])
     both = np.logical_or.reduce([~np.isnan(before[n]) for n in names]) & (traded | ~known)
+    telling = np.sum([_is_telling(name, now[name]) for name in _AMOUNTS.intersection(names)], axis=0)
+    alone = traded & (figures >= _CERTAIN.get(batch.topic, np.inf)) & (telling >= _TELLING.get(batch.topic, np.inf))
+    when = to_date(int(previous.days.max()))
     for name, mask in masks_of(batch):
         rows, equal = int((mask & both).sum()), mask & both & same
         several = len(np.unique(sums[equal])) * 2 > equal.sum()  # or they are figures of no market
         whole = equal.sum() >= _SHARE * rows and int(figures[equal].sum()) >= _FIGURES
         remedy = "the file of another day; correct its date, or give that of the day"
         if not whole:
-            telling = np.sum([_is_telling(one, now[one]) for one in _AMOUNTS.intersection(names)], axis=0)
-            equal &= traded & (figures >= _CERTAIN.get(batch.topic, np.inf))
-            equal &= telling >= _TELLING.get(batch.topic, np.inf)
+            equal &= alone
             remedy = f"a part of the file is of another day ({names_of(batch, batch.keys[equal])}): export it again"
         count = int(equal.sum())
         if several and (whole or count > _FEW):
-            when = to_date(int(previous.days.max()))
             text = f"all figures of {count:,} of {rows:,} rows of {name} are those of {when}: {remedy}"
             least = _LIST_OF_FUNDS if batch.topic == "etf.daily" else _LIST
             certain = rows >= least and figures[equal].mean() >= _CERTAIN.get(batch.topic, np.inf)
             severity = Severity.ERROR if certain else Severity.WARNING
             yield Finding(severity, "day", batch.topic, int(batch.days[0]), text)
         if rows >= _LIST:
-            yield from _repeated_columns(batch, previous, name, mask & both & ~same)
+            yield from _repeated_columns(batch, before, when, name, mask & both & ~same)
 
 
-def _repeated_columns(batch: RowBatch, previous: RowBatch, name: str, rows: Mask) -> Iterator[Finding]:
+def _repeated_columns(
+    batch: RowBatch, before: Mapping[str, Floats], when: date, name: str, rows: Mask
+) -> Iterator[Finding]:
     """Find columns of an exchange that are those of the day before in most rows, beside other figures that are not."""
     for figure in _MOVING.get(batch.topic, ()):
-        then, now = figure_of(previous, figure, batch.keys), batch.figures[figure]
+        then, now = before[figure], batch.figures[figure]
         known = rows & (then > 0) & _is_telling(figure, now)
         count, equal = int(known.sum()), int((known & (then == now)).sum())
         if count >= _ROWS and equal > _EQUAL * count:
             text = (
-                f"{figure} of {name} is that of {to_date(int(previous.days.max()))} in {equal:,} of {count:,} rows, "
-                "other figures are not: its column is of another day; export the file again"
+                f"{figure} of {name} is that of {when} in {equal:,} of {count:,} rows, other figures are not: "
+                "its column is of another day; export the file again"
             )
             yield Finding(Severity.ERROR, "columns", batch.topic, int(batch.days[0]), text)
 
@@ -139,7 +143,7 @@ def _repeated_columns(batch: RowBatch, previous: RowBatch, name: str, rows: Mask
 def _is_telling(figure: str, values: Floats) -> Mask:
     """Return which values of a figure are hardly equal on two days by chance (n,)."""
     if figure not in _AMOUNTS:
-        return np.asarray(values > (_FEW_LOTS if figure in _SHARES else 0))
+        return np.asarray(values > (FEW_LOTS if figure in SHARES else 0))
     with np.errstate(divide="ignore", invalid="ignore"):
         step = 10.0 ** (np.floor(np.log10(values)) + 2 - _DIGITS)  # that of one digit less
         return np.asarray(np.abs(np.rint(values / step) * step - values) > step * 1e-6)
