@@ -42,7 +42,7 @@ from streams.stages.feed_watch import FeedWatch
 from streams.stages.input_check import InputCheck
 from streams.stages.market_stage import MarketStage
 from streams.stages.output_log import OutputLog
-from streams.stages.output_publisher import REQUEST_BYTES, OutputPublisher
+from streams.stages.output_publisher import ACKNOWLEDGED_S, REQUEST_BYTES, OutputPublisher
 from streams.stages.output_sender import BATCH_BYTES
 from streams.stages.partition_runner import PartitionRunner
 from streams.stages.registry import STAGES
@@ -84,6 +84,7 @@ class MarginwatchApp(App):
             producer_linger=0,
             producer_max_batch_size=BATCH_BYTES,
             producer_max_request_size=REQUEST_BYTES,
+            producer_request_timeout=ACKNOWLEDGED_S,
             stream_recovery_delay=0.0,  # for tables of Faust's own: 3 s of waiting after every rebalance
             stream_wait_empty=True,
         )

@@ -308,11 +308,11 @@ def _kafka(settings: Settings, purpose: str) -> dict[str, Any]:
 
 
 def _aiokafka(settings: Settings, purpose: str) -> dict[str, Any]:
+    from streams.kafka import connections as kafka_connections
     from streams.kafka import fetches as kafka_fetches
-    from streams.kafka import metadata as kafka_metadata
 
+    kafka_connections.install()
     kafka_fetches.install()
-    kafka_metadata.install()
     return _kafka(settings, purpose)
 
 

@@ -36,8 +36,8 @@ from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from streams.kafka import connections as kafka_connections
 from streams.kafka import fetches as kafka_fetches
-from streams.kafka import metadata as kafka_metadata
 from streams.kafka.assignment import Inputs, StageAssignor
 
 if TYPE_CHECKING:
@@ -76,8 +76,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
-        kafka_fetches.install()
-        kafka_metadata.install()
         auth = driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context)
         return aiokafka.AIOKafkaConsumer(
             client_id=conf.broker_client_id,
@@ -226,6 +224,8 @@ class App(faust.App):
     stage_inputs: Collection[Inputs]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
+        kafka_connections.install()
+        kafka_fetches.install()
         super().__init__(*arguments, TableManager=_NoTables, **options)
 
     def _new_transport(self) -> driver.Transport:

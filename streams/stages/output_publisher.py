@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 #: A request may be this large: a message of any allowed size with its headers.
 REQUEST_BYTES = MAX_BROKER_BYTES + 1024 * 1024
-_CLOSE_S, _ACKNOWLEDGED_S = 5.0, 40.0
+#: The broker acknowledges outputs within this time, or they are published again.
+ACKNOWLEDGED_S = 40.0
+_CLOSE_S = 5.0
 
 
 @dataclass(slots=True)
@@ -98,7 +100,7 @@ class OutputPublisher:
                 await send(self._shared(), group)
                 continue
             try:
-                await asyncio.wait_for(send(producer, group), _ACKNOWLEDGED_S)  # such a producer itself never gives up
+                await asyncio.wait_for(send(producer, group), ACKNOWLEDGED_S)  # such a producer itself never gives up
             except BaseException:
                 # Fenced, or with a gap in its numbers. The next one is opened if this worker is the owner still.
                 self._forget(stage)
