@@ -156,6 +156,37 @@ def test_a_session_that_still_runs_has_no_bar_yet() -> None:
         indices({"sh000001": pd.DataFrame()})
 
 
+@pytest.mark.parametrize("answer", [pd.DataFrame(), ValueError("Length mismatch")])  # akshare's own, without bars
+def test_an_index_that_begins_later_is_left_out_with_a_finding(answer: pd.DataFrame | ValueError) -> None:
+    """A history of the settings' indices could not be fetched before the youngest of them began."""
+    known = {"sh000001": bars(_2024_06_11=3000.0), "sz399001": bars(_2024_06_12=9000.0, _2024_06_13=9010.0)}
+
+    def function(symbol: str, start_date: str = "19900101", end_date: str = "20500101") -> pd.DataFrame:
+        frame = known[symbol]
+        dates = frame["date"].str.replace("-", "")
+        found = frame[(dates >= start_date) & (dates <= end_date)]
+        if len(found):
+            return found
+        if isinstance(answer, ValueError):
+            raise answer
+        return answer
+
+    def fetched(now: str, *codes: str) -> SourceTables:
+        module = types.SimpleNamespace(stock_zh_index_daily_em=function)
+        return akshare_daily.fetch_indices(DAY, xshg(), codes, akshare=module, now=lambda: at(now))
+
+    with pytest.raises(NotPublishedError, match=r"399001\.SZ of 2024-06-11"):
+        fetched("2024-06-11 17:00", "000001.SH", "399001.SZ")
+    found = fetched("2024-06-13 17:00", "000001.SH", "399001.SZ")
+    assert list(rows_of(batches(found)["indices.daily"])) == ["000001.SH"]
+    assert [str(one) for one in found.findings] == [
+        "WARNING absent indices.daily 2024-06-11: 399001.SZ has no bar of this day, its bars are of 2024-06-12 to "
+        "2024-06-13: the index is left out"
+    ]
+    with pytest.raises(InputError, match=r"no bar of 2024-06-11 of 399001\.SZ"):
+        fetched("2024-06-13 17:00", "399001.SZ")
+
+
 def test_indices_of_the_settings_are_those_that_signals_need() -> None:
     broad = ("000001.SH", "000016.SH", "000300.SH", "000852.SH", "000905.SH", "399001.SZ", "399006.SZ", "399330.SZ")
     styles = ("399372.SZ", "399373.SZ", "399374.SZ", "399375.SZ", "399376.SZ", "399377.SZ")  # of index_return

@@ -387,7 +387,10 @@ def test_long_after_an_empty_table_is_an_error_but_an_exchange_may_be_missing(se
         fetched(server, now=LATER)
     assert not isinstance(caught.value, NotPublishedError)
     server.tables["margin"] = margin("20240611", "SSE")  # no such exchange yet, in those days
-    assert len(batches(fetched(server, "margin", now=LATER))["margin.market"]) == 1
+    found = fetched(server, "margin", now=LATER)
+    assert len(batches(found)["margin.market"]) == 1
+    (finding,) = found.findings
+    assert str(finding).startswith("WARNING absent margin.market 2024-06-11: tushare margin has no rows of SZSE, which")
 
 
 def test_other_days_than_the_one_asked_for_are_not_taken(server: Tushare) -> None:
@@ -418,8 +421,9 @@ def test_without_it_the_turnover_is_absent_and_reported(server: Tushare) -> None
     at = to_codes(found.keys).index("399001.SZ")
     assert np.isnan(found.figures["turnover"][at]) and np.isnan(found.figures["volume"][at])
     assert found.figures["close"][at] == 8.9
-    (finding,) = parts.findings
-    assert finding.check == "turnover" and "399107.SZ" in finding.text
+    texts = {finding.check: finding.text for finding in parts.findings}
+    assert set(texts) == {"absent", "turnover"}
+    assert "399107.SZ" in texts["turnover"] and "has no rows of 000300.SH, " in texts["absent"]
 
 
 # -- the token -----------------------------------------------------------------------------------------------

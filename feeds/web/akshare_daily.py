@@ -7,7 +7,8 @@ fetched between its close and the next morning; a missed day is lost. Indices ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date, time
 from time import sleep as rest
 from time import time as clock
@@ -16,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from feeds.cells.code_styles import BY_NUMBER, PLAIN
+from feeds.checks.validate import Finding, Severity
 from feeds.errors import GoneError, InputError
 from feeds.files.dataset import SourceTable, SourceTables
 from feeds.mappings.mapped_rows import map_rows
@@ -23,7 +25,7 @@ from feeds.mappings.mapping import CodeColumn, DateColumn, Figure, Table
 from feeds.publication_times import available_at, require_trading_day
 from feeds.web.akshare_client import AkshareCall, call_akshare, load_akshare
 from feeds.web.attempts import Sleep
-from processors.days import TradingCalendar, to_date, to_day
+from processors.days import DAY_US, TradingCalendar, to_date, to_day
 from processors.deadlines import Deadline
 
 _SPOT, _BARS = "stock_zh_a_spot_em", "stock_zh_index_daily_em"
@@ -149,7 +151,7 @@ def fetch_prices(
 def fetch_indices(
     day: date,
     calendar: TradingCalendar,
-    codes: Iterable[str],
+    codes: Sequence[str],
     *,
     akshare: Any = None,
     now: Callable[[], float] = clock,
@@ -157,29 +159,50 @@ def fetch_indices(
 ) -> SourceTables:
     """Fetch the bars of indices.
 
+    A day after they were due, an index without a bar of the day is left out with a finding: its bars may begin later.
+
     Raises
     ------
     NotPublishedError : before the close, or while an index has no bar of the day.
-    InputError : for no trading day, and all errors of `feeds.web.akshare_client.call_akshare`.
+    InputError : for no trading day, if no index has a bar, and all errors of
+        `feeds.web.akshare_client.call_akshare`.
     """
     out = SourceTables()
     module = akshare
     earlier = calendar.before(to_day(day))
     before = to_date(earlier) if earlier is not None else None
     for code in codes:
+        symbol = {"symbol": f"{code[-2:].lower()}{code[:6]}"}
         span = {"start_date": f"{before or day:%Y%m%d}", "end_date": f"{day:%Y%m%d}"}
-        symbol = f"{code[-2:].lower()}{code[:6]}"
-        call = _call(
-            _BARS, {"symbol": symbol, **span}, f"the figures of {code} of {day}", "indices.daily", day, calendar
-        )
+        call = _call(_BARS, symbol | span, f"the figures of {code} of {day}", "indices.daily", day, calendar)
         if now() * 1e6 < call.due:
             raise call.not_published()
         module = load_akshare() if module is None else module
-        frame = index_bar(call_akshare(module, call, now, sleep), code, day, before)
+        try:
+            frame = index_bar(call_akshare(module, call, now, sleep), code, day, before)
+        except InputError:
+            if not _final(call, now):
+                raise
+            frame = pd.DataFrame()  # akshare does not tell a span without bars from a page that it can't read
         if not len(frame):
-            raise call.not_published()
+            if not _final(call, now):
+                raise call.not_published()
+            whole = call_akshare(module, replace(call, arguments=symbol), now, sleep)
+            frame = index_bar(whole, code, day, before)
+            if not len(frame):
+                first, last = whole["date"].astype(str).agg(["min", "max"])
+                text = f"{code} has no bar of this day, its bars are of {first} to {last}: the index is left out"
+                out.findings.append(Finding(Severity.WARNING, "absent", "indices.daily", to_day(day), text))
+                continue
         out.tables.append(SourceTable("indices.daily", f"akshare {_BARS} {code} {day}", frame))
+    if not out.tables:
+        raise InputError(f"Eastmoney has no bar of {day} of {', '.join(codes)}: give files that contain it")
     return out
+
+
+def _final(call: AkshareCall, now: Callable[[], float]) -> bool:
+    """Whether figures are due for more than a day: what is missing now is not published later."""
+    return now() * 1e6 >= call.due + DAY_US
 
 
 def _call(
@@ -189,7 +212,7 @@ def _call(
     return AkshareCall(function, arguments, "Eastmoney", figures, available_at(topic, to_day(day), calendar))
 
 
-def _require_columns(columns: Iterable[str], frame: pd.DataFrame, origin: str) -> None:
+def _require_columns(columns: Sequence[str], frame: pd.DataFrame, origin: str) -> None:
     lacking = [name for name in columns if name not in frame]
     if lacking:
         raise InputError(

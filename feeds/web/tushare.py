@@ -20,6 +20,7 @@ import httpx
 import msgspec
 import pandas as pd
 
+from feeds.checks.validate import Finding, Severity
 from feeds.errors import ConfigurationError, InputError, NotPublishedError
 from feeds.files.dataset import SourceTables
 from feeds.mappings.mapped_rows import map_rows
@@ -241,13 +242,17 @@ def fetch(
         requests = [{"ts_code": code} for code in codes] or [{}]
         answers = [client.table(name, trade_date=stamp, **request) for request in requests]
         raw = pd.concat([a for a in answers if len(a)] or answers[:1], ignore_index=True)
-        if not _complete(name, raw, codes, exchanges) and now() * 1e6 < due + DAY_US:
+        lacking = _lacking(name, raw, codes, exchanges)
+        if (lacking or not len(raw)) and now() * 1e6 < due + DAY_US:
             raise incomplete
         if not len(raw):
             raise InputError(
                 f"tushare {name} has no rows of {day}, which were due more than a day ago: check whether the table "
                 "begins later"
             )
+        if lost := [one for one in lacking if one != ALL_SHARES]:  # `replace_component_turnover` reports that one
+            text = f"tushare {name} has no rows of {', '.join(lost)}, which were due more than a day ago"
+            found.findings.append(Finding(Severity.WARNING, "absent", topic, to_day(day), text))
         if set(raw["trade_date"]) != {stamp}:
             raise InputError(
                 f"tushare {name} answers with other days than {day}: its rows are not used, try again later"
@@ -269,12 +274,13 @@ def _with_turnover(indices: Iterable[str]) -> list[str]:
     return [*codes, ALL_SHARES] if COMPONENT in codes and ALL_SHARES not in codes else codes
 
 
-def _complete(name: str, raw: pd.DataFrame, codes: Iterable[str], exchanges: Iterable[str]) -> bool:
-    """Whether a table has every index that was asked for, or rows of every exchange."""
-    if not len(raw) or name == "fund_daily":  # not every exchange has funds
-        return bool(len(raw))
+def _lacking(name: str, raw: pd.DataFrame, codes: Iterable[str], exchanges: Iterable[str]) -> list[str]:
+    """Return the indices that were asked for, or the exchanges, of which a table has no rows."""
+    if name == "fund_daily":  # not every exchange has funds
+        return []
     if name == "index_daily":
-        return set(codes) <= set(raw["ts_code"])
+        return sorted(set(codes) - set(raw["ts_code"]))
     if "exchange_id" in raw:
-        return set(exchanges) <= set(raw["exchange_id"])
-    return {SUFFIX_OF[exchange] for exchange in exchanges} <= set(raw["ts_code"].str[-2:])
+        return sorted(set(exchanges) - set(raw["exchange_id"]))
+    suffixes = set(raw["ts_code"].str[-2:])
+    return [exchange for exchange in exchanges if SUFFIX_OF[exchange] not in suffixes]
