@@ -365,7 +365,7 @@ class ConsoleModel:
                 out.latest[name] = _signal(name, known.days[-1], known.newest(known.days[-1]))
         for alert in self.alerts.values():
             if alert.available_at <= moment:
-                out.alerts[alert.id] = alert_at(alert, moment)
+                out.alerts[alert.id] = alert_at(alert, moment, self.sessions)
         return out
 
     def corrections(self, earlier: ConsoleModel) -> list[Correction]:

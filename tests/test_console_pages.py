@@ -485,6 +485,7 @@ def test_an_earlier_day_shows_what_was_known_then_and_what_was_corrected_since()
         ({"state": State.SUPERSEDED}, set()),
         ({}, {3, 4, 5, 6}),
         ({"fired_on": date(2024, 7, 4)}, {5, 6}),  # after a minimum of days; it was pending before
+        ({"fired_on": date(2024, 7, 5)}, set()),  # a Friday: its figures are known on Monday
         ({"state": State.RESOLVED, "fired_on": None, "resolved_on": date(2024, 7, 5), "ended_at": moment(6)}, set()),
         ({"state": State.PENDING, "fired_on": None}, set()),
     ],
