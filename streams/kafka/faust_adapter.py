@@ -6,9 +6,10 @@ Transport and app rely on private attributes of pinned versions. They use them t
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from abc import abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import aiokafka
@@ -35,6 +36,7 @@ from aiokafka.protocol.transaction import InitProducerIdRequest
 from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
+from mode.utils.futures import maybe_async
 
 from streams.kafka import connections as kafka_connections
 from streams.kafka import fetches as kafka_fetches
@@ -59,8 +61,26 @@ _NO_FENCE = (
 _TRANSACTION_MS = 60_000
 
 
-class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Faust's consumer thread with a consumer of ours: stages spread, short waits, wake-ups, no departed leader."""
+class ConsumerService(driver.AIOKafkaConsumerThread):
+    """Faust's consumer thread without a thread, and a consumer of ours: short waits, wake-ups, no departed leader."""
+
+    def __init__(self, consumer: driver.Consumer, *, loop: asyncio.AbstractEventLoop, **options: Any) -> None:
+        super().__init__(consumer, loop=loop, thread_loop=loop, **options)
+
+    async def start(self) -> None:
+        """Start without a thread."""
+        self._thread_started.set()
+        await self._default_start()
+
+    async def stop(self) -> None:
+        """Stop the consumer, then what runs beside it."""
+        if self._started.is_set() and not self._stopped.is_set():
+            self._stopped.set()
+            await self._shutdown_thread()
+
+    async def call_thread(self, fun: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Call a function of the consumer."""
+        return await maybe_async(fun(*arguments, **options))
 
     async def on_start(self) -> None:
         """Shorten the pause that a partition with unread records imposes on the others of its node."""
@@ -70,9 +90,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         expire_departed_leader(consumer._coordinator)
 
     def wake(self) -> None:
-        """Wake up those that wait for records; may be called from any thread."""
+        """Wake up those that wait for records."""
         if self._consumer is not None:
-            self.thread_loop.call_soon_threadsafe(_wake, self._consumer._fetcher)
+            for waiter in list(self._consumer._fetcher._fetch_waiters):
+                if not waiter.done():
+                    waiter.set_result(None)
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
@@ -96,12 +118,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
             **auth,
         )
-
-
-def _wake(fetcher: Any) -> None:
-    for waiter in list(fetcher._fetch_waiters):
-        if not waiter.done():
-            waiter.set_result(None)
 
 
 def expire_departed_leader(coordinator: GroupCoordinator) -> None:
@@ -167,8 +183,8 @@ class BatchConsumer(driver.Consumer):
             await self._thread.seek_wait(offsets)
         return {tp: offset or None for tp, offset in offsets.items()}  # type: ignore[misc]
 
-    def _new_consumer_thread(self) -> ConsumerThread:
-        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+    def _new_consumer_thread(self) -> ConsumerService:
+        return ConsumerService(self, loop=self.loop, beacon=self.beacon)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Any]]:
         try:

@@ -53,13 +53,20 @@ def internals() -> tuple[Internal, ...]:
     put = ("value", "on_pressure_high", "on_pressure_drop")
     thread, consumer = driver.AIOKafkaConsumerThread, driver.Consumer
     acks, offsets = "acknowledging a poll as a whole", "reading from the offsets in Redis"
+    loop = "the consumer in the loop of the app"
     leader, epochs = "the end of a leader that left", "the epochs of owners"
     return (
+        Internal(mode, thread, "_thread_started", None, loop),
+        Internal(mode, thread, "_started", None, loop),
+        Internal(mode, thread, "_stopped", None, loop),
+        Internal(mode, thread, "_default_start", (), loop),
+        Internal(mode, thread, "_shutdown_thread", (), loop),
+        Internal(mode, thread, "call_thread", ("fun", "args", "kwargs"), loop),
         Internal(faust_, thread, "_create_worker_consumer", ("transport",), "spread stages and short waits"),
         Internal(faust_, thread, "_ensure_consumer", (), "short waits"),
         Internal(faust_, thread, "_consumer", None, "wake-ups of a reader"),
         Internal(faust_, thread, "seek_wait", ("partitions",), offsets),
-        Internal(faust_, consumer, "_new_consumer_thread", (), "the consumer thread of ours"),
+        Internal(faust_, consumer, "_new_consumer_thread", (), loop),
         Internal(faust_, consumer, "_thread", None, offsets),
         Internal(faust_, consumer, "_getmany", ("active_partitions", "timeout"), "whole polls"),
         Internal(faust_, consumer, "_to_message", ("tp", "record"), "whole polls"),

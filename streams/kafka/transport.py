@@ -1,4 +1,4 @@
-"""Faust's Kafka transport, with four changes: whole polls, our offsets, short waits, no lost wake-ups.
+"""Faust's Kafka transport, with five changes: whole polls, our offsets, short waits, no lost wake-ups, one loop.
 
 **Whole polls.** Faust hands an agent one message at a time, which costs about 80 µs each whatever the payload (two
 tasks are made per message). Here the records of one poll and partition become *one* Faust message whose value is a
@@ -17,6 +17,10 @@ unread records of one of its partitions lie there, for 100 ms: a busy agent woul
 **No lost wake-ups.** An agent with a full buffer is not read for. Once it has room again, Faust changes the set of
 partitions that it asks for, but does not wake up who waits for records; this transport does. Otherwise records that
 have arrived would wait for the next ones.
+
+**One loop.** Faust runs the consumer in a thread of its own. Every poll then crosses two threads, which is a tenth of
+what a worker does, and waits for the one that holds the interpreter. Here the consumer runs in the event loop of the
+app. Large polls are folded in a thread instead (`streams.stages.partition_runner`), so its heartbeats are in time.
 
 `streams.kafka.assignment` says which worker reads which partitions, and `streams.kafka.faust_adapter` has the means to
 all of this.
