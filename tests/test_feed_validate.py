@@ -247,6 +247,17 @@ def test_shares_sold_that_a_total_rounds_to_0_are_no_other_sum() -> None:
     assert found(rows, totals(DAYS[0], short_sell=0.0)) == []
 
 
+@pytest.mark.parametrize(
+    ("total", "expected"), [(4e6, []), (4.4e6, [("error", "sum")]), (5e6, [("error", "sum")]), (0.0, [])]
+)
+def test_buys_that_a_total_in_yi_rounds_are_no_other_sum(total: float, expected: list[tuple[str, str]]) -> None:
+    """As those of the first months of 2010: 30 stocks with 3.6 million CNY, in steps of a million."""
+    rows = times(times(times(detail(DAYS[0]), "fin_balance", 0.1), "fin_buy", 0.012), "fin_repay", 0.012)
+    whole = {name: rows.figures[name].sum() for name in ("fin_balance", "fin_repay")}
+    sums = found(rows, totals(DAYS[0], **whole | {"fin_buy": total}))
+    assert [one for one in kinds(sums) if one[1] == "sum"] == expected
+
+
 def test_an_exchange_without_totals_is_not_compared() -> None:
     other = batch("margin.market", DAYS[0], {"SZSE": {"fin_balance": 1e11, "fin_buy": 1e10}})
     assert [f for f in found(detail(DAYS[0]), other) if f.check in ("sum", "unit")] == []

@@ -29,8 +29,10 @@ from processors.row_rules import impossible
 
 #: Relative deviation of a detail's sum from the published total: a warning from the first, an error from the second.
 SUMS: dict[str, tuple[float, float]] = {"fin_balance": (0.02, 0.20), "fin_buy": (0.001, 0.01)}
-#: The same of the other figures: 1.3% at most in 2016–2025, and the step of totals in 亿股, to which Shenzhen rounds.
-_OTHER_SUMS, _STEP_OF_TOTALS = (0.02, 0.20), 1e6
+#: The same of the other figures: 1.3% at most in 2016–2025.
+_OTHER_SUMS = (0.02, 0.20)
+#: CNY and shares, the step of totals in 亿元 and 亿股, to which Shenzhen rounds: a tenth of its buys in early 2010.
+_STEP_OF_TOTALS = 1e6
 #: A row that was refused had at most so many times the largest figure of the others: in 2016–2021 the largest buys of a
 #: day were up to 6.8 times the second largest.
 _LARGEST = 10.0
@@ -297,7 +299,8 @@ def sums(detail: RowBatch, totals: RowBatch, refused: Ids) -> Iterator[Finding]:
             continue
         for column in FIGURES[DETAIL]:
             parts, total = detail.figures[column.name][mask], float(totals.figures[column.name][row])
-            rounded = column.name not in SUMS and abs(parts.sum() - total) <= _STEP_OF_TOTALS
+            in_steps = abs(total - np.rint(total / _STEP_OF_TOTALS) * _STEP_OF_TOTALS) < 1
+            rounded = (in_steps or column.name not in SUMS) and abs(parts.sum() - total) <= _STEP_OF_TOTALS
             if np.isnan(parts).any() or np.isnan(total) or rounded or (total == 0 and column.name in SUMS):
                 continue
             ratio = float(parts.sum()) / total if total else math.inf
