@@ -440,9 +440,43 @@ CUT: dict[str, tuple[RowBatch, RowBatch | None, RowBatch | None, Severity | None
 @pytest.mark.parametrize("case", CUT)
 def test_lists_that_are_cut_off_are_refused(case: str) -> None:
     now, before, totals, severity, text = CUT[case]
-    found = list(cut_lists(now, before, totals))
+    found = list(cut_lists(now, before, {} if totals is None else {totals.topic: totals}))
     assert {one.severity for one in found} == ({severity} if severity else set()), [one.text for one in found]
     assert text in " ".join(one.text for one in found)
+
+
+def traded(day: str, codes: Sequence[str]) -> RowBatch:
+    figures = {"close": 10.0, "prev_close": 10.0, "volume": 1e6, "turnover": 1e7}
+    return batch("prices.daily", pd.Timestamp(day).date(), dict.fromkeys(codes, figures))
+
+
+def index_turnover(turnover: float) -> RowBatch:
+    return batch("indices.daily", pd.Timestamp(D2).date(), {"000001.SH": {"close": 3500.0, "turnover": turnover}})
+
+
+@pytest.mark.parametrize(
+    ("beside", "whole"),
+    [
+        (index_turnover(750e7), True),
+        (index_turnover(755e7), True),
+        (index_turnover(1000e7), False),  # the names that the list lacks have traded
+        (index_turnover(600e7), False),
+        (index_turnover(float("nan")), False),
+        (None, False),
+    ],
+)
+def test_trading_halts_are_no_cut_list_of_prices(beside: RowBatch | None, whole: bool) -> None:
+    """In July 2015 half of the stocks stopped trading within a week."""
+    known = {} if beside is None else {beside.topic: beside}
+    found = list(cut_lists(traded(D2, market(750)), traded(D1, market(1001)), known))
+    assert [one.severity for one in found] == ([] if whole else [Severity.ERROR])
+
+
+@pytest.mark.parametrize(("priced", "whole"), [(750, True), (1001, False), (200, False)])
+def test_valuations_of_stocks_that_do_not_trade_may_be_missing(priced: int, whole: bool) -> None:
+    known = {"prices.daily": traded(D2, market(priced))}
+    found = list(cut_lists(valuations(D2, market(750)), valuations(D1, market(1001)), known))
+    assert [one.severity for one in found] == ([] if whole else [Severity.ERROR])
 
 
 def quotes(count: int, day: str = D1) -> pd.DataFrame:
@@ -638,7 +672,7 @@ def test_real_lists_are_whole(data_dir: Path) -> None:
     days = [feeds for _, feeds in read(data_dir, CALENDAR).by_day() if "margin.daily" in feeds]
     lists = [None, *(feeds["margin.daily"] for feeds in days)]
     cut = [one for before, now, feeds in zip(lists, lists[1:], days, strict=False)
-           if now is not None for one in cut_lists(now, before, feeds["margin.market"])]  # fmt: skip
+           if now is not None for one in cut_lists(now, before, feeds)]  # fmt: skip
     assert [(one.severity, to_date(one.day or 0).isoformat()) for one in cut] == [(Severity.WARNING, "2019-04-30")]
 
 

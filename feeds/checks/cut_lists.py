@@ -4,6 +4,9 @@ A page ends at a round number of rows: 1, 2 or 5 times a power of ten, or whole 
 number of lines, its header among them. A list may have exactly so many names by itself; it is complete if the buys of
 its names sum to the published total, or if it lacks no name of the day before. In 2016–2021 the list of all stocks lost
 at most 1.5% of its names from one session to the next, a margin list 0.8%.
+
+Trading halts take many names at once out of a list of prices, half of the market in July 2015. Then the turnover of the
+names that are left is that of the exchange's index, which that of a page is not.
 """
 
 from __future__ import annotations
@@ -12,11 +15,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from feeds.checks.row_groups import group_names, groups_of
+from feeds.checks.compared_day import Rows
+from feeds.checks.row_groups import Mask, figure_of, group_names, groups_of
 from feeds.checks.validate import Finding, Severity
+from processors.block import TURNOVER_INDEX
 from processors.days import to_date
 from processors.events import RowBatch
 from processors.kinds import is_fund, is_stock
+from processors.needs import INDICES, PRICES, TOTALS, VALUATIONS
 
 #: More names lost in a day than this share of the list, and than this number, are far fewer: by feed of a whole market.
 #: A security that does not trade has no price; in 2016–2021 up to 6% of the stocks of a margin list stopped in a day.
@@ -34,16 +40,21 @@ _SHORTEST_PAGE = 100
 _SHORTEST_FILE = 1_000
 #: Relative deviation of the buys of a complete list from the published total; 0.015% is the largest of 2018–2021.
 _COMPLETE = 2e-4
+#: Names with this share of the turnover of the day before did not trade if less than half of it is missing in that of
+#: the index. In 2016–2021 the turnover of the stocks was 0.6% below that of Shanghai's index at most.
+_HALTED, _MISSING = 0.03, 0.5
+#: Prices of the day that contain this share of the names of a list are those of its market.
+_BESIDE = 0.9
 
 
-def cut_lists(rows: RowBatch, previous: RowBatch | None, totals: RowBatch | None) -> Iterator[Finding]:
+def cut_lists(rows: RowBatch, previous: RowBatch | None, whole: Rows) -> Iterator[Finding]:
     """Find lists that are a part of the market.
 
     Parameters
     ----------
     rows : the rows of a day, with those that are published already, and those that were refused, without figures.
     previous : the rows of the last day before; None if none is known.
-    totals : the published totals of the day, ``margin.market``; None if they are not known.
+    whole : the rows of the day of every topic, as far as they are known.
     """
     if rows.topic not in _LOST_SHARE or not len(rows):
         return
@@ -54,9 +65,10 @@ def cut_lists(rows: RowBatch, previous: RowBatch | None, totals: RowBatch | None
         name, mask = group_names(rows.topic)[group], groups == group
         now = rows.take(mask)
         then = None if previous is None or before is None else previous.take(before == group)
+        then = None if then is None else then.take(~_halted(now, then, name, whole))
         fewer = [] if then is None or not len(then) else list(_fewer(now, then, name))
         yield from fewer
-        full = _sums_to_total(now, totals, group)
+        full = _sums_to_total(now, whole.get(TOTALS), group)
         complete, shorter = complete and full, shorter or bool(fewer)
         if not fewer:
             yield from _round(now, then, name, full=full)
@@ -79,6 +91,20 @@ def is_page(count: int) -> bool:
 def is_far_fewer(topic: str, count: int, known: int) -> bool:
     """Whether a list of ``count`` names is far shorter than the one before, which had ``known``."""
     return known - count > max(_LOST, _LOST_SHARE[topic] * known)
+
+
+def _halted(now: RowBatch, then: RowBatch, name: str, whole: Rows) -> Mask:
+    """Return which names of the day before an exchange's list lacks because they do not trade (n,)."""
+    gone = ~np.isin(then.keys, now.keys)
+    if now.topic == PRICES and name in TURNOVER_INDEX and INDICES in whole and gone.any():
+        before = np.nan_to_num(then.figures["turnover"])
+        share = float(before[gone].sum() / before.sum()) if before.any() else 0.0
+        total = figure_of(whole[INDICES], "turnover", np.array([TURNOVER_INDEX[name]], dtype=np.int32))
+        missing = 1 - float(np.nansum(now.figures["turnover"]) / total[0])
+        return gone & (share >= _HALTED and abs(missing) < _MISSING * share)
+    if now.topic == VALUATIONS and PRICES in whole and np.isin(now.keys, whole[PRICES].keys).mean() >= _BESIDE:
+        return gone & ~np.isin(then.keys, whole[PRICES].keys)
+    return np.zeros(len(then), dtype=bool)
 
 
 def _fewer(now: RowBatch, then: RowBatch, name: str) -> Iterator[Finding]:

@@ -19,7 +19,6 @@ from feeds.files.dataset import SourceTable
 from processors.days import to_date
 from processors.events import Column
 from processors.index_members import columns_of
-from processors.needs import TOTALS
 
 #: What a wrong unit explains.
 _BY_UNITS = ("jump", "step", "identity", "cell", "columns")
@@ -37,7 +36,7 @@ def check_with_lists(day: ComparedDay) -> list[Finding]:
         out += column_gaps(batch)
         if topic in day.last:
             out += [*balance_changes(batch, day.last[topic]), *steps(batch, day.last[topic])]
-        out += cut_lists(day.listed(topic), day.before.get(topic), day.whole.get(TOTALS))
+        out += cut_lists(day.listed(topic), day.before.get(topic), day.whole)
     wrong_units = {(one.topic, one.day) for one in out if one.check == "unit" and one.severity is Severity.ERROR}
     out = [one for one in out if one.check not in _BY_UNITS or (one.topic, one.day) not in wrong_units]
     return sorted(out, key=lambda one: (one.severity is not Severity.ERROR, one.topic))

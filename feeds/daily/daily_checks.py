@@ -40,7 +40,7 @@ from processors.index_members import codes_in
 from processors.trading_hours import TradingHours
 
 #: The published rows of these are compared with any of them.
-_BESIDE = ("margin.daily", "margin.market", "prices.daily")
+_BESIDE = ("margin.daily", "margin.market", "prices.daily", "indices.daily")
 
 
 @dataclass(slots=True)
