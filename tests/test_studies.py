@@ -207,8 +207,45 @@ def test_bottom(panel: Panel, index: pd.DataFrame, weekly: pd.DataFrame, mode: M
     # The data end on 2021-03-31, 9% below the peak of February: that fall is no bear market yet.
     open_fall = finding(result, "SSE Composite: fall of the bear market from its peak in 2021")
     assert open_fall.ours is None
-    assert open_fall.note == "no bear market from a peak of that year in the data, which end on 2021-03-31"
+    assert open_fall.note == (
+        "no bear market from a peak of that year in the data, which are of 2016-12-01 to 2021-03-31"
+    )
     assert any("coldness is no bottom signal by itself" in note for note in result.notes)
+
+
+def moved(panel: Panel, weeks: int, buys: float = 1.0) -> Panel:
+    """A panel whose days are so many weeks later, with another ratio of buys to turnover."""
+    histories = {code: replace(one, days=one.days + 7 * weeks) for code, one in panel.histories.items()}
+    market = panel.market.assign(fin_buy_cny=panel.market["fin_buy_cny"] * buys)
+    return replace(panel, days=panel.days + 7 * weeks, histories=histories, market=market)
+
+
+@pytest.mark.parametrize("weeks", [-300, 0, 360])
+def test_what_was_published_of_days_is_not_compared_with_other_days(panel: Panel, weeks: int) -> None:
+    """Data of 2012–2015, 2018–2021, and 2025–2028, in which every week is cold."""
+    other = moved(panel, weeks, 0.1)
+    found = bottom.run(other, Mode.POINT_IN_TIME)
+    cold = finding(found, "weeks with a ratio ≤ 6.25%")
+    count = len(next(t for t in found.tables if t.name == "cold_weeks").rows)
+    assert cold.ours is None and cold.note.endswith(f"and have {count}") and count > 150
+    assert finding(found, "CSI 300: PE percentile at the end of 2022-10").ours is None
+    short = finding(ratio.run(other, Mode.POINT_IN_TIME), "highest short balance of the sample, bn CNY")
+    assert short.ours is None
+
+
+def test_a_percentile_of_an_unknown_pe_is_absent(panel: Panel) -> None:
+    pe = finding(bottom.run(moved(panel, 150), Mode.POINT_IN_TIME), "CSI 300: PE percentile at the end of 2022-10")
+    assert (pe.ours, pe.note) == (None, "no PE of 2022-10-31 is known")
+
+
+def test_cold_weeks_are_counted_in_the_sample_of_the_source(panel: Panel) -> None:
+    other = moved(panel, 150, 0.1)
+    found = bottom.run(other, Mode.POINT_IN_TIME)
+    rows = next(t for t in found.tables if t.name == "cold_weeks").rows
+    inside = [row for row in rows if str(row[0]) <= "2022-11-30"]
+    assert 0 < len(inside) < len(rows)
+    assert finding(found, "weeks with a ratio ≤ 6.25%").ours == len(inside)
+    assert finding(found, "weeks with a ratio ≤ 6.25% followed by a rise in 20 days").cases == len(inside)
 
 
 @pytest.mark.parametrize("mode", list(Mode))

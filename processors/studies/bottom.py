@@ -23,6 +23,8 @@ SOURCE = "[DG22]"
 #: The weeks that [DG22] counts as cold: 11, all in 2022, 6 of them with a stop or a rebound.
 COLD_WEEK = 0.0625
 _PUBLISHED_COLD = 11
+#: The days of 2022 in the source's sample.
+_COLD_DAYS = ("2022-01-04", "2022-11-30")
 #: Year of the peak → published fall of the SSE Composite.
 _BEARS = {2015: -0.486, 2018: -0.308, 2021: -0.223}
 #: Published PE percentiles of the end of 2022-10, over 15 years.
@@ -52,19 +54,21 @@ def run(panel: Panel, mode: Mode) -> Result:
         (dates[at], float(ratio), *(number(outcome.after[h][at]) for h in HORIZONS))
         for at, ratio in zip(ends[cold].tolist(), weekly[cold].tolist(), strict=True)
     ]
-    after = outcome.after[20][ends[cold]]
+    first, end = panel.period()
+    counted = cold & panel.sample(SOURCE)[ends]
+    after = outcome.after[20][ends[counted]]
     known = after[~np.isnan(after)]
     every = outcome.after[20][panel.used()]
     base = mean((every[~np.isnan(every)] > 0).astype(np.float64))
     cold_weeks = f"weeks with a ratio ≤ {COLD_WEEK:.2%}"
-    covered = bool(dates) and dates[-1] >= "2022-12-30"
+    covered = panel.contains(*_COLD_DAYS)
     findings = [
-        Finding(cold_weeks, float(cold.sum()) if covered or cold.any() else None, Unit.COUNT, _PUBLISHED_COLD, kind=Kind.LEVEL,
-                note="" if covered else f"published: 11 weeks, all in 2022; the data end on {panel.period()[1]} and have {cold.sum()}"),
+        Finding(cold_weeks, float(counted.sum()) if covered else None, Unit.COUNT, _PUBLISHED_COLD, kind=Kind.LEVEL,
+                note="" if covered else f"published: 11 weeks, all in 2022; the data are of {first} to {end} and have {cold.sum()}"),
         # The source calls the share no signal, so the claim is its level, not a distance from the base rate.
         replace(
             hit_rate(f"{cold_weeks} followed by a rise in 20 days", int((known > 0).sum()), len(known), 6 / _PUBLISHED_COLD,
-                     episodes(ends[cold], 20),
+                     episodes(ends[counted], 20),
                      "" if len(known) else "no such week in the period", base),
             kind=Kind.LEVEL,
         ),
@@ -86,7 +90,6 @@ def run(panel: Panel, mode: Mode) -> Result:
     findings += [_pe_finding(code, value, panel.histories.get(code)) for code, value in _PE.items()]
     units = dict.fromkeys(("fall", "turnover rate at trough", "rank of the rate", "rank of the PE"), Unit.RATIO)
     now_units = dict.fromkeys(("from the year's high", "turnover rate", "rank of turnover", "rank of PE"), Unit.RATIO)
-    first, end = panel.period()
     return Result(
         "bottom", TITLE, SOURCE, mode, first, end, findings,
         [
@@ -130,7 +133,8 @@ def _bear_findings(history: IndexHistory, found: list[Bear]) -> list[Finding]:
         if fall <= -DEFAULTS.bear_market:
             falls.setdefault(year, fall)
     lacking = (
-        f"no bear market from a peak of that year in the data, which end on {_date(history, len(history.days) - 1)}"
+        f"no bear market from a peak of that year in the data, which are of {_date(history, 0)} to "
+        f"{_date(history, len(history.days) - 1)}"
     )
     return [
         Finding(f"SSE Composite: fall of the bear market from its peak in {year}", falls.get(year), published=published,
@@ -141,14 +145,16 @@ def _bear_findings(history: IndexHistory, found: list[Bear]) -> list[Finding]:
 
 def _pe_finding(code: str, published: float, history: IndexHistory | None) -> Finding:
     what = f"{INDICES[code]}: PE percentile at the end of {_PE_MONTH}"
-    if history is None or _date(history, len(history.days) - 1)[:7] < _PE_MONTH:
+    if history is None or not _date(history, 0)[:7] <= _PE_MONTH <= _date(history, len(history.days) - 1)[:7]:
         return Finding(what, None, published=published, kind=Kind.LEVEL, note="the data don't reach that month")
     dates = [_date(history, i) for i in range(len(history.days))]
     at = max(i for i, day in enumerate(dates) if day[:7] <= _PE_MONTH)
     since = f"{int(_PE_MONTH[:4]) - _PE_YEARS}{_PE_MONTH[4:]}"
     window = history.pe[[i for i in range(at + 1) if dates[i][:7] > since]]
-    ours = percentiles(window[None, :], 1)[0]
-    return Finding(what, float(ours), published=published, kind=Kind.LEVEL, cases=int((~np.isnan(window)).sum()),
+    ours = number(percentiles(window[None, :], 1)[0])
+    if ours is None:
+        return Finding(what, None, published=published, kind=Kind.LEVEL, note=f"no PE of {dates[at]} is known")
+    return Finding(what, ours, published=published, kind=Kind.LEVEL, cases=int((~np.isnan(window)).sum()),
                    note=f"share of the days of {_PE_YEARS} years, as far as known, that are not above {dates[at]}")  # fmt: skip
 
 

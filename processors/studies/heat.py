@@ -112,7 +112,9 @@ def _lists(panel: Panel, month: str, at: int | None) -> list[Finding]:
     for (name, side), industries in _LISTS.items():
         what = f"{_MONTH}: share of the industries with published {side} {name} that are {side} in ours"
         if at is None or month != _MONTH:
-            out.append(Finding(what, None, published=1.0, kind=Kind.LEVEL, note=f"the data end in {month}"))
+            out.append(
+                Finding(what, None, published=1.0, kind=Kind.LEVEL, note=f"not in the data, of which {month} is shown")
+            )
             continue
         chosen = _extreme(panel.industries[name][at], high=side == "high")
         share = float(np.mean([one in chosen for one in industries]))

@@ -129,6 +129,11 @@ class Panel:
             return "", ""
         return to_date(int(used[0])).isoformat(), to_date(int(used[-1])).isoformat()
 
+    def contains(self, first: str, last: str) -> bool:
+        """Return whether the days with margin figures begin and end outside two dates, by ISO dates."""
+        begin, end = self.period()
+        return bool(begin) and begin <= first and last <= end
+
     def cumulative(self, label: str, positions: npt.NDArray[np.integer[Any]], returns: Floats) -> Line:
         """Return the compounded returns of some days (n,) as the line of a chart."""
         dates = self.dates()

@@ -11,6 +11,7 @@ from processors.events import Floats
 from processors.signal import number
 from processors.studies.panel import CSI300, INDICES, Panel
 from processors.studies.result import Cell, Chart, Finding, Kind, Line, Mode, Result, Table, Unit
+from processors.studies.samples import SAMPLES
 
 TITLE = "Financing-buy ratio 融资买入占比: quantiles, and balances at the ends of months"
 SOURCE = "[DG22]"
@@ -119,8 +120,8 @@ def _months(panel: Panel) -> list[tuple[Cell, ...]]:
 def _month_findings(panel: Panel, months: list[tuple[Cell, ...]]) -> list[Finding]:
     """Return the published balances beside ours, where the data reach their dates."""
     ends = {str(row[0]): row for row in months}
-    end = months[-1][1] if months else "nowhere"
-    outside = f"not in the data, which end on {end}"
+    first, end = panel.period()
+    outside = f"not in the data, which are of {first} to {end}"
     out = []
     for month, published in _MONTHS.items():
         value = ends[month][2] if month in ends else None
@@ -129,10 +130,10 @@ def _month_findings(panel: Panel, months: list[tuple[Cell, ...]]) -> list[Findin
                            note="" if ours else outside, kind=Kind.LEVEL))  # fmt: skip
     short = panel.column("short_balance")[panel.sample(SOURCE)]
     highest = float(np.nanmax(short)) / _BN if (~np.isnan(short)).any() else None
-    reached = bool(months) and str(end) >= "2022-11-30"
+    reached = panel.contains(*map(str, SAMPLES[SOURCE]))
     out.append(
         Finding("highest short balance of the sample, bn CNY", highest if reached else None, Unit.NUMBER, _SHORT_PEAK / _BN,
-                note="" if reached or highest is None else f"{outside}: the highest until then is {highest:.2f} bn", kind=Kind.LEVEL)
+                note="" if reached or highest is None else f"{outside}: their highest is {highest:.2f} bn", kind=Kind.LEVEL)
     )  # fmt: skip
     return out
 

@@ -138,13 +138,13 @@ _VARIANTS: Final = {
 _NOTES: Final = {
     "published quantiles are of # to #; ours are of the days of that sample in the data: # to #": "发表的分位数区间为#至#；本系统取数据中属于该样本的日期：#至#",
     "weeks are calendar weeks, Σ margin buys / Σ turnover": "周为自然周，Σ融资买入额/Σ成交额", "no day with margin figures": "没有融资数据的交易日",
-    "not in the data, which end on #": "数据截至#，无法比较", "[DG#] publishes no count": "[DG#]未发表次数",
-    "not in the data, which end on #: the highest until then is # bn": "数据截至#，届时最高为#十亿元",
+    "not in the data, which are of # to #": "数据自#至#，无法比较", "[DG#] publishes no count": "[DG#]未发表次数",
+    "not in the data, which are of # to #: their highest is # bn": "数据自#至#，其中最高为#十亿元",
     "base: the same test on every day of the period": "基准：期间每一日的同一检验", "the published share is of # to #; the state machine runs on the #-day ratio": "发表比例的区间为#至#；状态机以#日占比为准",
     "top or range: no close of the next # trading days is more than # above the entry; fell first: a close # below the entry before one # above it, within # trading days (both ours; the source judges by eye: about #)":
         "顶部或高位：其后#个交易日收盘均未高于入场价#以上；先跌：先有收盘低于入场价#，再有收盘高于#，限#个交易日内（均为本系统定义；报告为目测，约#）",
-    "published: # weeks, all in #; the data end on # and have #": "发表：#周，均在#年；数据截至#，其中有#周",
-    "no such week in the period": "期间没有这样的周", "no bear market from a peak of that year in the data, which end on #": "数据（截至#）中没有自该年高点开始的熊市", "the data don't reach that month": "数据未到该月",
+    "published: # weeks, all in #; the data are of # to # and have #": "发表：#周，均在#年；数据自#至#，其中有#周",
+    "no such week in the period": "期间没有这样的周", "no bear market from a peak of that year in the data, which are of # to #": "数据（自#至#）中没有自该年高点开始的熊市", "no PE of # is known": "#的市盈率未知", "the data don't reach that month": "数据未到该月",
     "share of the days of # years, as far as known, that are not above #": "#年内（已知部分）不高于#的天数占比",
     "a bear market is a fall of # from a peak, ended by a rise of # from its trough, so the published fall of # is two of ours: the index rose by more than # in between; the deepest bear market of a year counts; ranks are among all earlier days of the data":
         "熊市：自高点下跌#，自低点上涨#结束，因此发表的#年跌幅在此为两段：其间指数上涨超过#；同一年取最深一段；分位为数据中此前全部日期",
@@ -154,7 +154,7 @@ _NOTES: Final = {
     "the published quadrant is of #; an industry counts as high or low among the # highest or lowest of # (ours)": "发表的象限为#；最高或最低的#个（共#个）行业计为高或低（本系统定义）",
     "heat and risk leave out factors that the data lack, see the signals' page; the table and the map state them in their own σ across the industries, because a mean of z-scores has a smaller one than #":
         "热度与风险剔除数据缺少的因子，见信号页；表与图以其自身的行业截面σ计，因为z值之均值的σ小于#",
-    "the data end in #": "数据截至#", "the data have no float cap of the market": "数据没有全市场流通市值", "no short sales": "没有融券数据", "base: the balance # to # days earlier": "基准：#至#日前的余额",
+    "not in the data, of which # is shown": "不在数据之中，所示为#", "the data have no float cap of the market": "数据没有全市场流通市值", "no short sales": "没有融券数据", "base: the balance # to # days earlier": "基准：#至#日前的余额",
     "# on #–# (ours)": "#–#年为#（本系统）", "no peak in the period": "期间没有高点",
     "a peak is a close from which the SSE Composite falls by at least #; the balance's peak is its highest value within # sessions of it (ours)": "高点：此后上证指数下跌至少#；余额高点为其前后#个交易日内的最高值（本系统定义）",
     "the balance of day t is known before the open of t + #; a correlation at k = # is no forecast": "t日余额在t+#日开盘前可知；k=#的相关不是预测", "too few days": "天数过少", "takes overlapping windows for independent": "把重叠窗口当作独立样本",
