@@ -726,6 +726,15 @@ def test_the_performance_of_an_unknown_return_is_refused() -> None:
         performance(np.array([0.1, np.nan]), 52)
 
 
+@pytest.mark.parametrize("returns", [[0.0, 0.0, 0.0], [0.001, 0.001], [0.1]])
+def test_returns_that_do_not_differ_have_no_sharpe(returns: list[float]) -> None:
+    """Such as those of a strategy that was out of the market: neither nan nor inf is a figure."""
+    found = performance(np.array(returns), 244)
+    assert found.sharpe is None
+    assert (found.volatility is None) == (len(returns) == 1)
+    assert str(found.drawdown) == "0.0"
+
+
 @pytest.mark.parametrize(
     ("mode", "expected"),
     [(Mode.AS_SOURCE, [np.nan, 0.2, 0.5, np.nan, np.nan]), (Mode.POINT_IN_TIME, [0.2, 0.5, np.nan, np.nan, np.nan])],

@@ -47,14 +47,14 @@ class _Measured:
     """Performance of a long-short portfolio: returns by week, the drawdown by day."""
 
     annual: float
-    sharpe: float
+    sharpe: float | None
     drawdown: float
     cumulative: float
-    volatility: float
-    sharpe_daily: float
+    volatility: float | None
+    sharpe_daily: float | None
     weeks: int
 
-    def figures(self) -> tuple[float, float, float, float]:
+    def figures(self) -> tuple[float, float | None, float, float]:
         """Return the figures in the order of the published ones."""
         return self.annual, self.sharpe, self.drawdown, self.cumulative
 

@@ -14,6 +14,7 @@ from processors import shares
 from processors.events import Floats
 from processors.pack import Array
 from processors.shares import episodes
+from processors.signal import number
 from processors.studies.result import Finding, Kind, Unit
 
 __all__ = [
@@ -122,12 +123,12 @@ def block_interval(values: Floats, days: npt.NDArray[np.integer[Any]], block: in
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """Performance of a series of returns, as fractions."""
+    """Performance of a series of returns, as fractions; None where too few of them differ from each other."""
 
     annual: float  # compounded
     cumulative: float
-    volatility: float  # annualised
-    sharpe: float  # without a risk-free rate
+    volatility: float | None  # annualised
+    sharpe: float | None  # without a risk-free rate
     drawdown: float  # positive
 
 
@@ -148,9 +149,9 @@ def performance(returns: Floats, per_year: int) -> Performance:
     return Performance(
         float(empyrical.annual_return(returns, annualization=per_year)),
         float(empyrical.cum_returns_final(returns)),
-        float(empyrical.annual_volatility(returns, annualization=per_year)),
-        float(empyrical.sharpe_ratio(returns, annualization=per_year)),
-        -float(empyrical.max_drawdown(returns)),
+        number(empyrical.annual_volatility(returns, annualization=per_year)),
+        number(empyrical.sharpe_ratio(returns, annualization=per_year)) if np.ptp(returns) else None,
+        abs(float(empyrical.max_drawdown(returns))),
     )
 
 

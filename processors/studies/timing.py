@@ -88,7 +88,7 @@ def run(panel: Panel, mode: Mode) -> Result:
     )  # fmt: skip
 
 
-def _figures(p: Performance) -> tuple[float, ...]:
+def _figures(p: Performance) -> tuple[Cell, ...]:
     return p.annual, p.cumulative, p.volatility, p.sharpe, p.drawdown
 
 
