@@ -102,6 +102,16 @@ def test_a_high_risk_premium_names_its_episode_and_how_many_days_are_known() -> 
     assert (alert.figures["episodes"], alert.thresholds) == (4, {"level": 0.04, "clear": pytest.approx(0.038)})
 
 
+def test_a_high_risk_premium_before_episodes_are_counted_names_none() -> None:
+    """As those of 2012–2014: the count begins in 2016."""
+    desk = AlertDesk([rule for rule in RULES if rule.name == "risk_premium_high"], CALENDAR)
+    details: dict[str, Value] = {"episodes": 0, "days_since_start": 0}
+    high = msgspec.structs.replace(ratio(0, 0.041), signal="risk_premium", details=details)
+    (alert,) = [change.alert for change in fold(desk, high)]
+    assert alert.text.en.endswith("4.10%, at least 4.00%.") and alert.text.zh.endswith("4.10%，不低于4.00%。")
+    assert "episodes" not in alert.figures
+
+
 def test_low_collateral_fires_by_its_rank_and_says_how_near_forced_selling_is() -> None:
     desk = AlertDesk([rule for rule in RULES if rule.name == "collateral_low"], CALENDAR)
 

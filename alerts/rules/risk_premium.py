@@ -25,7 +25,7 @@ class HighPremium:
     Parameters
     ----------
     threshold : level and end of the condition.
-    since : first day on which episodes are counted, ``2016-01-04``.
+    since : first day on which episodes are counted, ``2016-01-04``; the text of an earlier day has none.
     """
 
     threshold: Threshold
@@ -36,7 +36,7 @@ class HighPremium:
         for one in self.threshold.evaluate(message):
             details = message.details if isinstance(message, MarketSignal) else {}
             number, known = details.get("episodes"), details.get("days_since_start")
-            if one.condition is not Condition.ON or number is None or known is None:
+            if one.condition is not Condition.ON or not number or not known:
                 yield one
                 continue
             text = Text(
