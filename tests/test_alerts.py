@@ -173,6 +173,13 @@ def test_a_new_high_does_not_read_as_the_one_before(balance: float, before: floa
     assert all(one in made.text.en + made.text.zh for one in texts)
 
 
+@pytest.mark.parametrize(("first", "ratio"), [("COLD", 0.066), ("EXTREME_COLD", 0.0001), ("HOT", 0.11)])
+def test_the_first_ratio_of_a_history_has_not_moved(first: str, ratio: float) -> None:
+    """As that of 2010-04-07, which rose to 0.00% from nothing."""
+    (made,) = fold(AlertLifecycle(RULES, CALENDAR), state(DAYS[0], first, "", ratio))
+    assert f"ratio is {ratio:.2%} (" in made.text.en and f"占比为{ratio:.2%}（" in made.text.zh
+
+
 def test_cold_is_never_called_a_bottom() -> None:
     (cold,) = fold(AlertLifecycle(RULES, CALENDAR), state(DAYS[0], "COLD", "NORMAL", 0.066))
     assert "no bottom signal" in cold.text.en

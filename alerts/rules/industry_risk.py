@@ -43,9 +43,9 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
             {"risk_sigma": score, "rank": rank},
             {"level": LEVEL, "clear": CLEAR},
             Text(
-                f"Industry risk {status.trade_date}: {ENGLISH[name]} is newly high, {score:.1f}σ above the mean of the "
+                f"Industry risk {status.trade_date}: {ENGLISH[name]} is high, {score:.1f}σ above the mean of the "
                 f"{int((~np.isnan(scores)).sum())} industries (rank {rank}).",
-                f"行业风险 {status.trade_date}：{name}风险得分新进高位，高出行业均值{score:.1f}σ（第{rank}位）。",
+                f"行业风险 {status.trade_date}：{name}风险得分偏高，高出行业均值{score:.1f}σ（第{rank}位）。",
             ),
             Text(
                 f"Over at the end of a week on which it is below {CLEAR:.1f}σ.",

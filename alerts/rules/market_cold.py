@@ -45,9 +45,9 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
             {"ratio": change.ratio},
             {"cold": cold, "extreme_cold": change.threshold("extreme_cold")},
             Text(
-                f"Market cold {s.trade_date}: the {name.en} financing-buy ratio fell to {change.ratio_text} (≤ {percent(cold)}). "
+                f"Market cold {s.trade_date}: the {name.en} financing-buy ratio is {change.ratio_text} (≤ {percent(cold)}). "
                 "Coldness is no bottom signal by itself.",
-                f"市场过冷 {s.trade_date}：{name.zh}融资买入占比降至{change.ratio_text}（≤{percent(cold)}）。过冷本身不是见底信号。",
+                f"市场过冷 {s.trade_date}：{name.zh}融资买入占比为{change.ratio_text}（≤{percent(cold)}）。过冷本身不是见底信号。",
             ),
             Text(f"Over when the ratio is above {percent(cold)}.", f"占比回到{percent(cold)}以上时结束。"),
         )

@@ -34,9 +34,9 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
             {"ratio": change.ratio},
             {"hot": hot},
             Text(
-                f"Market hot {s.trade_date}: the {name.en} financing-buy ratio reached {change.ratio_text} (≥ {percent(hot)}). "
+                f"Market hot {s.trade_date}: the {name.en} financing-buy ratio is {change.ratio_text} (≥ {percent(hot)}). "
                 f"A fall below {percent(line)} from here is the peak warning.",
-                f"市场过热 {s.trade_date}：{name.zh}融资买入占比升至{change.ratio_text}（≥{percent(hot)}）。此后跌破{percent(line)}即触发顶部预警。",
+                f"市场过热 {s.trade_date}：{name.zh}融资买入占比为{change.ratio_text}（≥{percent(hot)}）。此后跌破{percent(line)}即触发顶部预警。",
             ),
             Text(f"Over when the ratio falls below {percent(line)}.", f"占比跌破{percent(line)}时结束。"),
         )
