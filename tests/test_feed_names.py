@@ -85,6 +85,16 @@ def test_names_that_are_shifted_by_a_row_are_an_error(rows: int) -> None:
     assert f"{rows} of 40" in text and "shifted" in text and " …" in text
 
 
+@pytest.mark.parametrize(("renamed", "severity"), [(9, "warning"), (21, "error")])
+def test_names_of_years_later_may_be_others(renamed: int, severity: str) -> None:
+    """Of Shenzhen's securities 6% had another name in 2025 than in March 2021, and the day was refused."""
+    before = {code: f"公司{i}号" for i, code in enumerate(CODES)}
+    now = before | {code: f"新名{i}号" for i, code in enumerate(CODES[:renamed])}
+    later = date(DAYS[0].year + 4, 6, 12)
+    ((found_severity, _),) = found(part(DAYS[0], before), part(later, now))
+    assert found_severity == severity
+
+
 def test_days_are_compared_in_their_order_and_a_new_name_is_known_from_then_on() -> None:
     names = {code: f"公司{i}号" for i, code in enumerate(CODES)}
     new = names | {CODES[0]: "新名字"}
