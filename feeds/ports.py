@@ -9,15 +9,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from redis import Redis
 
 from processors.code_changes import NO_CHANGES, CodeChanges
-from processors.days import TradingCalendar
+from processors.days import TradingCalendar, to_day
 from processors.events import RowBatch
+from processors.margin_exchanges import on_day
 from processors.parameters import Parameters
 from processors.trading_hours import TradingHours
 
@@ -168,6 +169,10 @@ class MarketContext:
     exchanges: tuple[str, ...]
     parameters: Parameters
     code_changes: CodeChanges = NO_CHANGES
+
+    def on_day(self, day: date) -> MarketContext:
+        """Return the market of a day, of the exchanges with margin trading."""
+        return replace(self, exchanges=on_day(self.exchanges, to_day(day)))
 
 
 @dataclass(frozen=True, slots=True)

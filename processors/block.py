@@ -20,6 +20,7 @@ from processors.cross_sections import CrossSections, Flags
 from processors.days import to_date, to_day
 from processors.errors import UndeclaredNeedError
 from processors.events import INPUT_ROWS, KEYS, Floats
+from processors.margin_exchanges import with_zeros_before
 from processors.needs import DETAIL, INDICES, TOTALS, Need, Source, reference_date
 from processors.signal import Signal
 from processors.sources import Sources
@@ -108,8 +109,7 @@ class Block(CrossSections):
         self._sources.require(need)
         series = self._sources.series
         if need.source is Source.TOTAL:
-            exchanges = map(EXCHANGES.index, self.exchanges)
-            return _sum([series.values(TOTALS, exchange, need.figure) for exchange in exchanges])
+            return _sum([self._of_exchange(TOTALS, one, EXCHANGES.index(one), need.figure) for one in self.exchanges])
         return series.values(INDICES, to_id(code), need.figure)
 
     def by_exchange(self, need: Need) -> list[Floats]:
@@ -124,11 +124,15 @@ class Block(CrossSections):
 
     def _summands(self, need: Need) -> list[Floats]:
         if need.source is Source.TOTAL:
-            parts = [self._total(need, EXCHANGES.index(exchange)) for exchange in self.exchanges]
-        else:
-            index_codes = TURNOVER_INDEX if need.source is Source.TURNOVER else FLOAT_CAP_INDEX
-            parts = [self._series_of(need, INDICES, index_codes[exchange]) for exchange in self.exchanges]
-        return parts
+            return [self._total(need, exchange) for exchange in self.exchanges]
+        codes = TURNOVER_INDEX if need.source is Source.TURNOVER else FLOAT_CAP_INDEX
+        found = [self._of_exchange(INDICES, one, codes[one], need.figure) for one in self.exchanges]
+        return [self._windows(need, series) for series in found]
+
+    def _of_exchange(self, topic: str, exchange: str, key: int, figure: str) -> Floats:
+        """Return what an exchange adds to a sum by position in the calendar, NaN where unknown."""
+        series = self._sources.series.values(topic, key, figure)
+        return with_zeros_before(series, exchange, self.calendar) if len(self.exchanges) > 1 else series
 
     def _figures(self, need: Need, code: str) -> Any:
         match need.source:
@@ -180,13 +184,13 @@ class Block(CrossSections):
             out[np.array(self.days) > day] = windows(series, np.array([self.calendar.position(day)]), days)
         return out
 
-    def _total(self, need: Need, exchange: int) -> Floats:
-        series = self._sources.series
-        found = self._windows(need, series.values(TOTALS, exchange, need.figure))
+    def _total(self, need: Need, exchange: str) -> Floats:
+        key = EXCHANGES.index(exchange)
+        found = self._windows(need, self._of_exchange(TOTALS, exchange, key, need.figure))
         if need.figure != "fin_repay":
             return found
-        balance = series.values(TOTALS, exchange, "fin_balance")
-        bought = self._windows(need, series.values(TOTALS, exchange, "fin_buy"))
+        balance, buys = (self._of_exchange(TOTALS, exchange, key, name) for name in ("fin_balance", "fin_buy"))
+        bought = self._windows(need, buys)
         derived = self._windows(need, balance, back=1) + bought - self._windows(need, balance)
         return np.where(np.isnan(found), derived, found)
 

@@ -7,9 +7,8 @@ How often did a closed day change? It computes no indicator.
 t by the step of that row's own revision (an absent row counts as −1). The sum telescopes. Therefore it depends on the
 rows alone, and not on how they were batched, repeated or ordered after the close.
 
-**Closing.** `EndOfDay` punctuation closes a day once it has named the row counts of every required exchange. In a topic
-without any punctuation, the first row of a later day closes a day. A day that is still open when a later day closes, or
-at its deadline, is closed with the rows that it has and is reported as incomplete.
+**Closing.** `EndOfDay` punctuation closes a day once it has the row counts of every required exchange. In a topic
+without any punctuation, the first row of a later day does. A day that is open then, or at its deadline, is incomplete.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ from processors.day_rows import Day, day_layout, from_columns, to_columns
 from processors.days import Days, moment, to_date, to_day
 from processors.events import FIGURES, EndOfDay, Floats, RowBatch
 from processors.key_index import KeyIndex
+from processors.margin_exchanges import on_day
 from processors.outputs import DayStatus
 from processors.table import DAY, TEXT, Table, TableSet, ValueCodec
 
@@ -58,7 +58,7 @@ class DailyStore:
     Parameters
     ----------
     topic : a daily input topic.
-    required : exchanges whose punctuation closes a day; if empty, any punctuation closes it.
+    required : exchanges whose punctuation closes a day with margin trading; if empty, any punctuation closes it.
     late_days : number of newest days that accept late and corrected rows.
     history_days : number of days before those that indicators read.
     label_keys : whether keys are labels such as exchanges (``margin.market``) instead of codes.
@@ -200,7 +200,7 @@ class DailyStore:
         """Return what a closed day lacks: exchange → missing rows, −1 where the exchange sent no row count."""
         entry = self.days[day]
         have, out = self.counts(day), dict[str, int]()
-        for exchange in dict.fromkeys((*self.required, *entry.expected)):
+        for exchange in dict.fromkeys((*on_day(self.required, day), *entry.expected)):
             if exchange in entry.expected:
                 lack = entry.expected[exchange] - have.get(exchange, 0)
                 if lack > 0:
@@ -265,7 +265,7 @@ class DailyStore:
         self.days.touch(day)
         if entry.closed:
             self._raise_revisions(day, 1, applied)
-        elif all(exchange in entry.expected for exchange in self.required):
+        elif all(exchange in entry.expected for exchange in on_day(self.required, day)):
             self._close_before(day, applied)
             self._close_day(day, applied)
         return applied

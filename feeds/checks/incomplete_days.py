@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator
 from feeds.checks.compared_day import ComparedDay
 from feeds.checks.row_groups import counts
 from feeds.checks.validate import Finding, Severity
+from processors.margin_exchanges import on_day
 
 _MARGIN = ("margin.daily", "margin.market")
 _OTHERS = ("prices.daily", "valuations.daily", "etf.daily")
@@ -30,14 +31,15 @@ def incomplete_days(day: ComparedDay, exchanges: Collection[str]) -> Iterator[Fi
     for topic, batch in day.rows.items():
         if topic not in (*_MARGIN, *_OTHERS):
             continue
+        needed = on_day(exchanges, int(batch.days[0])) if topic in _MARGIN else ()
         here = counts(topic, day.whole[topic].keys)
         before = counts(topic, day.before[topic].keys) if topic in day.before else {}
-        for name in dict.fromkeys((*(exchanges if topic in _MARGIN else ()), *before)):
+        for name in dict.fromkeys((*needed, *before)):
             if name in here:
                 continue
             known = f", {before[name]:,} the day before" if name in before else ""
             # A day of margin figures waits for the exchanges of the market alone.
-            waits = topic not in _MARGIN or name in exchanges
+            waits = topic not in _MARGIN or name in needed
             text = f"no row of {name}{known}: "
             text += "the day stays open until its rows, the next day's rows or the deadline; " if waits else ""
             text += "without them, figures of the whole market are absent"

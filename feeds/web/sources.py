@@ -124,13 +124,13 @@ def day_fetcher(
     client = tushare.Client.of(account(), sites.client(), sleep) if "tushare" in names else None
     if client is not None and len(names) == 1:
         indices = signal_indices(market)
-        return lambda day: tushare.fetch(day, client, wanted, market.calendar, market.exchanges, indices)
+        return lambda day: tushare.fetch(day, client, wanted, market.calendar, market.on_day(day).exchanges, indices)
     pages = PublicPages(sites, sleep)
-    sources = [one for name in names for one in _day_sources(name, market, pages, client, sleep)]
 
     def fetch(day: date) -> SourceTables:
         require_trading_day(day, market.calendar)
-        return fetch_agreed(day, sources)
+        here = market.on_day(day)
+        return fetch_agreed(day, [one for name in names for one in _day_sources(name, here, pages, client, sleep)])
 
     return fetch
 
@@ -138,7 +138,7 @@ def day_fetcher(
 def _akshare_fetcher(wanted: Sequence[str], market: MarketContext, sleep: Sleep) -> Callable[[date], SourceTables]:
     indices = signal_indices(market)
     functions: dict[str, Callable[[date], SourceTables]] = {
-        "margin": lambda day: fetch_margin(day, market.calendar, exchanges=market.exchanges, sleep=sleep),
+        "margin": lambda day: fetch_margin(day, market.calendar, exchanges=market.on_day(day).exchanges, sleep=sleep),
         "prices": lambda day: fetch_prices(day, market.calendar, sleep=sleep),
         "indices": lambda day: fetch_indices(day, market.calendar, indices, sleep=sleep),
     }
