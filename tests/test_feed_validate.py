@@ -258,6 +258,17 @@ def test_buys_that_a_total_in_yi_rounds_are_no_other_sum(total: float, expected:
     assert [one for one in kinds(sums) if one[1] == "sum"] == expected
 
 
+@pytest.mark.parametrize("sold", [50.0, 5_000.0])
+@pytest.mark.parametrize(("day", "expected"), [(date(2015, 7, 31), []), (date(2015, 8, 3), [("error", "unit")])])
+def test_shares_could_be_sold_and_bought_back_within_a_day(
+    day: date, sold: float, expected: list[tuple[str, str]]
+) -> None:
+    """Of a part of the stocks, or of all, more was sold short than was lent at the end of the day."""
+    many = CODES[:10] if sold > 100 else CODES
+    rows = detail(day, **{f"c{code[:6]}": {"short_sell": 1e5 * sold + at} for at, code in enumerate(many)})
+    assert kinds(found(rows)) == expected
+
+
 def test_an_exchange_without_totals_is_not_compared() -> None:
     other = batch("margin.market", DAYS[0], {"SZSE": {"fin_balance": 1e11, "fin_buy": 1e10}})
     assert [f for f in found(detail(DAYS[0]), other) if f.check in ("sum", "unit")] == []

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from feeds.checks.compared_day import ComparedDay
-from feeds.checks.row_groups import masks_of, over
+from feeds.checks.row_groups import is_bounded, masks_of, over
 from feeds.checks.validate import Finding, Severity, beside, names_of
 from processors.days import to_date
 from processors.events import RowBatch
@@ -80,6 +80,8 @@ def _beside_the_day_before(batch: RowBatch, previous: RowBatch) -> Iterator[Find
 def _beside_each_other(batch: RowBatch) -> Iterator[Finding]:
     """Find exchanges where a figure of a part of the stocks is in another unit than the one beside it."""
     for upper, lower, least, most, share in _BESIDE:
+        if not is_bounded(upper, lower, int(batch.days[0])):
+            continue
         ratios = over(batch.figures[upper], batch.figures[lower])
         for name, mask in masks_of(batch):
             known = mask & ~np.isnan(ratios) & is_stock(batch.keys)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 from functools import cache
 
 import numpy as np
@@ -11,12 +12,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from processors.codes import EXCHANGES, SHENWAN, Ids, exchange_of, isin_sorted, reindex_sorted
-from processors.days import Days
+from processors.days import Days, to_day
 from processors.events import INPUT_ROWS, KEYS, Floats, RowBatch, concat
 
 Mask = npt.NDArray[np.bool_]
 #: No security has this number; it counts the refused rows of an exchange whose codes can't be read.
 UNREAD = 999_999
+#: Since this day shares that are sold short are lent until the next session at least; before, they could be bought back
+#: on the same day, so that the sales of a day may be any number of times what is lent at its end.
+_LENT_OVERNIGHT = to_day(date(2015, 8, 3))
 
 
 def groups_of(topic: str, keys: Ids) -> Ids:
@@ -97,6 +101,11 @@ def rows_of_keys(rows: RowBatch, keys: Ids) -> RowBatch:
     days, none = np.full(len(keys), rows.days[0], np.int32), np.zeros(len(keys), np.int32)
     figures = {name: np.full(len(keys), np.nan) for name in rows.figures}
     return RowBatch(rows.topic, keys.astype(np.int32), days, none, none.astype(np.int64), figures)
+
+
+def is_bounded(upper: str, lower: str, day: int) -> bool:
+    """Whether the ratio of two margin figures has a bound on a day."""
+    return (upper, lower) != ("short_sell", "short_volume") or day >= _LENT_OVERNIGHT
 
 
 def over(upper: Floats, lower: Floats) -> Floats:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from feeds.checks.compared_day import ComparedDay
-from feeds.checks.row_groups import UNREAD, figure_of, masks_of
+from feeds.checks.row_groups import UNREAD, figure_of, is_bounded, masks_of
 from processors.codes import EXCHANGES, Ids, exchange_of, isin_sorted, to_code
 from processors.days import to_date
 from processors.events import FIGURES, INPUT_ROWS, KEYS, Floats, RowBatch, Sign
@@ -208,6 +208,8 @@ def contradicting_units(batch: RowBatch) -> Iterator[Finding]:
     """
     enough = 1 if batch.topic == TOTALS else _AGREEING
     for place, (upper, lower, least, most) in enumerate(_RATIOS.get(batch.topic, ())):
+        if not is_bounded(upper[0], lower[0], int(batch.days[0])):
+            continue
         over, under = (np.prod([batch.figures[name] for name in names], axis=0) for names in (upper, lower))
         for name, mask in masks_of(batch):
             for names, values, beside in ((upper, over, under), (lower, under, over)):
