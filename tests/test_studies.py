@@ -726,6 +726,13 @@ def test_the_performance_of_an_unknown_return_is_refused() -> None:
         performance(np.array([0.1, np.nan]), 52)
 
 
+def test_a_variant_without_any_week_has_no_figure(panel: Panel) -> None:
+    """As that of the next open, in a folder without the opens of stocks."""
+    rows = cells(factor.run(replace(panel, open_levels=panel.open_levels * np.nan), Mode.POINT_IN_TIME), "sensitivity")
+    (opens,) = (row for row in rows if row["variant"] == "open of the next session")
+    assert list(opens.values())[1:] == [None, None, None, None, 0]
+
+
 @pytest.mark.parametrize("returns", [[0.0, 0.0, 0.0], [0.001, 0.001], [0.1]])
 def test_returns_that_do_not_differ_have_no_sharpe(returns: list[float]) -> None:
     """Such as those of a strategy that was out of the market: neither nan nor inf is a figure."""

@@ -184,7 +184,8 @@ def _sensitivity(panel: Panel, filled: Floats) -> Table:
     rows: list[tuple[Cell, ...]] = [("published", annual, sharpe, drawdown, cumulative, None)]
     for name, trading in variants:
         found = Weeks(panel, trading, filled).portfolios(None, TAILS[:1])[0][TAILS[0]]
-        rows.append((name, *measure(found).figures(), measure(found).weeks))
+        weeks = int((~np.isnan(found.spread)).sum())
+        rows.append((name, *(measure(found).figures() if weeks else (None,) * 4), weeks))
     units = dict.fromkeys(("annual", "drawdown", "cumulative"), Unit.RATIO)
     return Table("sensitivity", "All stocks, 10% tails: what the assumptions change", _VARIANT_COLUMNS, rows, units)
 

@@ -150,7 +150,7 @@ def performance(returns: Floats, per_year: int) -> Performance:
         float(empyrical.annual_return(returns, annualization=per_year)),
         float(empyrical.cum_returns_final(returns)),
         number(empyrical.annual_volatility(returns, annualization=per_year)),
-        number(empyrical.sharpe_ratio(returns, annualization=per_year)) if np.ptp(returns) else None,
+        number(empyrical.sharpe_ratio(returns, annualization=per_year)) if len(np.unique(returns)) > 1 else None,
         abs(float(empyrical.max_drawdown(returns))),
     )
 
