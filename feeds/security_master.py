@@ -22,6 +22,7 @@ import pandas as pd
 
 from feeds.cells.code_styles import BY_NUMBER, to_own
 from feeds.cells.dates import parse_day
+from feeds.cells.shenwan import renamed
 from feeds.errors import InputError
 from feeds.files import vendor
 from feeds.files.dataset import SourceTable, SourceTables
@@ -185,9 +186,10 @@ def _code(text: str) -> str:
 def _industry(text: str) -> float:
     if not text:
         return np.nan
-    if text not in INDUSTRIES:
+    name = renamed(text)
+    if name not in INDUSTRIES:
         raise ValueError(f"{text!r} is no industry of Shenwan's level 1 (2021): {', '.join(INDUSTRIES)}")
-    return float(INDUSTRIES.index(text))
+    return float(INDUSTRIES.index(name))
 
 
 def _flag(text: str) -> float:

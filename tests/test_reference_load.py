@@ -117,6 +117,17 @@ def test_what_can_not_be_read_is_refused_with_its_place(tmp_path: Path, change: 
         security_master.read([written(ROWS.assign(**change), tmp_path)], xshg())
 
 
+@pytest.mark.parametrize(("name", "industry"), [("化工", "基础化工"), ("休闲服务", "社会服务"), ("黑色金属", "钢铁")])
+def test_an_industry_may_have_its_name_of_an_earlier_edition(tmp_path: Path, name: str, industry: str) -> None:
+    (part,) = security_master.read([written(ROWS.assign(industry=name), tmp_path)], xshg()).tables
+    assert {INDUSTRIES[int(place)] for place in part.frame["industry"]} == {industry}
+
+
+def test_a_split_industry_of_an_earlier_edition_is_none(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'采掘' is no industry"):
+        security_master.read([written(ROWS.assign(industry="采掘"), tmp_path)], xshg())
+
+
 def test_a_file_without_dates_needs_one(tmp_path: Path) -> None:
     path = written(ROWS.drop(columns="effective_date").iloc[:2], tmp_path)
     with pytest.raises(InputError, match="--date"):

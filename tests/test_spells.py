@@ -18,10 +18,12 @@ from feeds.errors import ConfigurationError, InputError
 from feeds.files import vendor
 from feeds.files.dataset import between, gather
 from feeds.mappings import mapping
+from feeds.mappings.mapped_words import words_of
+from feeds.mappings.mapping import Figure
 from processors.code_changes import CodeChange, CodeChanges
 from processors.codes import to_codes, to_id
 from processors.days import to_date, to_day
-from processors.events import RowBatch
+from processors.events import FIGURES, RowBatch
 from processors.history import end_of_day
 from processors.industries import INDUSTRIES
 from processors.reference import ReferenceStore
@@ -392,3 +394,10 @@ def test_stocks_that_are_listed_later_or_no_longer_are_no_members_of_a_day() -> 
     assert [to_codes(store.members(day).stocks) for day in sorted(days)] == [
         ["000002.SZ", "600519.SH"], ["000002.SZ", "301001.SZ", "600519.SH"], ["301001.SZ", "600519.SH"],
     ]  # fmt: skip
+
+
+def test_industries_in_words_may_have_their_names_of_an_earlier_edition() -> None:
+    (column,) = (one for one in FIGURES["reference"] if one.name == "industry")
+    found, wrong, warning = words_of(column, Figure(column="行业"), pd.Series(["电气设备", "银行", None]), "a file")
+    assert [column.labels[int(place)] for place in found[:2]] == ["电力设备", "银行"] and np.isnan(found[2])
+    assert (wrong, warning) == ({}, "")

@@ -1,9 +1,10 @@
-"""Shenwan's industry codes of any edition, as industries of level 1 of 2021.
+"""Shenwan's industry codes and names of any edition, as industries of level 1 of 2021.
 
 The first two digits of a code of 2014 and 2021 are its industry of level 1, and an industry that 2021 renamed keeps
-them (22 化工 is 基础化工). Those of 2011 that 2014 split, and 采掘 of 2014 that 2021 split, follow from the next two
-digits: into the industry to which Shenwan moved all or nearly all stocks of that level 2 (of 非汽车交运设备 3103: of
-that level 3) on the day of the edition. Where they went to several (其他采掘 2103), a stock has no industry.
+them (22 化工 is 基础化工), so that its old name is known, too. Those of 2011 that 2014 split, and 采掘 of 2014 that
+2021 split, follow from the next two digits: into the industry to which Shenwan moved all or nearly all stocks of that
+level 2 (of 非汽车交运设备 3103: of that level 3) on the day of the edition. Where they went to several (其他采掘
+2103), a stock has no industry.
 """
 
 from __future__ import annotations
@@ -28,7 +29,23 @@ _BELOW: dict[str, Industry] = {
     "4401": "银行", "4402": "非银金融", "4403": "非银金融", "4404": "非银金融",
     "4701": "通信", "4702": "传媒", "4703": "计算机", "4704": "传媒",
 }  # fmt: skip
+#: Names of earlier editions of industries that were renamed.
+_RENAMED: dict[str, Industry] = {
+    "化工": "基础化工", "黑色金属": "钢铁", "纺织服装": "纺织服饰", "商业贸易": "商贸零售", "休闲服务": "社会服务",
+    "餐饮旅游": "社会服务", "电气设备": "电力设备",
+}  # fmt: skip
 _SPLIT = frozenset(code[:2] for code in _BELOW)
+
+
+def renamed(name: str) -> str:
+    """Return the name of an industry in the edition of 2021; any other text as it is.
+
+    Examples
+    --------
+    >>> renamed("电气设备"), renamed("电力设备"), renamed("采掘")
+    ('电力设备', '电力设备', '采掘')
+    """
+    return _RENAMED.get(name, name)
 
 
 def industry_of(code: str) -> Industry | None:

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from feeds.cells.row_kinds import is_blank
-from feeds.cells.shenwan import industry_of
+from feeds.cells.shenwan import industry_of, renamed
 from feeds.errors import InputError
 from feeds.mappings.mapping import Figure
 from processors.events import Column, Floats
+from processors.industries import INDUSTRIES
 
 
 def words_of(column: Column, figure: Figure, values: pd.Series, where: str) -> tuple[Floats, dict[int, str], str]:
@@ -39,7 +40,8 @@ def words_of(column: Column, figure: Figure, values: pd.Series, where: str) -> t
             else:
                 nameless += [str(cell)] if own is None and not is_blank(cell) else []
         else:
-            own = (figure.words or {}).get(cell, cell if figure.otherwise is None else figure.otherwise)
+            name = renamed(cell) if column.labels == INDUSTRIES and isinstance(cell, str) else cell
+            own = (figure.words or {}).get(cell, name if figure.otherwise is None else figure.otherwise)
         if own in column.labels:
             found[at] = float(column.labels.index(own))
         elif not is_blank(own):
