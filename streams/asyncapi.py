@@ -15,27 +15,56 @@ import msgspec
 
 from alerts.commands import Acknowledge, FeedRun, LiveFeedState, SetSilence
 from alerts.model import Alert, AlertEvent
-from processors.events import FIGURES, INPUT_ROWS, EndOfDay, Row, Sign
+from processors.events import FIGURES, INPUT_ROWS, Barrier, EndOfDay, Row, Sign
 from processors.outputs import DayStatus, MarketSignal
 from processors.registry import signals_of
 from processors.signal import Level
 from streams.codecs.row_json import MAX_ARRAY_ROWS
-from streams.records import ARROW
+from streams.records import (
+    ALERT_EVENT_TYPE,
+    ALERT_TYPE,
+    ARROW,
+    BARRIER_TYPE,
+    CE_TYPE,
+    CLOSE_TYPE,
+    CONTENT_TYPE,
+    INDUSTRY_TYPE,
+    MARKET_TYPE,
+    SECURITY_TYPE,
+    SEQUENCE,
+)
 from streams.settings import Settings
 from streams.topics import Topic, Topics
 
 PATH = Path(__file__).parent / "resources" / "asyncapi.json"
 _SCHEMAS = "#/components/schemas/"
+#: Headers of every output, beside its type.
+_CLOUD_EVENT = ("ce_specversion", "ce_id", "ce_source", "ce_time", "ce_subject", SEQUENCE, CONTENT_TYPE)
+_PLACE, _LETTER = (
+    ("dlq_topic", "dlq_partition", "dlq_offset"),
+    ("dlq_reason", "dlq_error", "dlq_traceback", "dlq_resolution"),
+)
 _COMMANDS: tuple[type[msgspec.Struct], ...] = (Acknowledge, SetSilence, LiveFeedState, FeedRun)
 
 
 def document() -> dict[str, Any]:
     """Return the document; channels are named as with default settings (no topic prefix)."""
     topics = Topics(Settings.model_construct())
-    structs: list[type[msgspec.Struct]] = [*INPUT_ROWS.values(), EndOfDay, MarketSignal, DayStatus, Alert, AlertEvent]
+    structs: list[type[msgspec.Struct]] = [
+        *INPUT_ROWS.values(),
+        EndOfDay,
+        Barrier,
+        MarketSignal,
+        DayStatus,
+        Alert,
+        AlertEvent,
+    ]
     structs += _COMMANDS
     _, schemas = msgspec.json.schema_components(structs, ref_template=_SCHEMAS + "{name}")
-    messages: dict[str, Any] = {"EndOfDay": _json("EndOfDay", "Punctuation behind the rows of a day.")}
+    messages: dict[str, Any] = {
+        "EndOfDay": _headed(_json("EndOfDay", "Punctuation behind the rows of a day."), CLOSE_TYPE),
+        "Barrier": _headed(_json("Barrier", "Punctuation behind all rows so far; a consumer skips it."), BARRIER_TYPE),
+    }
     channels: dict[str, Any] = {}
     for short, topic in topics.all.items():
         if short in (Topic.FEATURES, Topic.CHARTS):
@@ -46,16 +75,17 @@ def document() -> dict[str, Any]:
         elif short in INPUT_ROWS:
             row = INPUT_ROWS[short]
             messages[row.__name__] = _json(row.__name__, _first_line(row))
-            messages[row.__name__ + "Frame"] = _frame(f"Rows of {short}, many in one message.", _row_columns(row))
+            frame = _frame(f"Rows of {short}, many in one message.", _row_columns(row))
+            messages[row.__name__ + "Frame"] = frame | {"headers": _headers({CONTENT_TYPE: ARROW})}
             messages[row.__name__ + "Array"] = _array(row.__name__, f"Rows of {short}, many in one message.")
-            named = [row.__name__, row.__name__ + "Array", row.__name__ + "Frame", "EndOfDay"]
+            named = [row.__name__, row.__name__ + "Array", row.__name__ + "Frame", "EndOfDay", "Barrier"]
         elif short == Topic.ALERT_COMMANDS:
             messages |= {c.__name__: _json(c.__name__, _first_line(c)) for c in _COMMANDS}
             named = [c.__name__ for c in _COMMANDS]
         else:
-            name, message = _OUTPUTS[short]()
-            messages[name] = message
-            named = [name]
+            name, message, kind = _OUTPUTS[short]
+            messages[name] = _headed(message(), kind, *_CLOUD_EVENT)
+            named = [name, "Barrier"]
         channels[short] = {
             "address": topic.name,
             "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in named},
@@ -100,6 +130,21 @@ def _first_line(row: type[msgspec.Struct]) -> str:
     return (row.__doc__ or "").partition("\n")[0]
 
 
+def _headers(fixed: dict[str, bytes], free: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Headers that every message of a kind has: those with one value, and those with any."""
+    values: dict[str, Any] = {name: {"type": "string", "const": value.decode()} for name, value in fixed.items()}
+    return {
+        "type": "object",
+        "properties": values | {n: {"type": "string"} for n in free},
+        "required": [*values, *free],
+    }
+
+
+def _headed(message: dict[str, Any], kind: bytes, *free: str) -> dict[str, Any]:
+    """A message whose kind a header names: its bytes alone do not tell it from a row."""
+    return message | {"headers": _headers({CE_TYPE: kind}, free)}
+
+
 def _json(name: str, summary: str) -> dict[str, Any]:
     return {"contentType": "application/json", "summary": summary, "payload": {"$ref": _SCHEMAS + name}}
 
@@ -136,33 +181,43 @@ def _columns(level: Level) -> dict[str, str]:
     return {s.id: f"{s.unit}: {s.title} {s.title_zh}" for s in signals_of(level)}
 
 
-def _security() -> tuple[str, dict[str, Any]]:
+def _security() -> dict[str, Any]:
     metadata = (
         "Schema metadata: status (DayStatus as JSON), degraded, left_out (column → why it is absent, of all or of an "
         "exchange), family (financing or pricing). Null where absent."
     )
     columns = {"code": "string"} | _columns(Level.SECURITY)
-    return "SecuritySignals", _frame("All securities of a day.", columns, metadata)
+    return _frame("All securities of a day.", columns, metadata)
 
 
-def _industry() -> tuple[str, dict[str, Any]]:
+def _industry() -> dict[str, Any]:
     metadata = "Schema metadata: status (DayStatus), degraded, left_out (column → why). Ranks and parts are columns."
     columns = {"industry": "string"} | _columns(Level.INDUSTRY)
-    return "IndustrySignals", _frame("All industries of a day.", columns, metadata)
+    return _frame("All industries of a day.", columns, metadata)
 
 
-_OUTPUTS: dict[str, Callable[[], tuple[str, dict[str, Any]]]] = {
-    Topic.SIGNALS_MARKET: lambda: ("MarketSignal", _json("MarketSignal", "One market signal of one trade date.")),
-    Topic.SIGNALS_SECURITY: _security,
-    Topic.SIGNALS_INDUSTRY: _industry,
-    Topic.ALERTS: lambda: ("Alert", _json("Alert", "One fact in its newest state, keyed by its id.")),
-    Topic.ALERTS_LOG: lambda: ("AlertEvent", _json("AlertEvent", "One change of an alert, keyed by the alert's id.")),
+#: The message of each output topic: name, description, type.
+_OUTPUTS: dict[str, tuple[str, Callable[[], dict[str, Any]], bytes]] = {
+    Topic.SIGNALS_MARKET: (
+        "MarketSignal",
+        lambda: _json("MarketSignal", "One market signal of one trade date."),
+        MARKET_TYPE,
+    ),
+    Topic.SIGNALS_SECURITY: ("SecuritySignals", _security, SECURITY_TYPE),
+    Topic.SIGNALS_INDUSTRY: ("IndustrySignals", _industry, INDUSTRY_TYPE),
+    Topic.ALERTS: ("Alert", lambda: _json("Alert", "One fact in its newest state, keyed by its id."), ALERT_TYPE),
+    Topic.ALERTS_LOG: (
+        "AlertEvent",
+        lambda: _json("AlertEvent", "One change of an alert, keyed by the alert's id."),
+        ALERT_EVENT_TYPE,
+    ),
 }
 _DEAD_LETTER: dict[str, Any] = {
     "summary": "A message that was refused: original bytes, the reason in headers.",
     "headers": {
         "type": "object",
-        "properties": {name: {"type": "string"} for name in ("dlq_reason", "dlq_topic", "dlq_partition", "dlq_offset")},
+        "properties": {name: {"type": "string"} for name in (*_PLACE, *_LETTER)},
+        "required": [*_PLACE],
     },
     "payload": {"type": "string", "format": "binary"},
 }

@@ -20,12 +20,14 @@ from alerts.rules import custom, rules
 from docs import commands, drawing, signal_pages, tables
 from feeds import plan
 from feeds.mappings import mapping
+from processors.events import Barrier, EndOfDay
 from processors.parameters import DEFAULTS
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS, signals_of
 from processors.signal import Level, Signal
 from streams import asyncapi, calendars
 from streams.cli.main import COMMANDS
-from streams.records import sequence_header
+from streams.codecs.row_codec import Decoder
+from streams.records import PlainRecord, sequence_header
 from streams.settings import Settings
 from streams.topics import Topic, Topics
 
@@ -156,6 +158,27 @@ def test_the_asyncapi_file_is_up_to_date_and_names_every_topic() -> None:
             found = found[part]  # raises where a reference leads nowhere
     balance = document["components"]["schemas"]["MarginDaily"]["properties"]["fin_balance"]
     assert balance == {"type": "number", "minimum": 0}
+
+
+def test_punctuation_as_the_guide_and_the_asyncapi_document_describe_it_is_read() -> None:
+    """Its bytes alone would be a row: a header names what a service sends or skips."""
+    document = asyncapi.document()
+    example = json.loads(re.findall(r"```json\n(.*?)```", TEXTS[PAGES / "guides" / "feed.md"], re.DOTALL)[0])
+    for name, value, kind in (("EndOfDay", example, EndOfDay), ("Barrier", {"barrier": "1"}, Barrier)):
+        fixed = document["components"]["messages"][name]["headers"]["properties"]
+        headers = [(header, schema["const"].encode()) for header, schema in fixed.items()]
+        record = PlainRecord("margin.daily.v1", 0, 0, 0, None, json.dumps(value).encode(), headers)
+        items, dead = Decoder("margin.daily", calendars.xshg(), ("SSE", "SZSE"), None, 1_000).decode([record])
+        assert [type(item) for item in items] == [kind] and not dead
+        assert f"`{fixed['ce_type']['const']}`" in TEXTS[PAGES / "api.md"]
+    assert "ce_type: marginwatch.session_close.v1" in TEXTS[PAGES / "guides" / "feed.md"]
+
+
+@pytest.mark.parametrize("short", [t for t in Topic if not t.is_dead_letters])
+def test_the_asyncapi_document_names_the_barriers_of_every_topic_that_has_them(short: Topic) -> None:
+    document = asyncapi.document()
+    if short in document["channels"] and short is not Topic.ALERT_COMMANDS:
+        assert "Barrier" in document["channels"][short]["messages"]
 
 
 def test_the_readme_is_one_screen_and_its_links_lead_somewhere() -> None:
