@@ -10,6 +10,7 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from nicegui import ui
@@ -51,12 +52,14 @@ def chart(
     *,
     on_point: Callable[[EChartPointClickEventArguments], None] | None = None,
     heading: ui.element | None = None,
+    day: Callable[[], date | None] | None = None,
 ) -> ChartElement:
     """Draw a chart and, in its heading, the button of its exports.
 
     Parameters
     ----------
     heading : the ``h2`` of the card; without it, one with the title is drawn.
+    day : the day of points that have none themselves.
     """
     if heading is None:
         with ui.element("h2") as heading:
@@ -64,7 +67,7 @@ def chart(
     # aria-label and role are of the element around the canvas; ECharts describes no figures.
     drawn = ChartElement(options, on_point).props(f'role=img aria-label="{title}"')
     with heading:
-        _button(page, title, lambda: behind(drawn.options), drawn)
+        _button(_Export(page, title, lambda: behind(drawn.options), day, drawn))
     return drawn
 
 
@@ -88,44 +91,80 @@ def of_table(table: ui.table, without: Sequence[str] = ()) -> tuple[list[str], R
     ]
 
 
-def exports(page: Page, title: str, rows: Callable[[], tuple[list[str], Rows]], heading: ui.element) -> None:
-    """Draw the button of a table's export in its heading."""
+@dataclass(frozen=True, slots=True)
+class _Export:
+    """What a button of exports saves.
+
+    Parameters
+    ----------
+    day : the day of rows that have none themselves; None for rows by day.
+    drawn : the chart that shows the rows.
+    """
+
+    page: Page
+    title: str
+    rows: Callable[[], tuple[list[str], Rows]]
+    day: Callable[[], date | None] | None
+    drawn: ChartElement | None
+
+    def file(self, kind: str) -> str:
+        """Return the name of a file of what is shown now: a page may be open for days."""
+        day = self.page.site.model.day if self.day is None else self.day()
+        name = f"{self.title} {day or ''}".replace("/", " ").strip()
+        return f"{name}.{kind}"
+
+
+def exports(
+    page: Page,
+    title: str,
+    rows: Callable[[], tuple[list[str], Rows]],
+    heading: ui.element,
+    day: Callable[[], date | None] | None = None,
+) -> None:
+    """Draw the button of a table's export in its heading.
+
+    Parameters
+    ----------
+    day : the day of rows that have none themselves.
+    """
     with heading:
-        _button(page, title, rows, None)
+        _button(_Export(page, title, rows, day, None))
 
 
-def _button(page: Page, title: str, rows: Callable[[], tuple[list[str], Rows]], drawn: ChartElement | None) -> None:
+def _button(export: _Export) -> None:
     """Draw the button of the exports; its menu exists from the first press on.
 
     It opens and closes in the browser alone: an answer of the server to one press would meet the next.
     """
-    label = page.view.label
     button = ui.button(icon="more_horiz").classes("export")
-    button.props(f'flat dense round size=sm color=primary aria-haspopup=menu aria-label="{title}: {label("export")}"')
+    name = f"{export.title}: {export.page.view.label('export')}"
+    button.props(f'flat dense round size=sm color=primary aria-haspopup=menu aria-label="{name}"')
 
     def open_menu() -> None:
         if not button.default_slot.children:
             with button, ui.element("q-menu").props("auto-close") as menu:
-                _menu(page, title, rows, drawn)
+                _menu(export)
             menu.run_method("show")
 
     button.on_click(open_menu)
 
 
-def _menu(page: Page, title: str, rows: Callable[[], tuple[list[str], Rows]], drawn: ChartElement | None) -> None:
+def _menu(export: _Export) -> None:
     """Draw the items of the menu of exports."""
-    label = page.view.label
-    name = f"{title.replace('/', ' ').strip()} {page.site.model.day or ''}".strip()
+    label, drawn = export.page.view.label, export.drawn
     if drawn is not None:
-        ui.menu_item(label("as_table"), lambda: _dialog(page, title, *rows()))
-    ui.menu_item(label("as_csv"), lambda: ui.download.content(as_csv(*rows()), f"{name}.csv", "text/csv"))
+        ui.menu_item(label("as_table"), lambda: _dialog(export.page, export.title, *export.rows()))
+    ui.menu_item(label("as_csv"), lambda: ui.download.content(as_csv(*export.rows()), export.file("csv"), "text/csv"))
     if drawn is not None:
-        wanted = {"type": "png", "pixelRatio": 2, "backgroundColor": page.view.colours.card}
-        script = (
-            f"() => {{const a=document.createElement('a');a.href=getElement({drawn.id}).chart.getDataURL("
-            f"{json.dumps(wanted)});a.download={json.dumps(name + '.png')};a.click()}}"
-        )
-        ui.menu_item(label("as_png")).on("click", js_handler=script)
+        wanted = {"type": "png", "pixelRatio": 2, "backgroundColor": export.page.view.colours.card}
+
+        def save_picture() -> None:
+            ui.run_javascript(
+                f"const a=document.createElement('a');a.href=getElement({drawn.id}).chart.getDataURL("
+                f"{json.dumps(wanted)});a.download={json.dumps(export.file('png'))};a.click()"
+            )
+
+        ui.menu_item(label("as_png"), save_picture)
 
 
 def _dialog(page: Page, title: str, heads: list[str], rows: Rows) -> None:
@@ -161,7 +200,10 @@ def behind(options: Mapping[str, Any]) -> tuple[list[str], Rows]:
 
 
 def _columns(series: Mapping[str, Any], options: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Return the columns of one series: day → figure; a candle has four of them, and its days on the axis."""
+    """Return the columns of one series: day → figure; a candle has four of them, and its days on the axis.
+
+    ``unit`` of a series is that of its figures where only the title of the chart shows it.
+    """
     heads = series.get("dimensions", [None, series.get("name", "")])[1:]
     values = [p["value"] if isinstance(p, dict) else p for p in series["data"]]
     if series["type"] == "candlestick":
@@ -170,7 +212,7 @@ def _columns(series: Mapping[str, Any], options: Mapping[str, Any]) -> list[tupl
         values = [[day, *(None if v == "-" else v for v in row)] for day, row in zip(days, values, strict=True)]
     if any(not isinstance(value, (list, tuple)) for value in values):
         return []  # the needle of a gauge
-    name = series.get("name", "")
+    name = series.get("name", "") + series.get("unit", "")
     return [
         (name if len(heads) == 1 else f"{name} {head}", {str(value[0]): value[i] for value in values})
         for i, head in enumerate(heads, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from nicegui import ui
@@ -53,17 +54,20 @@ def draw(page: Page) -> None:
         chosen = [_row(page, f) for f in found if kind.value in ("", f.kind)]
         return [r for r in chosen if not query or query in r["flag"] or directory.fits(r["code"], query)]
 
+    def day() -> date | None:
+        return page.site.model.securities.known_day
+
     def update() -> None:
         found = rows()
         securities = page.site.model.securities
         shown, newest = securities.newest_known(), securities.newest()
         late = "" if newest is shown or newest is None else f" · ⚠ {newest.status.trade_date:%m-%d} {label('degraded')}"
-        card.note.set_text(f"{formats.day(shown.status.trade_date if shown else None)} · {len(found)}{late}")
+        card.note.set_text(f"{formats.day(day())} · {len(found)}{late}")
         none.set_visibility(not found)
         table.set_visibility(bool(found))
         table.rows = found
 
-    figure.exports(page, label("flags"), lambda: _exported(page, rows()), card.heading)
+    figure.exports(page, label("flags"), lambda: _exported(page, rows()), card.heading, day)
     kind.on_value_change(update)
     search.on_value_change(update)
     page.follow((Part.SECURITIES, Part.NAMES), update, every_s=_EVERY_S)

@@ -27,7 +27,7 @@ from console import (
     tiles,
 )
 from console.chart_element import ChartElement
-from console.industry_rows import industry_absence, industry_note
+from console.industry_rows import industries_day, industry_absence, industry_note
 from console.model import MARKET_PARTS, ConsoleModel, Part
 from console.site import Page, content
 from processors.indicators.verdict import VERDICT
@@ -253,7 +253,14 @@ def _map(page: Page) -> None:
             ui.navigate.to(page.path(f"/industry/{names[event.name]}"))
 
     with card.box:
-        chart = figure.chart(page, title, charts.heat_map(page.view, []), on_point=go, heading=card.heading)
+        chart = figure.chart(
+            page,
+            title,
+            charts.heat_map(page.view, []),
+            on_point=go,
+            heading=card.heading,
+            day=lambda: industries_day(page.site.model),
+        )
         why = ui.label().classes("muted").mark("no-heat")
 
     def update() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,11 @@ def industry_note(model: ConsoleModel, view: View, shown: IndustrySignals) -> st
     if newest is None or newest is shown:
         return note
     return f"{note} · ⚠ {newest.status.trade_date:%m-%d} {view.label('degraded')}"
+
+
+def industries_day(model: ConsoleModel) -> date | None:
+    """Return the newest day of industries with figures."""
+    return next((frame.status.trade_date for frame in model.industry_days(1)), None)
 
 
 def industry_absence(model: ConsoleModel, view: View, column: str) -> str:

@@ -8,7 +8,7 @@ from datetime import date
 
 import numpy as np
 
-from console import labels
+from console import formats, labels
 from console.charts import NO_LABELS, PERCENT, PERCENT_AXIS, Options, Points, axis, frame, line, points
 from console.theme import View
 
@@ -54,12 +54,12 @@ def flows(view: View, found: Mapping[str, Points], total: Points) -> Options:
     The line starts anew behind a day without a total: a sum with an unknown part is absent.
     """
     colours = (view.colours.accent, view.colours.warm, view.colours.cold, view.colours.hot, view.colours.calm)
-    out = frame(view, total)
+    out, unit = frame(view, total), formats.MONEY_UNIT[view.language][1]
     out["yAxis"] = [axis(view), {**axis(view), "splitLine": {"show": False}}]
     out["series"] = [
         {
             "id": style, "name": labels.subject_name(style, view.language), "type": "bar", "stack": "flow",
-            "data": points(data), "itemStyle": {"color": colours[i % len(colours)], "opacity": 1.0 if i < 5 else 0.55},
+            "data": points(data), "unit": unit, "itemStyle": {"color": colours[i % len(colours)], "opacity": 1.0 if i < 5 else 0.55},
         }
         for i, (style, data) in enumerate(found.items())
     ]  # fmt: skip
@@ -67,7 +67,9 @@ def flows(view: View, found: Mapping[str, Points], total: Points) -> Options:
     for day, value in total:
         running = running + value if isinstance(value, (int, float)) else 0.0
         sums.append((day, running if isinstance(value, (int, float)) else None))
-    out["series"].append(line("sum", view.label("cumulative"), points(sums), view.colours.text, yAxisIndex=1))
+    out["series"].append(
+        line("sum", view.label("cumulative"), points(sums), view.colours.text, yAxisIndex=1, unit=unit)
+    )
     return out
 
 
@@ -96,7 +98,7 @@ def candles(
     balance : margin balance, in the unit of the chart's title.
     share : margin buys / turnover, a fraction.
     """
-    days = sorted({day.isoformat() for day, _ in (*prices, *balance)})
+    days, unit = sorted({day.isoformat() for day, _ in (*prices, *balance)}), formats.MONEY_UNIT[view.language][1]
     c, out = view.colours, frame(view, balance or [(day, None) for day, _ in prices])
     grids = ({"top": 26, "height": "52%"}, {"top": "64%", "height": "12%"}, {"top": "80%", "height": "11%"})
     side = {"left": 52, "right": 60}
@@ -120,7 +122,7 @@ def candles(
         "dataZoom": [{**zoom, "xAxisIndex": [0, 1, 2]} for zoom in out["dataZoom"]],
         "media": [{"query": {"maxWidth": _PHONE_WIDTH}, "option": {"dataZoom": [{"start": narrow}, {"start": narrow}]}}],
         "series": [
-            line("balance", view.label("fin_balance"), points(balance), c.muted, yAxisIndex=1, width=1, z=1, areaStyle={"opacity": 0.16}),
+            line("balance", view.label("fin_balance"), points(balance), c.muted, yAxisIndex=1, width=1, z=1, areaStyle={"opacity": 0.16}, unit=unit),
             {
                 "id": "candles", "name": view.label("price"), "type": "candlestick", "itemStyle": candle, "z": 2,
                 "dimensions": [view.label(name) for name in ("open_price", "close_price", "low_price", "high_price")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from html import escape
 from typing import Any
 
@@ -10,7 +11,7 @@ from nicegui import ui
 from alerts.model import Alert
 from alerts.rules import digest
 from console import charts, figure, formats, labels, panel_charts, reasons
-from console.industry_rows import SPARK, industry_absence, industry_note, industry_row
+from console.industry_rows import SPARK, industries_day, industry_absence, industry_note, industry_row
 from console.model import Part
 from console.site import Page
 from processors.industries import INDUSTRIES
@@ -111,6 +112,10 @@ def _groups(page: Page) -> None:
             figure.colour_signs(table, name)
         why = ui.label().classes("muted")
 
+    def day() -> date | None:
+        known = (m.trade_date for name, m in model.latest.items() if name.startswith("group_balance/") and m.value)
+        return max(known, default=None)
+
     def update() -> None:
         rows, absent = [], []
         published = (name.partition("/")[2] for name in model.latest if name.startswith("group_balance/"))
@@ -127,12 +132,12 @@ def _groups(page: Page) -> None:
                 "net": None if net is None else net.value,
                 "net5": details.get("five_days"), "net20": details.get("twenty_days"),
             })  # fmt: skip
-            card.note.set_text(formats.day(balance.trade_date))
+        card.note.set_text(formats.day(day()) if rows else "")
         table.rows = rows
         table.set_visibility(bool(rows))
         why.set_text(" · ".join(absent) if rows or absent else view.label("nothing"))
 
-    figure.exports(page, view.label("groups"), lambda: figure.of_table(table), card.heading)
+    figure.exports(page, view.label("groups"), lambda: figure.of_table(table), card.heading, day)
     page.follow((Part.FINAL,), update, every_s=_EVERY_S)
 
 
@@ -252,5 +257,11 @@ def _industries(page: Page) -> None:
                 for at, name in enumerate(INDUSTRIES)
             ]
 
-    figure.exports(page, view.label("industries"), lambda: figure.of_table(table, without=("spark",)), card.heading)
+    figure.exports(
+        page,
+        view.label("industries"),
+        lambda: figure.of_table(table, without=("spark",)),
+        card.heading,
+        lambda: industries_day(model),
+    )
     page.follow((Part.INDUSTRIES,), update, every_s=_EVERY_S)

@@ -198,4 +198,6 @@ def _table(
         for column in columns:
             if column["name"] in ("change", "after5", "after20", "after60", "fin_change", "fin_streak"):
                 figure.colour_signs(table, column["name"])
-    figure.exports(page, title, lambda: figure.of_table(table), card.heading)
+    figure.exports(
+        page, title, lambda: figure.of_table(table), card.heading, lambda: page.site.model.securities.known_day
+    )

@@ -66,6 +66,12 @@ class SecurityDays:
         found = self._frames[FINANCING]
         return next((f for day in reversed(found.days) if len((f := found.newest(day)).keys)), None)
 
+    @property
+    def known_day(self) -> date | None:
+        """The day of that frame."""
+        found = self.newest_known()
+        return None if found is None else found.status.trade_date
+
     def rows(self, code: str) -> list[tuple[date, Row]]:
         """Return the figures of one security by day, of both families; empty for an unknown code."""
         try:

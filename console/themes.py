@@ -140,7 +140,8 @@ def _members(page: Page, industry: str, week: date) -> None:
         table = ui.table(columns=columns, rows=rows, row_key="code", pagination=_STOCKS)
         table.props(figure.PAGED).classes("w-full num").mark("members")
         figure.link_codes(page, table, _address(industry))
-    figure.exports(page, f"{label('theme_members')} {industry}", lambda: figure.of_table(table), card.heading)
+    title = f"{label('theme_members')} {industry}"
+    figure.exports(page, title, lambda: figure.of_table(table), card.heading, lambda: week)
 
 
 def _chart(page: Page, code: str) -> None:

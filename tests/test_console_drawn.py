@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from nicegui import Client, ui
 from nicegui.elements.mixins.text_element import TextElement
+from nicegui.events import GenericEventArguments, handle_event
 
 from alerts.model import Silence
 from alerts.rules import rules
@@ -283,3 +284,40 @@ def test_past_cases_are_left_out_of_an_earlier_day_and_the_page_says_so() -> Non
 def test_the_page_of_a_study_without_a_folder_says_how_to_set_one() -> None:
     found = texts(lambda page: studies.detail(page, "peak"), page_of(ConsoleModel(P.streak_flags, xshg())))
     assert any("MARGINWATCH_STUDY_DATA" in one for one in found)
+
+
+def test_a_file_of_figures_without_days_has_their_day_whenever_it_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the evening the market has figures of a day that the margin list does not have yet; pages stay open."""
+    model, saved = ConsoleModel(P.streak_flags, xshg()), []
+    monkeypatch.setattr(ui.download, "content", lambda _content, name, _kind: saved.append(name))
+    page = page_of(model)
+
+    def offer(day: int) -> None:
+        columns = {name: np.full(1, 1.0) for name in ("fin_balance", "fin_change", "fin_streak", "extreme")}
+        model.offer_securities(SecuritySignals(status(day), np.array([to_id("600519.SH")], dtype=np.int32), columns))
+        model.offer_industries(industries(day, 1.0))
+        model.offer_market(signal("group_balance/CSI300", 1e9, day))
+        model.offer_market(signal("turnover_mean_5d", 1e12, day + 1))
+
+    def pressed(one: ui.element) -> None:
+        for listener in one._event_listeners.values():
+            handle_event(listener.handler, GenericEventArguments(sender=one, client=one.client, args={}))
+
+    async def save() -> None:
+        with Client(ui.page("")) as client:
+            page.layer = ui.element("div")
+            home.draw(page)
+            for day in (1, 3):
+                offer(day)
+                for button in [one for one in client.elements.values() if "export" in one.classes]:
+                    pressed(button)
+                for item in [one for one in client.elements.values() if isinstance(one, ui.menu_item)]:
+                    if "Download CSV" in (child.text for child in item if isinstance(child, TextElement)):
+                        pressed(item)
+
+    asyncio.run(save())
+    for title in ("Flags of the day", "Industries", "Groups", "Industries: heat, risk"):
+        assert [name for name in saved if name.startswith(f"{title} 2")] == [
+            f"{title} 2024-07-01.csv", f"{title} 2024-07-03.csv",
+        ]  # fmt: skip
+    assert "Margin balance 2024-07-04.csv" in saved  # whose rows have days

@@ -280,6 +280,7 @@ def test_the_cumulative_flow_is_absent_where_a_day_is_unknown() -> None:
     options = panel_charts.flows(EN, {"broad": total}, total)
     assert [value for _, value in options["series"][-1]["data"]] == [1.0, 3.0, None, 4.0]
     assert options["series"][0]["name"] == "Broad"
+    assert figure.behind(options)[0] == ["", "Broad ¥bn", "Cumulative ¥bn"]
 
 
 def test_a_chart_is_a_table_and_a_csv_that_no_spreadsheet_runs() -> None:
@@ -434,6 +435,7 @@ def test_candles_have_gaps_marks_and_columns() -> None:
     assert [row[0] for row in rows] == ["2024-07-02", "2024-07-01"]
     assert dict(zip(heads, rows[1], strict=True))["Price, adjusted high"] == 11.0
     assert rows[0][heads.index("Price, adjusted close")] is None
+    assert heads[1] == "Margin balance ¥bn"  # a column has the unit that only the title of the chart shows
 
 
 def known_model() -> ConsoleModel:
