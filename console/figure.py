@@ -110,7 +110,7 @@ class _Export:
     def file(self, kind: str) -> str:
         """Return the name of a file of what is shown now: a page may be open for days."""
         day = self.page.site.model.day if self.day is None else self.day()
-        name = f"{self.title} {day or ''}".replace("/", " ").strip()
+        name = f"{self.page.subject} {self.title} {day or ''}".replace("/", " ").strip()
         return f"{name}.{kind}"
 
 

@@ -75,6 +75,7 @@ class Page:
     identity: Identity
     remembered: dict[str, Any]
     present: ConsoleModel  # what is known now, also on a page of an earlier day
+    subject: str = field(default="", init=False)  # the security or industry that the page is about
     layer: ui.element = field(init=False)  # parent of dialogs: redrawing an element must not close them
     chart_updates: ChartUpdates = field(init=False)
     complete: bool = field(default=False, init=False)  # whether everything is drawn for the first time

@@ -22,7 +22,8 @@ def points(rows: Rows, name: str, scale: float = 1.0) -> list[tuple[date, Any]]:
 
 
 def title(page: Page, text: str, note: str) -> None:
-    """Draw the title of the page, with the way back."""
+    """Draw the title of the page, with the way back; the page is about this from now on."""
+    page.subject = text
     with ui.element("div").classes("card wide"), ui.row().classes("items-baseline").style("gap:12px"):
         ui.link(f"← {page.view.label('back')}", page.path("/"))
         ui.label(text).style("font-size:20px;font-weight:800").mark("subject")

@@ -286,38 +286,71 @@ def test_the_page_of_a_study_without_a_folder_says_how_to_set_one() -> None:
     assert any("MARGINWATCH_STUDY_DATA" in one for one in found)
 
 
-def test_a_file_of_figures_without_days_has_their_day_whenever_it_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the evening the market has figures of a day that the margin list does not have yet; pages stay open."""
-    model, saved = ConsoleModel(P.streak_flags, xshg()), []
-    monkeypatch.setattr(ui.download, "content", lambda _content, name, _kind: saved.append(name))
-    page = page_of(model)
-
-    def offer(day: int) -> None:
-        columns = {name: np.full(1, 1.0) for name in ("fin_balance", "fin_change", "fin_streak", "extreme")}
-        model.offer_securities(SecuritySignals(status(day), np.array([to_id("600519.SH")], dtype=np.int32), columns))
-        model.offer_industries(industries(day, 1.0))
-        model.offer_market(signal("group_balance/CSI300", 1e9, day))
-        model.offer_market(signal("turnover_mean_5d", 1e12, day + 1))
+def saved(monkeypatch: pytest.MonkeyPatch, draw: Callable[[Page], object], page: Page) -> Callable[[], list[str]]:
+    """A function that saves every chart and table of a page, once drawn, as CSV and returns the names of the files."""
+    names: list[str] = []
+    drawn: list[object] = []
+    monkeypatch.setattr(ui.download, "content", lambda _content, name, _kind: names.append(name))
+    client = Client(ui.page(""))
 
     def pressed(one: ui.element) -> None:
         for listener in one._event_listeners.values():
-            handle_event(listener.handler, GenericEventArguments(sender=one, client=one.client, args={}))
+            handle_event(listener.handler, GenericEventArguments(sender=one, client=client, args={}))
 
-    async def save() -> None:
-        with Client(ui.page("")) as client:
-            page.layer = ui.element("div")
-            home.draw(page)
-            for day in (1, 3):
-                offer(day)
-                for button in [one for one in client.elements.values() if "export" in one.classes]:
-                    pressed(button)
-                for item in [one for one in client.elements.values() if isinstance(one, ui.menu_item)]:
-                    if "Download CSV" in (child.text for child in item if isinstance(child, TextElement)):
-                        pressed(item)
+    async def save() -> list[str]:
+        with client:
+            if not drawn:
+                page.layer = ui.element("div")
+                drawn.append(draw(page))
+            for button in [one for one in client.elements.values() if "export" in one.classes]:
+                pressed(button)
+            for item in [one for one in client.elements.values() if isinstance(one, ui.menu_item)]:
+                if "Download CSV" in (child.text for child in item if isinstance(child, TextElement)):
+                    pressed(item)
+        found = names.copy()
+        names.clear()
+        return found
 
-    asyncio.run(save())
-    for title in ("Flags of the day", "Industries", "Groups", "Industries: heat, risk"):
-        assert [name for name in saved if name.startswith(f"{title} 2")] == [
-            f"{title} 2024-07-01.csv", f"{title} 2024-07-03.csv",
-        ]  # fmt: skip
-    assert "Margin balance 2024-07-04.csv" in saved  # whose rows have days
+    return lambda: asyncio.run(save())
+
+
+def offer_evening(model: ConsoleModel, day: int) -> None:
+    """Offer securities, industries and a group of a day, and the turnover of the next one."""
+    columns = {name: np.full(1, 1.0) for name in ("fin_balance", "fin_change", "fin_streak", "extreme")}
+    model.offer_securities(SecuritySignals(status(day), np.array([to_id("600519.SH")], dtype=np.int32), columns))
+    model.offer_industries(industries(day, 1.0))
+    model.offer_market(signal("group_balance/CSI300", 1e9, day))
+    model.offer_market(signal("turnover_mean_5d", 1e12, day + 1))
+
+
+def test_a_file_of_figures_without_days_has_their_day_whenever_it_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the evening the market has figures of a day that the margin list does not have yet; pages stay open."""
+    model = ConsoleModel(P.streak_flags, xshg())
+    save = saved(monkeypatch, home.draw, page_of(model))
+    for day in (1, 3):
+        offer_evening(model, day)
+        names = save()
+        for title in ("Flags of the day", "Industries", "Groups", "Industries: heat, risk"):
+            assert f"{title} 2024-07-0{day}.csv" in names
+        assert f"Margin balance 2024-07-0{day + 1}.csv" in names  # whose rows have days
+
+
+@pytest.mark.parametrize(
+    ("draw", "names"),
+    [
+        (
+            lambda page: security.draw(page, "600519.SH"),
+            {"600519.SH Balance streak 2024-07-02.csv", "600519.SH Excess score 2024-07-02.csv"},
+        ),
+        (lambda page: industry.draw(page, "银行"), {"Banks Heat · Risk 2024-07-02.csv"}),
+    ],
+    ids=["security", "industry"],
+)
+def test_a_file_names_the_security_or_industry_of_its_page(
+    monkeypatch: pytest.MonkeyPatch, draw: Callable[[Page], object], names: set[str]
+) -> None:
+    model = ConsoleModel(P.streak_flags, xshg())
+    offer_evening(model, 1)
+    found = saved(monkeypatch, draw, page_of(model))()
+    assert names <= set(found)
+    assert len({name.partition(" ")[0] for name in found}) == 1
