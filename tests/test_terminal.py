@@ -244,14 +244,24 @@ def test_flags_and_ranks_are_no_raw_numbers(capsys: pytest.CaptureFixture[str]) 
     found = {"extreme": -1.0, "excess_top": 1.0, "chart_top": 0.0, "fin_streak": 9.0, "theme_score_rank": 29.0}
     print_values("600519.SH", {**found, "excess_kind": 1.0, "code": "600519.SH", "degraded": False}, SIGNALS)
     shown = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
-    assert dict(shown) == {
+    assert {name: value for name, value, *_ in shown} == {
         "extreme": "-1", "excess_top": "yes", "chart_top": "no", "fin_streak": "9", "theme_score_rank": "29",
         "excess_kind": "1", "code": "600519.SH", "degraded": "False",
     }  # fmt: skip
+
+
+def test_a_figure_in_the_terminal_has_a_name_and_six_digits(capsys: pytest.CaptureFixture[str]) -> None:
+    print_values("600519.SH", {"excess_score": 0.11378343447119699, "fin_change": 0.0110637}, SIGNALS)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    for name, value in (("excess_score", "0.113783"), ("fin_change", "1.11%")):
+        assert [name, value, SIGNALS[name].title_zh] in lines
 
 
 def test_what_was_left_out_of_an_industry_has_its_reason_in_its_line(capsys: pytest.CaptureFixture[str]) -> None:
     found = {"heat": 0.5, "heat_rsi_14": None, "left_out": {"heat_rsi_14": "known of 0 industries, 20 are needed"}}
     print_values("银行", found, INDUSTRY_SIGNALS)
     shown = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()[1:]]
-    assert shown == ["heat 0.5", "heat_rsi_14 – known of 0 industries, 20 are needed"]
+    assert shown == [
+        f"heat 0.5 {INDUSTRY_SIGNALS['heat'].title_zh}",
+        "heat_rsi_14 – known of 0 industries, 20 are needed",
+    ]

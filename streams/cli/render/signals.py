@@ -24,7 +24,10 @@ _AMOUNT = 1e5
 
 
 def figure(value: Any, unit: str) -> str:
-    """Return a value in its unit: ratios in per cent, money in 亿元 (1e8 CNY), a dash for an absent value."""
+    """Return a value in its unit: ratios in per cent, money in 亿元 (1e8 CNY), a dash for an absent value.
+
+    Other figures have six digits; ``--json`` has all of them.
+    """
     if value is None:
         return "–"
     if unit == "flag":
@@ -33,7 +36,9 @@ def figure(value: Any, unit: str) -> str:
         return f"{value * 100:.2f}%"
     if isinstance(value, float) and unit == "CNY":
         return f"{value / 1e8:,.2f} 亿元"
-    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if value.is_integer() else f"{value:.6g}"
 
 
 def print_market(signals: dict[str, MarketSignal], late: date | None = None) -> None:
@@ -94,7 +99,7 @@ def print_periods(periods: Sequence[Period]) -> None:
 
 
 def print_values(title: str, values: dict[str, Any], declared: Mapping[str, Signal]) -> None:
-    """Print the values of one subject, one line per signal, with the reason why it was left out.
+    """Print the values of one subject, one line per signal, with what it is, or the reason why it was left out.
 
     Parameters
     ----------
@@ -103,9 +108,10 @@ def print_values(title: str, values: dict[str, Any], declared: Mapping[str, Sign
     table = table_of("", "", "", title=title, show_header=False)
     why = values.get("left_out", {})
     for name, value in values.items():
-        unit = declared[name].unit if name in declared else ""
+        signal = declared.get(name)
+        unit, title = (signal.unit, signal.title_zh) if signal else ("", "")
         if value is not why:
-            table.add_row(name, figure(value, unit), why.get(name, ""))
+            table.add_row(name, figure(value, unit), why.get(name, title))
     out.print(table)
 
 
