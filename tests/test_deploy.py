@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import tomllib
@@ -75,6 +76,24 @@ def test_settings_and_commands_of_the_workers_exist() -> None:
             for word in service["command"]:
                 _, found, _ = found.resolve_command(context, [word])  # type: ignore[attr-defined]
     assert sum(s.get("command") == ["worker"] for s in services.values()) == 2
+
+
+def test_documented_commands_in_containers_exist() -> None:
+    """No host reaches Kafka and Redis: whoever starts the compose file finds here how to feed it and to look at it."""
+    text = (PAGES / "operations/index.md").read_text("utf-8").replace("\\\n", "")
+    runs = [shlex.split(line) for line in text.splitlines() if line.startswith("docker compose run")]
+    used = set()
+    for words in runs:
+        at = next(i for i, word in enumerate(words) if word in services)
+        assert services[words[at]]["build"]
+        found, context = get_command(app), Context(get_command(app))
+        for word in words[at + 1 :]:
+            if hasattr(found, "resolve_command"):
+                _, found, _ = found.resolve_command(context, [word])
+        used.add(found.name)
+        variables = [words[i + 1].partition("=")[0] for i, word in enumerate(words) if word == "-e"]
+        assert {name.removeprefix("MARGINWATCH_").lower() for name in variables} <= Settings.model_fields.keys()
+    assert used == {"status", "files", "run", "console"}
 
 
 def test_scrape_targets_are_services_on_the_port_they_listen_on() -> None:
