@@ -842,6 +842,19 @@ def untranslated(text: str) -> set[str]:
     }
 
 
+def test_a_report_is_written_though_the_reader_of_the_output_closes_it_early(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(_study: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("streams.cli.study.print_study", closed)
+    out, report = tmp_path / "out", tmp_path / "report.html"
+    with pytest.raises(BrokenPipeError):
+        marginwatch("study", "ratio", "--data", str(small), "--out", str(out), "--report", str(report))
+    assert report.is_file() and (out / "ratio.json").is_file()
+
+
 def test_one_study_in_one_mode_as_json(small: Path) -> None:
     code, text = marginwatch("study", "excess", "--data", str(small), "--as-source", "--from", "2020-03-02", "--json")
     assert code == 0

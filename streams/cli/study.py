@@ -101,13 +101,6 @@ def study(
                 failure = error  # behind the results of the others
     if failure is not None and not studies:
         raise failure
-    if as_json:
-        print_json([one.results for one in studies])
-    else:
-        for one in studies:
-            print_study(one)
-        for note in notes:
-            err.print(f"note: {note}")
     if out is not None:
         err.print(f"{len(study_run.write(studies, out))} files in {out}")
     for language, path in pages.items():
@@ -115,5 +108,13 @@ def study(
 
         path.write_text(page(studies, plan, notes, language), "utf-8")
         err.print(f"report: {path}")
+    # Behind the files: whoever reads the output may close it early.
+    if as_json:
+        print_json([one.results for one in studies])
+    else:
+        for one in studies:
+            print_study(one)
+        for note in notes:
+            err.print(f"note: {note}")
     if failure is not None:
         raise failure
