@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,7 @@ from streams.cli.feed_ledger import feed_ledger
 from streams.cli.feed_live import feed_live
 from streams.cli.feed_replay import feed_replay
 from streams.cli.feed_run import feed_run
-from streams.cli.options import DATE, DATES, As, Check, Force, From, Json, NoLedger, To, day_of, pace, span
+from streams.cli.options import DATE, As, Check, Force, From, Json, NoLedger, To, pace, parse_day, span
 from streams.cli.publish import PublishOptions, feed_command
 from streams.cli.terminal import err
 from streams.form import Form
@@ -63,9 +63,9 @@ def feed_exchange(
         list[Path] | None, typer.Argument(help="files as published, or folders; without any, --date is fetched")
     ] = None,
     on: Annotated[
-        datetime | None,
+        date | None,
         typer.Option(
-            "--date", formats=DATES, metavar=DATE, help="trade date of files without one; or the day to fetch"
+            "--date", parser=parse_day, metavar=DATE, help="trade date of files without one; or the day to fetch"
         ),
     ] = None,
     before: Annotated[
@@ -86,14 +86,13 @@ def feed_exchange(
     from feeds.files import exchange
     from streams.calendars import xshg
 
-    day = day_of(on)
     if paths:
-        read = partial(exchange.read, paths, day)
-    elif day is not None:
+        read = partial(exchange.read, paths, on)
+    elif on is not None:
         from feeds.web.akshare_margin import fetch_margin
 
         settings = Settings()
-        read = partial(fetch_margin, day, xshg(settings.calendar_file), exchanges=settings.exchanges)
+        read = partial(fetch_margin, on, xshg(settings.calendar_file), exchanges=settings.exchanges)
     else:
         raise typer.BadParameter("give files, or --date to fetch a day", param_hint="PATH")
     earlier = exchange.read(before) if before else None
@@ -105,7 +104,7 @@ def feed_exchange(
 def feed_vendor(
     paths: Annotated[list[Path], typer.Argument(help="CSV files, workbooks or parquet files, or folders of them")],
     on: Annotated[
-        datetime | None, typer.Option("--date", formats=DATES, metavar=DATE, help="trade date of files without one")
+        date | None, typer.Option("--date", parser=parse_day, metavar=DATE, help="trade date of files without one")
     ] = None,
     map_: Annotated[Path | None, typer.Option("--map", help="a mapping file; see deploy/mapping.example.toml")] = None,
     start: From = None,
@@ -128,7 +127,7 @@ def feed_vendor(
     from feeds.files import vendor
     from feeds.mappings import mapping
 
-    read = partial(vendor.read, paths, mapping.load(map_) if map_ is not None else None, day_of(on))
+    read = partial(vendor.read, paths, mapping.load(map_) if map_ is not None else None, on)
     dates = span(start, end)
     with feed_command(PublishOptions(source, as_, check, force, no_ledger, json)) as command:
         command.run(read, dates)
@@ -161,8 +160,7 @@ def feed_simulate(
     factor, settings = pace(speed), Settings()
     TopicRows(settings).require_only(simulate.SOURCE)
     calendar = xshg(settings.calendar_file)
-    wanted = day_of(end)
-    before = today() if wanted is None else to_day(wanted) + 1
+    before = today() if end is None else to_day(end) + 1
     last = simulate.last_session(calendar, before)
     market = simulate.Market(simulate.Simulation(calendar, last, days=days, stocks=stocks, seed=seed))
     with Publisher(settings, source=simulate.SOURCE, form=as_) as publisher:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date
 from typing import Annotated
 
 import typer
 
-from streams.cli.options import DATE, DATES, As, Check, Force, Json, NoLedger, Via
+from streams.cli.options import DATE, As, Check, Force, Json, NoLedger, Via, parse_day, span
 from streams.form import Form
 
 
 def feed_fetch(
-    start: Annotated[datetime, typer.Option("--from", formats=DATES, metavar=DATE, help="first trade date")],
+    start: Annotated[date, typer.Option("--from", parser=parse_day, metavar=DATE, help="first trade date")],
     end: Annotated[
-        datetime | None, typer.Option("--to", formats=DATES, metavar=DATE, help="last trade date; by default the first")
+        date | None, typer.Option("--to", parser=parse_day, metavar=DATE, help="last trade date; by default the first")
     ] = None,
     via: Annotated[
         list[Via],
@@ -59,10 +59,11 @@ def feed_fetch(
 
     settings = Settings()
     market = market_context(settings)
+    span(start, end)
     last = end if end is not None else start
-    days = [to_date(day) for day in market.calendar.between(to_day(start.date()), to_day(last.date())).tolist()]
+    days = [to_date(day) for day in market.calendar.between(to_day(start), to_day(last)).tolist()]
     if not days:
-        raise typer.BadParameter(f"no trading day from {start:%Y-%m-%d} to {last:%Y-%m-%d}", param_hint="--from")
+        raise typer.BadParameter(f"no trading day from {start} to {last}", param_hint="--from")
     names = sources.names_of([one.value for one in via])
     wanted = [name.strip() for name in tables.split(",") if name.strip()]
     try:

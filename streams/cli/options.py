@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,6 @@ import typer
 
 from streams.form import Form
 
-DATES = ["%Y-%m-%d"]
 DATE = "YYYY-MM-DD"
 
 
@@ -40,8 +39,16 @@ class TableName(StrEnum):
     ALERTS = "alerts"
 
 
-From = Annotated[datetime | None, typer.Option("--from", formats=DATES, metavar=DATE, help="first trade date")]
-To = Annotated[datetime | None, typer.Option("--to", formats=DATES, metavar=DATE, help="last trade date")]
+def parse_day(text: str) -> date:
+    """Return the date of an option; raises `typer.BadParameter` for anything else."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no date: write {DATE}") from None
+
+
+From = Annotated[date | None, typer.Option("--from", parser=parse_day, metavar=DATE, help="first trade date")]
+To = Annotated[date | None, typer.Option("--to", parser=parse_day, metavar=DATE, help="last trade date")]
 Data = Annotated[Path, typer.Option(exists=True, file_okay=False, help="a folder of market files, as for `feed files`")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 As = Annotated[
@@ -60,11 +67,6 @@ NoLedger = Annotated[
 ]
 
 
-def day_of(moment: datetime | None) -> date | None:
-    """Return the date of a date option (Typer parses it as a moment)."""
-    return moment.date() if moment is not None else None
-
-
 def pace(speed: str) -> float | None:
     """Return the factor of ``--speed``, None for as fast as possible; raises `typer.BadParameter` for anything else."""
     from feeds.daily.publish import parse_speed
@@ -75,14 +77,13 @@ def pace(speed: str) -> float | None:
         raise typer.BadParameter(str(error), param_hint="--speed") from error
 
 
-def span(start: datetime | None, end: datetime | None) -> tuple[date | None, date | None]:
+def span(start: date | None, end: date | None) -> tuple[date | None, date | None]:
     """Return the dates of ``--from`` and ``--to``.
 
     Raises
     ------
     typer.BadParameter : if the first lies after the last.
     """
-    first, last = day_of(start), day_of(end)
-    if first is not None and last is not None and first > last:
-        raise typer.BadParameter(f"{first} is later than --to {last}", param_hint="--from")
-    return first, last
+    if start is not None and end is not None and start > end:
+        raise typer.BadParameter(f"{start} is later than --to {end}", param_hint="--from")
+    return start, end

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.options import DATE, DATES, As, Check, Force, Json, NoLedger
+from streams.cli.options import DATE, As, Check, Force, Json, NoLedger, parse_day
 from streams.form import Form
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def reference() -> None:
 def reference_load(
     files: Annotated[list[Path], typer.Argument(help="CSV, parquet or xlsx")],
     on: Annotated[
-        datetime | None,
-        typer.Option("--date", formats=DATES, metavar=DATE, help="effective date of files without such a column"),
+        date | None,
+        typer.Option("--date", parser=parse_day, metavar=DATE, help="effective date of files without such a column"),
     ] = None,
     check: Check = False,
     force: Force = False,
@@ -58,7 +58,7 @@ def reference_load(
     from streams.settings import Settings
 
     def read() -> SourceTables:
-        return security_master.read(files, xshg(Settings().calendar_file), on.date() if on is not None else None)
+        return security_master.read(files, xshg(Settings().calendar_file), on)
 
     with feed_command(PublishOptions(source, as_, check, force, no_ledger, json)) as command:
         command.run(read)

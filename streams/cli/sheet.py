@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from streams.cli.options import DATE, DATES
+from streams.cli.options import DATE, parse_day
 from streams.cli.outputs import require_file
 from streams.cli.terminal import out
 from streams.settings import Settings
@@ -17,8 +17,8 @@ from streams.settings import Settings
 def sheet(
     file: Annotated[Path, typer.Argument(dir_okay=False, help="the PDF to write")],
     on: Annotated[
-        datetime | None,
-        typer.Option("--date", formats=DATES, metavar=DATE, help="as known at the end of this day; default: now"),
+        date | None,
+        typer.Option("--date", parser=parse_day, metavar=DATE, help="as known at the end of this day; default: now"),
     ] = None,
     language: Annotated[Literal["zh", "en"], typer.Option(help="its language")] = "zh",
     to: Annotated[list[str] | None, typer.Option("--to", help="a channel of the kind apprise that gets it")] = None,
@@ -37,7 +37,7 @@ def sheet(
         known = ", ".join(settings.channels) or "(none is set)"
         raise typer.BadParameter(f"{', '.join(unknown)}: not one of the channels {known}", param_hint="--to")
     require_file(file)
-    title = morning_sheet.write(settings, file, on.date() if on is not None else None, language)
+    title = morning_sheet.write(settings, file, on, language)
     out.print(f"wrote {file}: {title}")
     results = morning_sheet.send(settings, names, title, file)
     for name, error in results.items():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date
 from typing import Annotated
 
 import typer
 
-from streams.cli.options import DATE, DATES, Json
+from streams.cli.options import DATE, Json, parse_day
 from streams.cli.render.signals import print_explanation
 from streams.cli.render.tables import print_status
 from streams.cli.terminal import print_json, print_result
@@ -35,7 +35,7 @@ def status(as_json: Json = False) -> None:
 def explain(
     signal: Annotated[str, typer.Argument(metavar="ID", help="e.g. fin_buy_ratio_5d; the documentation lists all")],
     on: Annotated[
-        datetime | None, typer.Option("--date", formats=DATES, metavar=DATE, help="the inputs of this day's value")
+        date | None, typer.Option("--date", parser=parse_day, metavar=DATE, help="the inputs of this day's value")
     ] = None,
     of: Annotated[
         str | None, typer.Option(help="with --date: a code, an industry, or the subject of a market signal")
@@ -58,7 +58,7 @@ def explain(
         declared = declaration(settings, signal)
     except ExplainError as error:
         raise typer.BadParameter(str(error), param_hint="ID") from error
-    derived = derivation(settings, signal, on.date(), of) if on is not None else None
+    derived = derivation(settings, signal, on, of) if on is not None else None
     if as_json:
         print_json({"declared": [described(s, values) for s, values in declared], "derived": derived})
     else:
