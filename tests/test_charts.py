@@ -370,13 +370,13 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     return samples, train_on(samples, tmp_path_factory.mktemp("model"))
 
 
-def train_on(samples: Any, model: Path) -> Path:
+def train_on(samples: Any, model: Path, years: tuple[int, ...] = (2019,)) -> Path:
     from streams.charts import train as module
     from streams.charts.training import TrainingPlan
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "read_samples", lambda *_: samples)
-        module.train(Path("made"), model, [2019], TrainingPlan(seeds=(1, 2), epochs=4), CALENDAR, Parameters(),
+        module.train(Path("made"), model, years, TrainingPlan(seeds=(1, 2), epochs=4), CALENDAR, Parameters(),
                      lambda *_: None, lambda _: None)  # fmt: skip
     return model
 
@@ -388,6 +388,15 @@ def accuracy(samples: Any, model: Path) -> tuple[float, int]:
     chances = ChartModel(model).chances(2019, samples.heights[rows])
     assert chances is not None
     return float(((chances[:, 0] > 0.5) == (samples.labels[rows, 0] == 1)).mean()), len(rows)
+
+
+def test_a_year_that_no_chart_comes_near_is_not_trained(tmp_path: Path) -> None:
+    from streams.charts.errors import ChartModelError
+
+    pytest.importorskip("torch")
+    with pytest.raises(ChartModelError, match=r"the charts end in 2019, .* up to 2020: leave out 2050"):
+        train_on(made_samples(planted=True), tmp_path, (2019, 2050))
+    assert not list(tmp_path.glob("*.onnx"))
 
 
 def test_training_finds_a_planted_pattern(planted: tuple[Any, Path]) -> None:

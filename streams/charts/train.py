@@ -39,10 +39,11 @@ def train(
 
     Raises
     ------
-    ChartModelError : if the folder has too few prices.
+    ChartModelError : if the folder has too few prices, or a year lies behind the one that follows them.
     """
     model.mkdir(parents=True, exist_ok=True)
     samples = read_samples(folder, calendar, parameters, on_day)
+    _require_near(years, to_date(int(samples.days.max())).year)
     card = _begin(model, folder, samples, plan)
     for year in sorted(years) or _years(samples):
         if any(one.year == year for one in card.years):
@@ -68,6 +69,14 @@ def _begin(model: Path, folder: Path, samples: Samples, plan: TrainingPlan) -> M
         universe=samples.universe,
         plan=wanted,
     )
+
+
+def _require_near(years: Sequence[int], last: int) -> None:
+    """Raise `ChartModelError` for a year that no chart comes near: its networks would score nothing before it."""
+    if late := [str(year) for year in sorted(years) if year > last + 1]:
+        raise ChartModelError(
+            f"the charts end in {last}, so their networks score up to {last + 1}: leave out {', '.join(late)}"
+        )
 
 
 def _years(samples: Samples) -> list[int]:
