@@ -2,7 +2,8 @@
 
 The TOML file is ``marginwatch.toml`` in the working directory, or the file that ``MARGINWATCH_CONFIG`` names. Nested
 names use two underscores in the environment: ``MARGINWATCH_PARAMETERS__RATIO_HOT=0.105``. A list in the environment is
-comma separated or a JSON list: ``MARGINWATCH_PARAMETERS__STREAK_FLAGS=3,4`` or ``[3, 4]``.
+comma separated or a JSON list: ``MARGINWATCH_PARAMETERS__STREAK_FLAGS=3,4`` or ``[3, 4]``. A table in the environment
+is a JSON object: ``MARGINWATCH_DEADLINES={"margin.daily": "09:10"}``.
 """
 
 from __future__ import annotations
@@ -162,7 +163,8 @@ class Settings(BaseSettings):
     )
     deadlines: dict[str, time] = Field(
         {},
-        description="feed → time in Shanghai at which an incomplete day is closed, e.g. margin.daily = 09:10 (on T+1)",
+        description="feed → time in Shanghai at which an incomplete day is closed, e.g. "
+        '"margin.daily" = "09:10" (on T+1)',
     )
     deadline_quiet_s: float = Field(
         900.0, gt=0, description="no deadline closes a feed that sent a row within this many seconds (a backfill)"
@@ -327,17 +329,37 @@ def _check_redis_url(url: str) -> None:
 
 
 def _check_names(environment: Mapping[str, str], settings: type[BaseSettings]) -> None:
-    """Raise `SettingsError` for a variable ``MARGINWATCH_*`` that is no setting: it would change nothing."""
-    known = [name.upper() for name in settings.model_fields]
+    """Raise `SettingsError` for a variable ``MARGINWATCH_*`` that is no setting, or not the table that it must be."""
+    known = {
+        name.upper(): get_origin(info.annotation) or info.annotation for name, info in settings.model_fields.items()
+    }
     for name, value in environment.items():
-        setting = name.upper().removeprefix(_PREFIX).partition("__")[0]
-        if not name.upper().startswith(_PREFIX) or setting in (*known, *_NO_SETTINGS):
+        setting, _, nested = name.upper().removeprefix(_PREFIX).partition("__")
+        if not name.upper().startswith(_PREFIX) or setting in _NO_SETTINGS:
+            continue
+        if setting in known:
+            if not nested and known[setting] in (dict, Parameters):
+                _require_object(name, value)
             continue
         if _KUBERNETES.search(f"{name}={value}"):
             continue
         near = difflib.get_close_matches(setting, known, 1)
         hint = f"did you mean {_PREFIX}{near[0]}? Otherwise unset it" if near else "unset it"
         raise SettingsError(f"{name} in the environment is no setting: {hint}")
+
+
+def _require_object(name: str, value: str) -> None:
+    """Raise `SettingsError` unless a variable contains a JSON object; its value may contain secrets."""
+    try:
+        right = isinstance(json.loads(value), dict)
+    except json.JSONDecodeError:
+        right = False
+    if not right:
+        table = name.upper().removeprefix(_PREFIX).lower()
+        raise SettingsError(
+            f'{name} in the environment is no JSON object: write {{"NAME": VALUE}}, or a table [{table}] into the '
+            "settings file"
+        )
 
 
 def _list_of(value: Any, name: str) -> Any:

@@ -269,7 +269,7 @@ def test_every_toml_block_is_one_that_its_reader_takes(tmp_path: Path, make_sett
             case _:
                 monkeypatch.setenv("MARGINWATCH_CONFIG", str(file))
                 make_settings()
-    assert kinds == {"feeds", "table", "rules", "holidays", "channels", "parameters"}
+    assert kinds == {"feeds", "table", "rules", "holidays", "channels", "parameters", "deadlines"}
 
 
 def test_settings_that_pages_name_exist() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
+from datetime import time
 from pathlib import Path
 
 import pytest
@@ -146,6 +148,28 @@ def test_a_setting_that_can_t_be_is_described_by_its_place_and_a_remedy(
     with pytest.raises(ValidationError) as found:
         Settings()
     assert [describe_problem(problem) for problem in found.value.errors()] == [said]
+
+
+@pytest.mark.parametrize("name", ["DEADLINES", "CHANNELS", "PARAMETERS"])
+@pytest.mark.parametrize("value", ["margin.daily = 09:10", "[1]", "x"])
+def test_a_table_in_the_environment_is_a_json_object(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"MARGINWATCH_{name}", value)
+    with pytest.raises(
+        SettingsError, match=rf"MARGINWATCH_{name} .* no JSON object: .* a table \[{name.lower()}\]"
+    ) as found:
+        Settings()
+    assert value not in str(found.value)
+
+
+def test_the_deadlines_of_the_documentation_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs/pages/operations/settings.md").read_text("utf-8")
+    (given,) = re.findall(r"MARGINWATCH_DEADLINES='(.*)'", text)
+    (table,) = re.findall(r"```toml\n(\[deadlines\].*?)```", text, re.DOTALL)
+    (tmp_path / "marginwatch.toml").write_text(table)
+    monkeypatch.chdir(tmp_path)
+    of_file = Settings().deadlines
+    monkeypatch.setenv("MARGINWATCH_DEADLINES", given)
+    assert Settings().deadlines == of_file == {"margin.daily": time(9, 10), "margin.market": time(9, 10)}
 
 
 def test_a_file_with_another_url_than_one_of_redis_is_an_error(tmp_path: Path) -> None:
