@@ -13,10 +13,10 @@ from alerts.model import ALL_INDUSTRIES, Text, alert_id
 from alerts.record import CaseRow, RecordCard
 from alerts.rules import digest as digest_rule
 from alerts.units import Units
-from console import formats, labels, studies
+from console import figure, formats, labels, studies
 from console.charts import Break
 from console.model import Part
-from console.site import Page, content, heading
+from console.site import Page, content
 from processors.industries import INDUSTRIES
 
 _HORIZONS = tuple(map(str, HORIZONS))
@@ -102,24 +102,38 @@ def detail(page: Page, rule: str, subject: str) -> None:
                     earlier = page.site.model.as_of is not None
                     ui.label(label("no_record_then" if earlier else "no_record")).classes("muted")
             for card in cards:
-                with ui.element("div").classes("card wide"):
-                    name = text.record_name(card.evidence, chinese=page.view.language == "zh")
-                    heading(name or page.view.rule(rule))
-                    ui.label(f"{label('hit')}: {_pick(page, card.evidence.definition)}")
-                    ui.label(_evidence(page, card)).mark("record-text")
-                    if card.evidence.low is not None and card.evidence.high is not None:
-                        span = " … ".join(formats.points(end, 0) for end in (card.evidence.low, card.evidence.high))
-                        noun = labels.LABELS["episode"]
-                        episodes = formats.counted(card.evidence.episodes, noun, page.view.language)
-                        ui.label(f"{label('difference')}: {span} (95%, {episodes})")
-                    ui.label(
-                        f"{card.source} · {card.since} – {card.until} · {label('cases')}: {len(card.rows)}"
-                    ).classes("muted num")
-                    with ui.element("div").classes("sideways").props("tabindex=0"):
-                        _table(page, card)
+                _card(page, card, named)
 
     ui.page_title(f"{named} · {label('record')} · marginwatch")
     page.follow((Part.RECORDS,), draw)
+
+
+def _card(page: Page, card: RecordCard, title: str) -> None:
+    """Draw one record of a rule: what is a hit, the evidence, and every case."""
+    label = page.view.label
+    with ui.element("div").classes("card wide"):
+        name = text.record_name(card.evidence, chinese=page.view.language == "zh")
+        with ui.element("h2") as head:
+            ui.label(name or page.view.rule(card.rule))
+        figure.exports(
+            page,
+            " ".join(filter(None, (title, name, label("record")))),
+            lambda: _exported(page, card),
+            head,
+            lambda: card.until,
+        )
+        ui.label(f"{label('hit')}: {_pick(page, card.evidence.definition)}")
+        ui.label(_evidence(page, card)).mark("record-text")
+        if card.evidence.low is not None and card.evidence.high is not None:
+            span = " … ".join(formats.points(end, 0) for end in (card.evidence.low, card.evidence.high))
+            noun = labels.LABELS["episode"]
+            episodes = formats.counted(card.evidence.episodes, noun, page.view.language)
+            ui.label(f"{label('difference')}: {span} (95%, {episodes})")
+        ui.label(f"{card.source} · {card.since} – {card.until} · {label('cases')}: {len(card.rows)}").classes(
+            "muted num"
+        )
+        with ui.element("div").classes("sideways").props("tabindex=0"):
+            _table(page, card)
 
 
 def _evidence(page: Page, card: RecordCard) -> str:
@@ -132,22 +146,50 @@ def _pick(page: Page, both: Text) -> str:
 
 def _table(page: Page, card: RecordCard) -> None:
     """Draw the cases, the newest first, as one element; a click on a date opens the alert."""
-    label, language = page.view.label, page.view.language
-    days = "d" if language == "en" else "日"
-    unit = Units(page.site.rules).of_rule(card.rule, card.figure)
-    named = any(row.subject != card.subject for row in card.rows)
-    heads = [label("date"), *([label("industry")] if named else []), labels.case_figure(card.figure, language)]
-    heads += [label("entry"), *(f"{h} {days}" for h in _HORIZONS), label("worst"), label("hit")]
-    head = "".join(f"<th scope=col>{escape(text)}</th>" for text in heads)
+    unit, named = Units(page.site.rules).of_rule(card.rule, card.figure), _names_industries(card)
+    head = "".join(f"<th scope=col>{escape(text)}</th>" for text in _heads(page, card))
     body = "".join(
         f"<tr>{''.join(_cells(row, f'/alerts/{quote(_published(page, row))}', unit, page, named=named))}</tr>"
         for row in reversed(card.rows)
     )
     ui.html(
-        f'<table class="cases-table num" aria-label="{escape(label("record"))}">'
+        f'<table class="cases-table num" aria-label="{escape(page.view.label("record"))}">'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>",
         sanitize=False,
     )
+
+
+def _names_industries(card: RecordCard) -> bool:
+    return any(row.subject != card.subject for row in card.rows)
+
+
+def _heads(page: Page, card: RecordCard) -> list[str]:
+    label, language = page.view.label, page.view.language
+    days = "d" if language == "en" else "日"
+    industry = [label("industry")] if _names_industries(card) else []
+    outcomes = [*(f"{horizon} {days}" for horizon in _HORIZONS), label("worst"), label("hit")]
+    return [label("date"), *industry, labels.case_figure(card.figure, language), label("entry"), *outcomes]
+
+
+def _exported(page: Page, card: RecordCard) -> tuple[list[str], figure.Rows]:
+    """Return the heads and the exact figures of the cases, the newest first."""
+    named = _names_industries(card)
+    return _heads(page, card), [
+        [
+            row.trade_date.isoformat(),
+            *([labels.industry(row.subject, page.view.language)] if named else []),
+            row.figure,
+            row.entry,
+            *(row.returns.get(horizon) for horizon in _HORIZONS),
+            row.drawdown,
+            _hit(row),
+        ]
+        for row in reversed(card.rows)
+    ]
+
+
+def _hit(row: CaseRow) -> str:
+    return f"{row.member_hits}/{row.members}" if row.members else _HIT[row.hit]
 
 
 def _published(page: Page, row: CaseRow) -> str:
@@ -172,7 +214,7 @@ def _cells(row: CaseRow, path: str, unit: str, page: Page, *, named: bool) -> li
         _cell("–" if row.entry is None else f"{row.entry:,.0f}", formats.day(row.entry_date)),
         *(_change(row.returns.get(horizon)) for horizon in _HORIZONS),
         _change(row.drawdown),
-        _cell(f"{row.member_hits}/{row.members}" if row.members else _HIT[row.hit]),
+        _cell(_hit(row)),
     ]
 
 

@@ -20,7 +20,7 @@ from nicegui.events import GenericEventArguments, handle_event
 
 from alerts.model import Silence
 from alerts.rules import rules
-from console import cards, home, industry, labels, panels, record, security, studies
+from console import cards, figure, home, industry, labels, panels, record, security, studies
 from console.access import Access, Identity
 from console.chart_element import ChartElement
 from console.model import ConsoleModel
@@ -354,3 +354,16 @@ def test_a_file_names_the_security_or_industry_of_its_page(
     found = saved(monkeypatch, draw, page_of(model))()
     assert names <= set(found)
     assert len({name.partition(" ")[0] for name in found}) == 1
+
+
+def test_the_past_cases_of_a_rule_can_be_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables: list[list[list[Any]]] = []
+    monkeypatch.setattr(figure, "as_csv", lambda heads, rows: tables.append([heads, *rows]))
+    page = page_of(full())
+    (name,) = saved(monkeypatch, lambda page: record.detail(page, *record.PEAK), page)()
+    (card,) = page.site.model.records_of(*record.PEAK)
+    assert name.endswith(f"Past cases {card.until}.csv") and "Peak warning" in name
+    heads, newest, *others = tables[0]
+    assert heads == ["Date", "Ratio", "Entry", "5 d", "20 d", "60 d", "Worst", "Hit"]
+    assert newest == [card.rows[-1].trade_date.isoformat(), 0.0991, 3400.0, 0.01, -0.02, -0.05, -0.12, "✓"]
+    assert len(others) == len(card.rows) - 1
