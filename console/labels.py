@@ -170,6 +170,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "as_of": ("As it was known on", "回看日期"),
     "as_of_day": ("As known on", "截至当日所知"),
     "to_now": ("back to now", "回到当前"),
+    "no_day": ("no day that is over, the present is shown", "不是已结束的日期，显示当前"),
     "corrected": ("Corrected since", "其后更正"),
     "not_corrected": ("No figure of the market was corrected since.", "其后市场数据没有更正。"),
     "signal": ("Figure", "指标"),

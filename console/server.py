@@ -23,6 +23,9 @@ from console.http_protocol import MAX_CONNECTIONS, HttpProtocol
 from console.past import EarlierModels
 from console.site import Page, Site, content, frame, view_of
 
+#: A text in place of a day is shown up to here.
+_LONGEST_DAY = 20
+
 
 def run(
     site: Site,
@@ -84,8 +87,10 @@ def _pages(site: Site) -> None:
         """Return the page of the person who asks, with the model of the day that the address names."""
         session: Mapping[str, Any] = dict(request.session)
         identity = request.scope["marginwatch.identity"]
-        shown = replace(site, model=earlier.model(request.query_params.get("asof", "")))
-        page = Page(shown, view_of(site.parameters, {}, ""), session, identity, {}, site.model)
+        day = request.query_params.get("asof", "")
+        shown = replace(site, model=earlier.model(day))
+        no_day = day[:_LONGEST_DAY] if shown.model is site.model else ""
+        page = Page(shown, view_of(site.parameters, {}, ""), session, identity, {}, site.model, no_day)
         page.remembered = dict(await site.preferences.load(page.who))
         page.view = view_of(site.parameters, page.remembered, request.headers.get("accept-language", ""))
         return page
@@ -103,6 +108,8 @@ def _pages(site: Site) -> None:
     @app.get("/sheet.pdf", include_in_schema=False)
     async def of_morning(request: Request) -> Response:
         page = await page_of(request)
+        if page.no_day:  # a printed sheet would not say so
+            raise HTTPException(400, f"{page.no_day!r} is no day that is over, such as ?asof=2021-02-24")
         model, view = page.site.model, replace(page.view, dark=False)  # paper is light
         name = f"marginwatch-{model.as_of or sheet.day(model) or 'empty'}.pdf"
         headers = {"content-disposition": f'inline; filename="{name}"'}

@@ -75,6 +75,7 @@ class Page:
     identity: Identity
     remembered: dict[str, Any]
     present: ConsoleModel  # what is known now, also on a page of an earlier day
+    no_day: str = ""  # what the address names in place of a day that is over: the page shows the present
     subject: str = field(default="", init=False)  # the security or industry that the page is about
     layer: ui.element = field(init=False)  # parent of dialogs: redrawing an element must not close them
     chart_updates: ChartUpdates = field(init=False)
@@ -208,6 +209,8 @@ def _calendar(page: Page) -> ui.element:
     if model.as_of is not None:
         with ui.element("span").classes("pill bad"):
             ui.link(f"{label('as_of_day')} · {label('to_now')}", "?").style("color:inherit")
+    elif page.no_day:
+        ui.label(f"“{page.no_day}”: {label('no_day')}").classes("pill bad").mark("no-day")
     return field
 
 

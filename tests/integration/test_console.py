@@ -331,6 +331,10 @@ def test_a_desk_sees_acknowledges_and_keeps_the_peak_warning(
     assert desk.locator(".flags a").first.get_attribute("href").endswith(f"?asof={to_date(past)}")
     pdf = desk.request.get(f"{console.url}sheet.pdf?asof={to_date(past)}")
     assert pdf.headers["content-type"] == "application/pdf" and pdf.body().startswith(b"%PDF")
+    no_day = desk.request.get(f"{console.url}sheet.pdf?asof=2021-2-24")
+    assert no_day.status == 400 and "'2021-2-24' is no day that is over" in no_day.text()
+    desk.goto(f"{console.url}?asof=2021-2-24")
+    desk.get_by_text("“2021-2-24”: 不是已结束的日期，显示当前").wait_for()
     desk.goto(console.url)
     answer(desk, "预警，").wait_for()
 
