@@ -6,23 +6,31 @@ import asyncio
 import struct
 
 import pytest
+import uvloop
 from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.admin import ApiVersionResponse_v0
 from aiokafka.protocol.metadata import MetadataRequest
 
 from streams.kafka import connections as kafka_connections
+from tests.resets import server_that_resets
 
 _METADATA, _API_VERSIONS = 3, 18
 
 
-async def _answer_versions_only(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer a client's first request, and hang up at the next one."""
+async def _answer_versions(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer a client's first request."""
     (size,) = struct.unpack(">i", await reader.readexactly(4))
     _, _, correlation = struct.unpack(">hhi", (await reader.readexactly(size))[:8])
     body = ApiVersionResponse_v0(error_code=0, api_versions=[(_METADATA, 0, 5), (_API_VERSIONS, 0, 0)]).encode()
     answer = struct.pack(">i", correlation) + body
     writer.write(struct.pack(">i", len(answer)) + answer)
+    await writer.drain()
+
+
+async def _answer_versions_only(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer a client's first request, and hang up at the next one."""
+    await _answer_versions(reader, writer)
     await reader.readexactly(4)
     writer.close()
 
@@ -42,3 +50,18 @@ def test_a_lost_connection_fails_its_requests_also_where_its_client_notices_firs
                 await asyncio.wait_for(waiting, 10)
 
     asyncio.run(run())
+
+
+def test_a_request_over_a_connection_that_was_just_reset_fails_as_one_of_kafka() -> None:
+    kafka_connections.install()
+
+    async def run() -> None:
+        async with server_that_resets(_answer_versions) as port:
+            connection = await create_conn("127.0.0.1", port)
+            while connection._reader.exception() is None:
+                await asyncio.sleep(0)
+            with pytest.raises(KafkaConnectionError):
+                await connection.send(MetadataRequest([]))
+            assert not connection.connected()
+
+    uvloop.run(run())

@@ -2,7 +2,8 @@
 
 **Lost connections.** A client that finds a connection at its end forgets it without closing it. If it does so before
 the task that reads the connection has taken notice, nobody fails the requests that wait there: each waits for its whole
-time limit, and with it a produce request all others to its broker, a commit and a rebalance.
+time limit, and with it a produce request all others to its broker, a commit and a rebalance. uvloop answers a request
+over a connection that was just reset with a `RuntimeError`, which no client expects; here it is one of Kafka's errors.
 
 **Topics.** The library asks for the metadata of its topics in a way that lets a broker create what is missing, with the
 broker's own number of partitions and retention; it has no option for that.
@@ -10,9 +11,13 @@ broker's own number of partitions and retention; it has no option for that.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 from aiokafka import client, conn
+from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
 
@@ -24,6 +29,22 @@ class Connection(conn.AIOKafkaConnection):  # type: ignore[misc]  # a library wi
             return True
         self.close(reason=conn.CloseReason.CONNECTION_BROKEN)  # nothing if it is closed
         return False
+
+    def send(self, request: Any, expect_response: bool = True) -> Any:
+        with self._reset_is_an_error_of_kafka():
+            return super().send(request, expect_response)
+
+    def _send_sasl_token(self, payload: bytes, expect_response: bool = True) -> Any:
+        with self._reset_is_an_error_of_kafka():
+            return super()._send_sasl_token(payload, expect_response)
+
+    @contextmanager
+    def _reset_is_an_error_of_kafka(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:  # of uvloop
+            self.close(reason=conn.CloseReason.CONNECTION_BROKEN)
+            raise KafkaConnectionError(f"Connection at {self.host}:{self.port} broken: {error}") from error
 
 
 def install() -> None:
