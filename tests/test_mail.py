@@ -127,6 +127,31 @@ def test_a_channel_that_ends_waits_for_the_mail_that_is_being_sent(
         server.accepts.set()
 
 
+def test_a_server_that_never_answers_keeps_neither_the_process_nor_another_thread_of_it(
+    server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(senders, "_CLOSE_S", 0.1)
+    monkeypatch.setattr(senders, "_APPRISE_THREADS", 2)
+    server.accepts.clear()
+
+    async def go() -> None:
+        sender = AppriseSender(server.channel(timeout_s=0.2), None, "")  # type: ignore[arg-type]
+        for key in ("a1/firing", "a2/firing"):
+            with pytest.raises(DeliveryError, match="did not answer within"):
+                await sender.send(alert(Text("hot", "热")), key)
+        with pytest.raises(DeliveryError, match="has not answered 2 earlier messages"):
+            await sender.send(alert(Text("hot", "热")), "a3/firing")
+        await asyncio.wait_for(asyncio.to_thread(int), 10)
+        assert await sender.close() == []
+
+    try:
+        asyncio.run(go())  # it waits for the threads of the pool of asyncio
+        assert not server.mails
+        assert all(thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread())
+    finally:
+        server.accepts.set()
+
+
 def test_a_mail_shows_the_text_as_it_is(server: MailServer) -> None:
     sender = AppriseSender(server.channel(), None, "http://console")  # type: ignore[arg-type]
     words = Text("Row 3: 'fin_buy' is <img src=http://x/y.png>, 5 & 6.\nIt is < 7.", "第3行：数据有误。")

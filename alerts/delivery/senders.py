@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import logging
 import re
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -35,8 +37,10 @@ from processors.signal import Value
 
 #: Alertmanager resolves an alert that is not sent again: the interval of resending (seconds), and the time until then.
 RESEND_S, EXPIRES_AFTER = 30.0, timedelta(minutes=5)
-#: How long apprise may work on one message (seconds): nobody can stop it.
+#: How long apprise may work on one message (seconds) before another attempt is made: nobody can stop it.
 _APPRISE_S = 300.0
+#: Messages that apprise works on at once for one channel, those included that nobody waits for any more.
+_APPRISE_THREADS = 8
 #: How long a channel that ends waits for what apprise is sending (seconds): a worker has ten to end.
 _CLOSE_S = 3.0
 _ANSWER_BYTES = 4096
@@ -260,13 +264,18 @@ class AppriseSender(Sender):
 
     apprise sends in a thread, which ends after the time limit of an attempt if the service is slow. The next attempt of
     the message waits for it and takes its result: a second one would repeat a mail that was accepted late. So does
-    `close`, which waits for a few seconds.
+    `close`, which waits for a few seconds. A service that never ends its answer keeps a thread for ever: it is one of
+    this channel, which holds up neither other work of the process nor its end.
     """
 
     @cached_property
     def _running(self) -> dict[str, asyncio.Task[bool]]:
         """What is being sent, by the key of the message."""
         return {}
+
+    @cached_property
+    def _threads(self) -> set[threading.Thread]:
+        return set()
 
     async def send(self, alert: Alert, key: str = "") -> None:
         severity = alert.severity.value
@@ -310,10 +319,11 @@ class AppriseSender(Sender):
         except ModuleNotFoundError:
             raise DeliveryError("apprise is not installed: pip install 'marginwatch[notify]'") from None
         logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its messages contain addresses
-        service = apprise.Apprise()
+        service = apprise.Apprise(asset=apprise.AppriseAsset(service_timeout=0))  # else in a thread of its own
         if not service.add(self.channel.address()):
             raise DeliveryError(f"apprise does not know {self.channel.redacted()}")
-        sending = service.async_notify(
+        notify = partial(
+            service.notify,
             body,
             title=title,
             notify_type=apprise.NotifyType(kind),
@@ -321,9 +331,39 @@ class AppriseSender(Sender):
             **attached,
         )
         try:
-            return bool(await asyncio.wait_for(sending, _APPRISE_S))
+            return bool(await asyncio.wait_for(self._in_a_thread(notify), _APPRISE_S))
         except TimeoutError:
             return False
+
+    def _in_a_thread(self, call: Callable[[], object]) -> asyncio.Future[object]:
+        """Call something in a daemon thread of its own; raises `DeliveryError` while too many of them are busy."""
+        self._threads.intersection_update(threading.enumerate())
+        if len(self._threads) >= _APPRISE_THREADS:
+            raise DeliveryError(f"{self.channel.redacted()} has not answered {len(self._threads)} earlier messages")
+        loop = asyncio.get_running_loop()
+        result: asyncio.Future[object] = loop.create_future()
+
+        def finish(outcome: object, error: Exception | None) -> None:
+            if result.done():  # nobody waits any more
+                return
+            if error is None:
+                result.set_result(outcome)
+            else:
+                result.set_exception(error)
+
+        def run() -> None:
+            outcome, failure = None, None
+            try:
+                outcome = call()
+            except Exception as error:  # noqa: BLE001 - it belongs to who waits for the result
+                failure = error
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(finish, outcome, failure)
+
+        thread = threading.Thread(target=run, name="apprise", daemon=True)
+        self._threads.add(thread)
+        thread.start()
+        return result
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:
