@@ -372,13 +372,19 @@ def _redis(settings: Settings, timeout_s: float | None) -> dict[str, Any]:
 
 
 def page_client() -> httpx.Client:
-    """Return a blocking HTTP client for feeds; it follows a redirection only where a request wants it."""
+    """Return a blocking HTTP client for feeds; it follows a redirection only where a request wants it.
+
+    An answer is limited in time and size as a whole (`streams.page_connections`).
+    """
     import httpx
+
+    from streams import page_connections
 
     agent = f"Mozilla/5.0 (compatible; marginwatch/{__version__})"
     timeout = httpx.Timeout(_PAGE_TIMEOUT_S, connect=_PAGE_CONNECT_S)
     # httpx has a list of authorities of its own; every other client trusts those of the system.
-    return httpx.Client(headers={"User-Agent": agent}, timeout=timeout, verify=tls_context(None))
+    client = httpx.Client(headers={"User-Agent": agent}, timeout=timeout, verify=tls_context(None))
+    return page_connections.limit(client)
 
 
 def http_session() -> ClientSession:
