@@ -25,7 +25,7 @@ from console.directory import Directory
 from console.errors import AccessError, UnconfirmedError
 from console.model import ConsoleModel, Part
 from processors.errors import MarginwatchError, RowError
-from streams import alert_record, console_inputs, system_status
+from streams import alert_record, console_inputs, logs, system_status
 from streams.alert_rules import rules_of
 from streams.background import keep_running
 from streams.calendars import xshg
@@ -55,6 +55,7 @@ def run(settings: Settings, *, simulated: bool = False, on_start: Callable[[], N
     ----------
     on_start : called once nothing but the port can fail.
     """
+    logs.configure(settings.log_level, settings.log_format)
     token = settings.console_token.get_secret_value() if settings.console_token is not None else ""
     sessions = RedisSessions(settings)
     access = Access(settings.console_host, sessions, settings.console_users_file, token, settings.console_url)

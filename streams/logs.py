@@ -1,5 +1,7 @@
 """Structured logs: readable on a terminal, JSON for machines; everything goes to stderr.
 
+A service (worker, console, feed) writes the records of its libraries too; a command only the project's own.
+
 An event that repeats is written 20 times a minute at most; the next line of it counts those that were left out.
 """
 
@@ -17,6 +19,11 @@ import structlog
 _LINES, _SPAN_S = 20, 60.0
 #: Events that are remembered; those that are over are forgotten beyond it.
 _EVENTS = 1_000
+
+
+def configure_command() -> None:
+    """Write the project's own records to stderr, for a command whose output another program may read."""
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 def configure(level: str, form: str) -> None:

@@ -6,8 +6,12 @@ import logging
 
 import pytest
 import structlog
+from typer.testing import CliRunner
 
-from streams import logs
+from console import server
+from streams import console, logs
+from streams.cli.main import app
+from streams.settings import Settings
 
 
 class Clock:
@@ -67,6 +71,42 @@ def test_no_address_that_a_client_requests_is_written(capsys: pytest.CaptureFixt
         logs.configure("info", "json")
         logging.getLogger("httpx").info("HTTP Request: %s", "http://desk:secret@quotes/")
         assert "secret" not in capsys.readouterr().err
+    finally:
+        root.handlers[:], root.level = before, level
+        structlog.reset_defaults()
+
+
+def test_a_command_writes_its_log_to_stderr_and_its_result_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        assert CliRunner().invoke(app, ["calendar", "check"]).exit_code == 0
+        structlog.get_logger().warning("a message can't be read")
+    finally:
+        structlog.reset_defaults()
+    written = capsys.readouterr()
+    assert "a message can't be read" in written.err
+    assert not written.out
+
+
+def test_a_console_logs_as_the_settings_say_and_limits_what_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Served(Exception):  # noqa: N818 - no error
+        pass
+
+    def serve(*_: object, **__: object) -> None:
+        raise Served
+
+    async def secret(_: Settings) -> str:
+        return "s"
+
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    monkeypatch.setattr(server, "run", serve)
+    monkeypatch.setattr(console, "_secret", secret)
+    try:
+        with pytest.raises(Served):
+            console.run(Settings(log_level="error"))
+        (handler,) = root.handlers
+        assert any(isinstance(one, logs.RepeatFilter) for one in handler.filters)
+        assert root.level == logging.ERROR
     finally:
         root.handlers[:], root.level = before, level
         structlog.reset_defaults()

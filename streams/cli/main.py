@@ -122,6 +122,9 @@ def marginwatch(
     Begin with [bold]marginwatch up[/bold]: it starts everything on this machine and feeds a simulated market.
     Settings come from MARGINWATCH_* and marginwatch.toml; `marginwatch COMMAND -h` shows the options of a command.
     """
+    from streams.logs import configure_command
+
+    configure_command()
 
 
 def main() -> None:
