@@ -19,8 +19,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import structlog
 from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaError
 
 from alerts.model import Alert
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
@@ -35,9 +37,10 @@ from streams.topics import Topic, Topics, missing
 if TYPE_CHECKING:
     from streams.clients import Reader
 
+log = structlog.get_logger()
 #: How long a broker may serve nothing before a known end until a reader reports it.
 PATIENCE_S = 15.0
-_POLL_MS = 200
+_POLL_MS, _ASK_MS = 200, 3000
 #: Whether a reader is interested in a key; without it, in all of them.
 Wanted: TypeAlias = Callable[[str], bool]
 
@@ -211,12 +214,39 @@ def follow(
         partition = TopicPartition(Topics(settings).name(topic), 0)
         _assign(reader, [partition])
         reader.seek_to_beginning(partition)
+        silence = _Silence(reader, partition)
         while not stop():
-            for record in reader.poll(timeout_ms=_POLL_MS).get(partition, []):
+            records = reader.poll(timeout_ms=_POLL_MS).get(partition, [])
+            silence.check(served=bool(records))
+            for record in records:
                 if is_barrier(record):
                     yield barrier_of(record).barrier
                 else:
                     yield record
+
+
+class _Silence:
+    """Tells a topic without news from a broker that does not serve it, which a consumer waits for without a word."""
+
+    def __init__(self, reader: Reader, partition: TopicPartition) -> None:
+        self._reader, self._partition = reader, partition
+        self._heard, self._away = time.monotonic(), False
+
+    def check(self, *, served: bool) -> None:
+        """Ask the broker after `PATIENCE_S` without a record; log once that it is away, and once that it is back."""
+        if not served:
+            if time.monotonic() - self._heard < PATIENCE_S:
+                return
+            try:
+                self._reader.end_offsets([self._partition], timeout_ms=_ASK_MS)
+            except KafkaError as error:
+                if not self._away:
+                    log.warning("Kafka does not serve a topic: waiting", topic=self._partition.topic, error=str(error))
+                self._heard, self._away = time.monotonic(), True
+                return
+        if self._away:
+            log.warning("Kafka serves the topic again", topic=self._partition.topic)
+        self._heard, self._away = time.monotonic(), False
 
 
 def record_at(settings: Settings, name: str, partition: int, offset: int) -> ConsumerRecord | None:

@@ -67,6 +67,28 @@ def test_a_broker_that_stands_still_for_a_while_does_not_end_a_reader(stack: Sta
     assert found == list(range(count))
 
 
+def test_a_reader_that_goes_on_reports_a_broker_that_serves_it_no_more(
+    stack: Stack, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readers, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(readers, "_ASK_MS", 500)
+    publish(stack, (1,))
+    said: list[str] = []
+    monkeypatch.setattr(readers.log, "warning", lambda event, **_: said.append(event))
+    silent_until = time.monotonic() + 2
+    for _ in readers.follow(stack.settings, Topic.ALERTS_LOG, stop=lambda: time.monotonic() > silent_until):
+        assert not said
+    assert not said  # a topic without news
+    records = readers.follow(stack.settings, Topic.ALERTS_LOG, stop=lambda: len(said) == 2)
+    next(records)
+    broker.pause()
+    threading.Timer(4, broker.resume).start()
+    assert not list(records)
+    assert [event.partition(":")[0] for event in said] == [
+        "Kafka does not serve a topic", "Kafka serves the topic again",
+    ]  # fmt: skip
+
+
 def test_a_slow_reader_gets_everything_and_nothing_that_came_after_it_began(stack: Stack) -> None:
     count = publish(stack, (1200,))
     found = []
