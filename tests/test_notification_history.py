@@ -15,7 +15,9 @@ import pytest
 from aiohttp import ClientSession
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
+from alerts.delivery import dispatcher as dispatcher_module
 from alerts.delivery.channel import Channel
 from alerts.delivery.dispatcher import ChannelQueue, Dispatcher
 from alerts.delivery.history import LATE_SETTLES, SETTLES, Notification, NotificationHistory, Status, advance
@@ -362,6 +364,70 @@ def test_a_failed_attempt_is_repeated_under_the_same_key_and_after_a_restart(
             assert sender.keys == [f"a1/{F}"] * 2
             (sent,) = await NotificationLog(redis, "t", "hook").all()
             assert (sent.status, sent.attempts, sent.error) == (Status.SENT, 2, "")
+
+    asyncio.run(go())
+
+
+class SlowLog(NotificationLog):
+    """A log in Redis whose answers can be late, or missing."""
+
+    late_s, failures = 0.0, 0
+
+    async def change(self, *arguments: Any) -> NotificationHistory | None:
+        if self.failures:
+            self.failures -= 1
+            raise RedisConnectionError("it is away")
+        late_s, self.late_s = self.late_s, 0.0
+        found = await super().change(*arguments)
+        await asyncio.sleep(late_s)
+        return found
+
+
+def test_what_is_read_while_the_outcome_of_an_attempt_is_written_late_is_sent(redis_server: EmbeddedRedis) -> None:
+    async def go() -> None:
+        async with Redis.from_url(redis_server.url) as redis:
+            await redis.flushdb()
+            sender, slow = CountingSender(), SlowLog(redis, "t", "hook")
+            queue = ChannelQueue("hook", HOOK, sender, slow)
+            await queue.offer(fresh(F), 5, datetime.now(UTC))
+
+            async def late() -> None:
+                slow.late_s = 0.5
+
+            sender.during = late
+            sending = asyncio.create_task(send_due(queue))
+            while not any(one.status is Status.SENT for one in await slow.all()):
+                await asyncio.sleep(0.01)
+            await queue.offer(fresh(R), 6, datetime.now(UTC))
+            await sending
+            await send_due(queue)
+            assert sender.keys == [f"a1/{F}", f"a1/{R}"]
+
+    asyncio.run(go())
+
+
+def test_what_a_channel_accepted_is_sent_once_though_redis_was_away_for_a_while(
+    redis_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher_module, "_REDIS_WAIT_S", 0.1)
+
+    async def go() -> None:
+        async with Redis.from_url(redis_server.url) as redis:
+            await redis.flushdb()
+            sender, slow = CountingSender(), SlowLog(redis, "t", "hook")
+            queue = ChannelQueue("hook", HOOK.model_copy(update={"timeout_s": 0.05}), sender, slow)
+            await queue.offer(fresh(F), 5, datetime.now(UTC))
+
+            async def away() -> None:
+                slow.failures = 5
+
+            sender.during = away
+            sending = asyncio.create_task(queue.run())
+            async with asyncio.timeout(20):
+                while not any(one.status is Status.SENT for one in await slow.all()):
+                    await asyncio.sleep(0.01)
+            sending.cancel()
+            assert sender.keys == [f"a1/{F}"]
 
     asyncio.run(go())
 

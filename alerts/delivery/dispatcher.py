@@ -59,6 +59,7 @@ class ChannelQueue:
         self._wakeup = asyncio.Event()
         self._pruned = datetime.min.replace(tzinfo=UTC)  # on the market's clock
         self._attempts: deque[float] = deque()  # of the last minute; a service counts what it refuses, too
+        self._changing = asyncio.Lock()
 
     async def load(self) -> None:
         """Load the notifications of an earlier run."""
@@ -90,10 +91,11 @@ class ChannelQueue:
     async def _change(
         self, alert: str, change: Callable[[NotificationHistory | None], NotificationHistory | None]
     ) -> None:
-        history = await self.notifications.change(alert, change)
-        if history is not None:
-            self._take(history)
-            self.wake()
+        async with self._changing:  # else a late answer of Redis would be taken for the newest
+            history = await self.notifications.change(alert, change)
+            if history is not None:
+                self._take(history)
+                self.wake()
 
     def wake(self) -> None:
         """Look again at what is due."""
@@ -167,12 +169,21 @@ class ChannelQueue:
         except DeliveryError as error:
             metrics.NOTIFICATIONS.labels(self.name, "failed").inc()
             wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(attempts - 1, 20))
-            await self._end(name, alert.id, error=str(error), due=self._clock.now() + wait)
+            await self._mark(name, alert.id, error=str(error), due=self._clock.now() + wait)
             log.warning("notification failed", channel=self.name, alert=alert.id, attempts=attempts,
                         retry_in_s=wait.total_seconds(), error=str(error))  # fmt: skip
         else:
             metrics.NOTIFICATIONS.labels(self.name, "sent").inc()
-            await self._end(name, alert.id, error="", status=Status.SENT, sent=self._clock.now())
+            await self._mark(name, alert.id, error="", status=Status.SENT, sent=self._clock.now())
+
+    async def _mark(self, name: str, alert: str, **outcome: object) -> None:
+        """Write the outcome of an attempt, however long Redis is away: without it the attempt would be repeated."""
+        while True:
+            try:
+                return await self._end(name, alert, **outcome)
+            except RedisError as error:
+                log.warning("notification log does not answer", channel=self.name, error=str(error))
+                await asyncio.sleep(_REDIS_WAIT_S)
 
     async def _send(self, alert: Alert, name: str) -> None:
         """Send a notification; whatever fails is a failed attempt, and the other notifications go on."""
