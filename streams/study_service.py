@@ -73,9 +73,10 @@ class StudyService:
                         await self._wake.wait()
                 except TimeoutError:
                     pass
-        finally:
+        except asyncio.CancelledError:
             if self._process is not None and self._runs:
                 self._process.terminate()
+            raise
 
     @property
     def _runs(self) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import msgspec
 import pandas as pd
@@ -304,6 +305,31 @@ def test_of_two_clicks_at_once_one_starts_a_process(store: ResultStore, monkeypa
     monkeypatch.setattr(asyncio, "create_subprocess_exec", start)
     asyncio.run(click())
     assert len(started) == 2
+
+
+def test_a_store_that_can_t_be_read_for_a_moment_ends_no_computation(store: ResultStore) -> None:
+    ended = []
+
+    def refuse(*_: object) -> dict[str, object]:
+        raise OSError(24, "Too many open files")
+
+    async def go() -> None:
+        service = StudyService(Settings(study_data=store.data, study_store=store.folder.parent), lambda _: None)
+        process = SimpleNamespace(returncode=None, terminate=lambda: ended.append("terminated"))
+        service._process = cast("asyncio.subprocess.Process", process)
+        assert service._store is not None
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(service._store, "entries", refuse)
+            with pytest.raises(OSError, match="Too many"):
+                await service.follow()
+        assert not ended
+        following = asyncio.create_task(service.follow())
+        await asyncio.sleep(0.1)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+    asyncio.run(go())
+    assert ended == ["terminated"]
 
 
 def test_a_name_that_is_no_study_and_a_console_without_data_start_nothing(folder: Path, tmp_path: Path) -> None:
