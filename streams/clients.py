@@ -378,13 +378,16 @@ def page_client() -> httpx.Client:
     """
     import httpx
 
-    from streams import page_connections
+    from streams.page_connections import LimitedBackend
 
     agent = f"Mozilla/5.0 (compatible; marginwatch/{__version__})"
     timeout = httpx.Timeout(_PAGE_TIMEOUT_S, connect=_PAGE_CONNECT_S)
     # httpx has a list of authorities of its own; every other client trusts those of the system.
     client = httpx.Client(headers={"User-Agent": agent}, timeout=timeout, verify=tls_context(None))
-    return page_connections.limit(client)
+    for transport in (client._transport, *client._mounts.values()):  # itself, and over a proxy
+        if isinstance(transport, httpx.HTTPTransport):
+            transport._pool._network_backend = LimitedBackend()
+    return client
 
 
 def http_session() -> ClientSession:

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import httpcore
-import httpx
 
 #: An answer may take this many times as long as the silence that its request allows.
 _ANSWER_TO_SILENCE = 4
@@ -54,7 +53,9 @@ class _Stream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-class _Backend(httpcore.SyncBackend):
+class LimitedBackend(httpcore.SyncBackend):
+    """What connects a client of httpx."""
+
     def connect_tcp(
         self,
         host: str,
@@ -64,11 +65,3 @@ class _Backend(httpcore.SyncBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         return _Stream(super().connect_tcp(host, port, timeout, local_address, socket_options))
-
-
-def limit(client: httpx.Client) -> httpx.Client:  # noqa: TID251 - it makes none
-    """Limit the answers of a client, those over a proxy too; return it."""
-    for transport in (client._transport, *client._mounts.values()):
-        if isinstance(transport, httpx.HTTPTransport):
-            transport._pool._network_backend = _Backend()
-    return client

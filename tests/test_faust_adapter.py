@@ -19,7 +19,7 @@ from streams.kafka.faust_adapter import Worker, expire_departed_leader
 from streams.kafka.internals import Internal, broken, internals
 from tests.test_structure import modules, tree
 
-#: kafka-python's one private name is used where its clients are made, so that a feed does not import Faust.
+#: Those of kafka-python and httpx are used where its clients are made, so that a feed does not import Faust.
 ADAPTERS = ("streams.kafka.faust_adapter", "streams.clients", "streams.kafka.fetches")
 
 

@@ -65,3 +65,26 @@ def test_a_request_over_a_connection_that_was_just_reset_fails_as_one_of_kafka()
             assert not connection.connected()
 
     uvloop.run(run())
+
+
+def test_a_connection_that_answers_no_more_is_given_up_after_a_request_for_metadata() -> None:
+    kafka_connections.install()
+
+    async def run() -> None:
+        over = asyncio.Event()
+
+        async def answer_versions_and_read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await _answer_versions(reader, writer)
+            await reader.read()
+            writer.close()
+            over.set()
+
+        server = await asyncio.start_server(answer_versions_and_read, "127.0.0.1", 0)
+        async with server:
+            connection = await create_conn("127.0.0.1", server.sockets[0].getsockname()[1], request_timeout_ms=200)
+            with pytest.raises(TimeoutError):
+                await connection.send(MetadataRequest([]))
+            assert not connection.connected()
+            await over.wait()
+
+    asyncio.run(run())

@@ -1,4 +1,4 @@
-"""Every name of Faust, aiokafka and kafka-python that is not their documented interface, with what relies on it.
+"""Every name of Faust, the Kafka clients and httpx that is not their documented interface, with what relies on it.
 
 `broken` compares the list with the installed versions; a test fails with its answer when a version that changes one is
 pinned.
@@ -13,6 +13,7 @@ from importlib.metadata import version
 import aiokafka
 import faust
 from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.transaction_manager import TransactionManager
@@ -22,6 +23,9 @@ from aiokafka.protocol.transaction import InitProducerIdRequest
 from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
 from mode.utils.queues import ThrowableQueue
+
+#: Packages that the factory of clients relies on.
+_OF_CLIENTS = ("kafka-python", "httpx", "httpcore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ class Internal:
 
 def internals() -> tuple[Internal, ...]:
     """Return every private name that the system uses."""
+    import httpcore
+    import httpx
     from kafka import KafkaProducer
     from kafka.producer.sender import Sender
 
@@ -55,6 +61,7 @@ def internals() -> tuple[Internal, ...]:
     acks, offsets = "acknowledging a poll as a whole", "reading from the offsets in Redis"
     loop = "the consumer in the loop of the app"
     leader, epochs = "the end of a leader that left", "the epochs of owners"
+    lost, trickles = "the end of a lost connection", "the end of an answer that trickles"
     return (
         Internal(mode, thread, "_thread_started", None, loop),
         Internal(mode, thread, "_started", None, loop),
@@ -104,6 +111,13 @@ def internals() -> tuple[Internal, ...]:
         Internal(aio, TransactionManager, "set_pid_and_epoch", ("pid", "epoch"), epochs),
         Internal(aio, AIOKafkaClient, "coordinator_lookup", ("coordinator_type", "coordinator_key"), epochs),
         Internal(aio, InitProducerIdRequest, "__init__", ("transactional_id", "transaction_timeout_ms"), epochs),
+        Internal(aio, AIOKafkaConnection, "connected", (), lost),
+        Internal(aio, AIOKafkaConnection, "send", ("request", "expect_response"), lost),
+        Internal(aio, AIOKafkaConnection, "_send_sasl_token", ("payload", "expect_response"), lost),
+        Internal("httpx", httpx.HTTPTransport, "_pool", None, trickles),
+        Internal("httpx", httpx.Client, "_transport", None, trickles),
+        Internal("httpx", httpx.Client, "_mounts", None, trickles),
+        Internal("httpcore", httpcore.ConnectionPool, "_network_backend", None, trickles),
         Internal(sync, KafkaProducer, "_sender", None, "closing a publisher whose broker is gone"),
         Internal(sync, Sender, "force_close", (), "closing a publisher whose broker is gone"),
     )
@@ -115,11 +129,11 @@ def broken() -> list[str]:
 
 
 def _difference(one: Internal) -> str:
-    module = "clients" if one.package == "kafka-python" else "kafka/faust_adapter"
+    module = "clients" if one.package in _OF_CLIENTS else "kafka/faust_adapter"
     where = f"{one.package} {version(one.package)}: {one.owner.__module__}.{one.owner.__qualname__}.{one.name}"
     remedy = f"{one.used_for} relies on it: adapt streams/{module}.py before pinning this version"
     if one.parameters is None:
-        known = any(f"self.{one.name}" in inspect.getsource(kind) for kind in one.owner.__mro__ if _has_source(kind))
+        known = any(f"self.{one.name}" in _source(kind) for kind in one.owner.__mro__)
         return "" if known else f"{where} is not assigned any more; {remedy}"
     found = inspect.getattr_static(one.owner, one.name, None)
     if found is None:
@@ -129,9 +143,9 @@ def _difference(one: Internal) -> str:
     return "" if parameters == one.parameters else f"{where} takes {parameters}, expected {one.parameters}; {remedy}"
 
 
-def _has_source(kind: type) -> bool:
+def _source(kind: type) -> str:
+    """Return the source of a class; of its functions alone, where the class claims to be of another module."""
     try:
-        inspect.getsource(kind)
+        return inspect.getsource(kind)
     except (OSError, TypeError):
-        return False
-    return True
+        return "".join(inspect.getsource(one) for one in vars(kind).values() if inspect.isfunction(one))
