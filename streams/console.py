@@ -6,6 +6,7 @@ It reads without a group and commits nothing, so any number of consoles may run 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 _FEEDS_S, _RECORDS_S, _PATIENCE_S = 2.0, 5.0, 3.0
+#: How long a person waits for a command to be acknowledged, and the end of the console for what is not (seconds).
+_COMMAND_S, _CLOSE_S = 10.0, 2.0
 _PREFERENCES_KEPT_S = 400 * 86_400
 
 
@@ -202,12 +205,14 @@ class Backend:
         self._tasks = [asyncio.create_task(keep_running(what, run)) for what, run in work.items()]
 
     async def stop(self) -> None:
-        """End; every command is acknowledged already."""
+        """End; whoever gave a command knows what became of it."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._redis.close()
-        await self._connections.aclose()
+        with contextlib.suppress(TimeoutError):  # a command that nobody waits for any more
+            async with asyncio.timeout(_CLOSE_S):
+                await self._connections.aclose()
 
     async def publish(self, command: Command) -> None:
         """Publish a command.
@@ -219,13 +224,14 @@ class Backend:
         """
         sent = False
         try:
-            producer = await self._connected()
-            name, data = self._names.name(Topic.ALERT_COMMANDS), msgspec.json.encode(command)
-            acknowledged = await producer.send(name, data, partition=0)
-            sent = True
-            await acknowledged
-        except KafkaError as error:
-            why = f"{type(error).__name__}: {error}"
+            async with asyncio.timeout(_COMMAND_S):
+                producer = await self._connected()
+                name, data = self._names.name(Topic.ALERT_COMMANDS), msgspec.json.encode(command)
+                acknowledged = await producer.send(name, data, partition=0)
+                sent = True
+                await acknowledged
+        except (KafkaError, TimeoutError) as error:
+            why = f"{type(error).__name__}: {str(error) or f'no answer within {_COMMAND_S:.0f} s'}"
             if not sent or (isinstance(error, BrokerResponseError) and not error.retriable):
                 raise MarginwatchError(f"Kafka does not accept the command: {why}") from error
             raise UnconfirmedError(f"Kafka does not acknowledge the command: {why}") from error

@@ -206,3 +206,45 @@ def test_commands_that_come_together_share_one_producer_which_is_stopped(monkeyp
 
     asyncio.run(publish_two())
     assert seen == ["start", "send", "send", "stop"]
+
+
+class SilentProducer(StartedProducer):
+    """A producer whose broker takes everything, and answers nothing."""
+
+    async def send(self, *_: object, **__: object) -> asyncio.Future[None]:
+        return asyncio.get_running_loop().create_future()
+
+    async def stop(self) -> None:
+        self.log.append("stop")
+        await asyncio.Event().wait()
+
+
+class AbsentProducer(StartedProducer):
+    """A producer that no broker answers while it starts."""
+
+    async def start(self) -> None:
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(("kind", "unconfirmed"), [(SilentProducer, True), (AbsentProducer, False)])
+def test_people_and_the_end_of_the_console_do_not_wait_long_for_a_broker_that_is_silent(
+    kind: type[StartedProducer], unconfirmed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(console, "async_kafka_producer", lambda *_, **__: kind(seen))
+    monkeypatch.setattr(console, "_COMMAND_S", 0.2)
+    monkeypatch.setattr(console, "_CLOSE_S", 0.2)
+    backend = console.Backend(Settings(), ConsoleModel((5, 8), xshg()))
+
+    async def publish_two() -> list[object]:
+        command = Acknowledge(alert="a", by="li", at=datetime.now(UTC))
+        async with asyncio.timeout(10):
+            both = [backend.publish(command), backend.publish(command)]
+            found = await asyncio.gather(*both, return_exceptions=True)
+            await backend.stop()
+        return list(found)
+
+    for error in asyncio.run(publish_two()):
+        assert isinstance(error, MarginwatchError) and isinstance(error, UnconfirmedError) is unconfirmed
+        assert "no answer within" in str(error)
+    assert "stop" in seen
