@@ -12,6 +12,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from streams import metrics
 
+#: A connection without a whole head of a request for this long is closed; the library would wait for an hour.
+_HEAD_S = 75.0
+
 
 class Health:
     """Reasons why the worker is not ready; none means ready."""
@@ -64,7 +67,7 @@ class HttpServer(Service):
         app.add_routes(
             [web.get("/metrics", self._metrics), web.get("/healthz", self._alive), web.get("/readyz", self._ready)]
         )
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=_HEAD_S)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self.port)
         await site.start()

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import shutil
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from structlog.testing import capture_logs
 from alerts.delivery.signing import HEADER, SignatureError, signature, verify
 from feeds.errors import InputError, LedgerError
 from feeds.files import vendor
-from feeds.intraday import margin_positions
+from feeds.intraday import margin_positions, positions_webhook
 from feeds.intraday.intraday_outlet import IntradayOutlet
 from feeds.intraday.margin_positions import PositionRow
 from feeds.intraday.positions_stream import Entry, ParsedEntries
@@ -382,6 +383,17 @@ def test_rows_are_published_and_counted_and_a_repetition_changes_nothing(desk: D
     assert desk.call(later | {"fin_buy": 1.55e6})[1]["published"] == 1
     assert desk.sent[-1].revisions.tolist() == [1]
     assert desk.call(b"", path="/healthz")[:2] == (200, {"status": "alive"})
+
+
+def test_a_request_whose_head_never_ends_occupies_no_connection(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setattr(positions_webhook, "_HEAD_S", 0.5)
+    desk = request.getfixturevalue("desk")
+    with socket.create_connection(("127.0.0.1", desk.run.port), timeout=20) as connection:
+        connection.sendall(b"POST /v1/margin.intraday HTTP/1.1\r\nX-Note: ")
+        assert connection.recv(1) == b""
+    assert desk.call(GOOD)[0] == 200
 
 
 def test_a_request_that_is_not_signed_for_this_body_and_time_is_refused(desk: Desk) -> None:

@@ -50,6 +50,8 @@ PATH = f"/v1/{TOPIC}"
 _LEAST_KEY_BYTES, _LONGEST_IDEMPOTENCY_KEY = 16, 256
 _REMEMBERED_S = 24 * 3600
 _RETRY_AFTER_S, _READ_S = 10.0, 30.0
+#: A connection without a whole head of a request for this long is closed; the library would wait for an hour.
+_HEAD_S = 75.0
 _REPORTED_ROWS = 20
 _PLACE = re.compile(r"at `\$(?:\[(?P<row>\d+)\])?(?:\.(?P<field>\w+))?`$")
 _NAMED = re.compile(r"field `(?P<field>\w+)`")
@@ -173,7 +175,7 @@ class WebhookTask(FeedTask):
         app = web.Application(client_max_size=self._feed.max_bytes)
         app.router.add_post(PATH, self._post)
         app.router.add_get("/healthz", _health)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=ACKNOWLEDGE_S)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=ACKNOWLEDGE_S, keepalive_timeout=_HEAD_S)
         await runner.setup()
         try:
             host, _, port = self._feed.listen.rpartition(":")
