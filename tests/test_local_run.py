@@ -29,6 +29,7 @@ from streams.cli.main import app
 from streams.cli.options import LocalBroker
 from streams.errors import LocalRunError, LocalServiceError
 from streams.form import Form
+from streams.local.local_redis import EmbeddedRedis
 from streams.local.processes import WorkerProcess, environment
 from streams.publisher import Publisher
 from streams.settings import Settings
@@ -112,6 +113,27 @@ def test_up_ends_with_each_of_its_servers(name: str, tmp_path: Path) -> None:
         os.kill(server.pid, signal.SIGKILL)
         with pytest.raises(LocalServiceError, match=f"the {name} ended with code -9 during its work; the end of /"):
             processes.wait_for(lambda: False, "its work")
+
+
+def test_a_process_that_stands_still_is_named_while_the_run_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(local_run, "_ASKED_S", 0.2)
+    with contextlib.ExitStack() as stack:
+        processes = local_run._Processes(stack)
+        redis = processes.start(EmbeddedRedis(tmp_path))
+        redis.pause()
+        said = ""
+
+        def is_reported(text: str) -> bool:
+            nonlocal said
+            said += capsys.readouterr().err.replace("\n", " ")
+            return text in said
+
+        processes.wait_for(lambda: is_reported("the redis is not ready, the stream waits for it"), "the stream")
+        assert said.count("is not ready") == 1
+        redis.resume()
+        processes.wait_for(redis.answers, "the stream")
 
 
 def test_a_child_process_has_the_settings_that_it_is_given_and_no_others(

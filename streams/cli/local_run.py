@@ -115,6 +115,10 @@ def run(plan: LocalRunPlan, base: Settings) -> None:
     exit_if_refused(reports)
 
 
+#: How often a run that waits asks whether its processes are ready; one that is not, twice in a row, is reported.
+_ASKED_S = 15.0
+
+
 class _Processes:
     """The processes of a local run; they end with its exit stack, and the run ends with the first of them."""
 
@@ -128,12 +132,20 @@ class _Processes:
         return service
 
     def wait_for(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait for a condition; raises `LocalServiceError` if a process ends before."""
+        """Wait for a condition; raises `LocalServiceError` if a process ends before, reports one that is not ready."""
+        asked, silent, reported = time.monotonic(), set[LocalService](), set[LocalService]()
         while True:
             for process in self._started:  # first: a condition may ask a server that is gone
                 process.check(what)
             if condition():
                 return
+            if time.monotonic() - asked > _ASKED_S:
+                before, silent = silent, {process for process in self._started if not process.answers()}
+                for process in (before & silent) - reported:
+                    err.print(f"the {process.name} is not ready, {what} waits for it; its log: {process.log}")
+                for process in reported - silent:
+                    err.print(f"the {process.name} is ready again")
+                reported, asked = silent & (before | reported), time.monotonic()
             time.sleep(0.05)
 
 

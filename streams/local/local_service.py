@@ -199,6 +199,10 @@ class LocalService(ABC):
             raise
         return self
 
+    def answers(self) -> bool:
+        """Whether the server serves its protocol now."""
+        return self._answers()
+
     def check(self, what: str) -> None:
         """Raise `LocalServiceError` if the server has ended; ``what`` names the step for the message."""
         if self._process is not None and (code := self._process.poll()) is not None:
