@@ -103,11 +103,15 @@ class LatestWriter(Service):
         No restart makes the newest values unknown, or leaves older ones. Unreadable values stay unknown until the next
         signals. Without an answer of Redis and Kafka nothing is written until they have answered.
         """
-        names = ("market", "sequence", *(f"industry:{name}" for name in INDUSTRIES))
+        names, table = ("market", "sequence", *(f"industry:{name}" for name in INDUSTRIES)), self._table
         try:
             market, written, *rows = await self._redis.mget([latest_key(self._namespace, name) for name in names])
+            unwritten: Sequence[Keyed] = ()
             if self._published is not None and (begin := self._unwritten_from(market, written)) is not None:
-                self.offer(reversed(await self._published(begin)), late=True)
+                unwritten = await self._published(begin)
+            if self._table is not table:  # assigned anew meanwhile: that claim reads what is true by then
+                return
+            self.offer(reversed(unwritten), late=True)
             signals = msgspec.json.decode(market, type=dict[str, MarketSignal]) if market is not None else {}
             frame = _industries_of(rows)
         except (RedisError, KafkaError) as error:

@@ -172,6 +172,44 @@ def test_a_write_that_fails_behind_a_new_claim_of_the_same_worker_changes_nothin
     assert asyncio.run(go()) == {"fin_balance": 2.0}
 
 
+def test_values_that_are_read_slowly_for_a_claim_are_not_those_of_the_next_one(redis_server: EmbeddedRedis) -> None:
+    async def go() -> float | None:
+        settings = Settings(redis_url=redis_server.url, namespace="latest-slow")
+        redis, answers = async_redis_client(settings), asyncio.Event()
+
+        async def slowly(_: int) -> list[Output]:
+            await answers.wait()
+            return []
+
+        async def claimed(writer: LatestWriter) -> None:
+            table = TablePartition(redis, settings.namespace, "market", 0)
+            await table.claim("schema")
+            writer.claimed(table)
+
+        other, ours = LatestWriter(redis, settings.namespace), LatestWriter(redis, settings.namespace, slowly)
+        await claimed(other)
+        other.offer([output(1, "fin_balance", 2, 1.0)])
+        await other.flush()
+        await claimed(ours)
+        before = asyncio.create_task(ours.restore())
+        await asyncio.sleep(0.1)  # it has read Redis, and waits for Kafka
+        ours.release()
+        await claimed(other)
+        other.offer([output(2, "fin_balance", 2, 1.5, 1)])
+        await other.flush()
+        await claimed(ours)
+        answers.set()
+        await before
+        await ours.restore()
+        ours.offer([output(3, "fin_buy_ratio", 2, 0.2)])
+        await ours.flush()
+        stored = await redis.get(f"{settings.namespace}:latest:market")
+        await redis.aclose()
+        return msgspec.json.decode(stored, type=dict[str, MarketSignal])["fin_balance"].value
+
+    assert asyncio.run(go()) == 1.5
+
+
 def test_a_security_has_every_signal_also_before_the_prices_of_the_day() -> None:
     status = DayStatus(trade_date=date(2020, 1, 3), available_at=datetime(2020, 1, 3, 20, tzinfo=UTC), revision=0)
     keys, one = np.array([to_id("600000.SH")], dtype=np.int32), np.ones(1)
