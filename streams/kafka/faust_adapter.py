@@ -22,6 +22,7 @@ from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     IncompatibleBrokerVersion,
     InvalidRequestError,
+    KafkaConnectionError,
     NoError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
@@ -312,3 +313,11 @@ def use_epoch(producer: AsyncProducer, epoch: tuple[int, int]) -> None:
     their own behind every step, which readers of offsets take for a message that is still to come.
     """
     producer._txn_manager.set_pid_and_epoch(*epoch)
+
+
+async def abandon(producer: AsyncProducer) -> None:
+    """Close a producer whose `stop` was given up: it would go on sending, over a connection that stays open."""
+    producer._message_accumulator.fail_all(KafkaConnectionError("the producer was closed before its broker answered"))
+    sender_ends = asyncio.ensure_future(producer._sender.close())  # it waits for the requests that the client ends
+    await producer.client.close()
+    await sender_ends

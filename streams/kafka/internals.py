@@ -16,6 +16,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import JoinGroupRequest
@@ -62,6 +63,7 @@ def internals() -> tuple[Internal, ...]:
     loop = "the consumer in the loop of the app"
     leader, epochs = "the end of a leader that left", "the epochs of owners"
     lost, trickles = "the end of a lost connection", "the end of an answer that trickles"
+    given_up = "the end of a producer whose broker is silent"
     return (
         Internal(mode, thread, "_thread_started", None, loop),
         Internal(mode, thread, "_started", None, loop),
@@ -111,6 +113,9 @@ def internals() -> tuple[Internal, ...]:
         Internal(aio, TransactionManager, "set_pid_and_epoch", ("pid", "epoch"), epochs),
         Internal(aio, AIOKafkaClient, "coordinator_lookup", ("coordinator_type", "coordinator_key"), epochs),
         Internal(aio, InitProducerIdRequest, "__init__", ("transactional_id", "transaction_timeout_ms"), epochs),
+        Internal(aio, aiokafka.AIOKafkaProducer, "_sender", None, given_up),
+        Internal(aio, aiokafka.AIOKafkaProducer, "_message_accumulator", None, given_up),
+        Internal(aio, MessageAccumulator, "fail_all", ("exception",), given_up),
         Internal(aio, AIOKafkaConnection, "connected", (), lost),
         Internal(aio, AIOKafkaConnection, "send", ("request", "expect_response"), lost),
         Internal(aio, AIOKafkaConnection, "_send_sasl_token", ("payload", "expect_response"), lost),

@@ -22,7 +22,7 @@ import structlog
 
 from streams.clients import async_kafka_producer
 from streams.errors import RevokedError
-from streams.kafka.faust_adapter import next_epoch, use_epoch
+from streams.kafka.faust_adapter import abandon, next_epoch, use_epoch
 from streams.settings import MAX_BROKER_BYTES, Settings
 from streams.stages.output_sender import BATCH_BYTES, send
 from streams.stages.stage import Stage
@@ -152,4 +152,7 @@ class OutputPublisher:
 async def _close(producer: AsyncProducer) -> None:
     """Close a producer; what it has not sent within seconds is given up."""
     with contextlib.suppress(Exception):
-        await asyncio.wait_for(producer.stop(), _CLOSE_S)
+        try:
+            await asyncio.wait_for(producer.stop(), _CLOSE_S)
+        except TimeoutError:
+            await asyncio.wait_for(abandon(producer), _CLOSE_S)

@@ -6,7 +6,11 @@ import asyncio
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaConnectionError
 
+from streams.clients import async_kafka_producer
+from streams.local.local_kafka import Broker
+from streams.stages import output_publisher
 from streams.stages.output_sender import BATCH_BYTES, send
 from streams.tables import Output
 from streams.topics import Topic, Topics
@@ -45,3 +49,26 @@ def test_messages_arrive_in_order(stack: Stack, sizes: list[int]) -> None:
 
     expected = [(str(n).encode(), size, str(n).encode()) for n, size in enumerate(sizes)]
     assert asyncio.run(both()) == dict.fromkeys(topics, expected)
+
+
+def test_a_producer_whose_broker_is_silent_leaves_nothing_behind_when_it_is_closed(
+    stack: Stack, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output_publisher, "_CLOSE_S", 0.5)
+    name = Topics(stack.settings).name(Topic.ALERTS)
+
+    async def go() -> set[str]:
+        producer = async_kafka_producer(stack.settings, purpose="test")
+        await producer.start()
+        await producer.partitions_for(name)
+        broker.pause()
+        try:
+            unanswered = await producer.send(name, b"b", partition=0)
+            await asyncio.wait([unanswered], timeout=0.2)
+            await output_publisher._close(producer)
+            assert isinstance(unanswered.exception(), KafkaConnectionError)
+            return {repr(task) for task in asyncio.all_tasks() if task is not asyncio.current_task()}
+        finally:
+            broker.resume()
+
+    assert asyncio.run(go()) == set()
