@@ -180,8 +180,8 @@ def test_an_index_that_begins_later_is_left_out_with_a_finding(answer: pd.DataFr
     found = fetched("2024-06-13 17:00", "000001.SH", "399001.SZ")
     assert list(rows_of(batches(found)["indices.daily"])) == ["000001.SH"]
     assert [str(one) for one in found.findings] == [
-        "WARNING absent indices.daily 2024-06-11: 399001.SZ has no bar of this day, its bars are of 2024-06-12 to "
-        "2024-06-13: the index is left out"
+        "WARNING absent indices.daily 2024-06-11: 399001.SZ has no bar of this day, its page has those of 2024-06-12 "
+        "to 2024-06-13: the index is left out"
     ]
     with pytest.raises(InputError, match=r"no bar of 2024-06-11 of 399001\.SZ"):
         fetched("2024-06-13 17:00", "399001.SZ")

@@ -172,32 +172,41 @@ def fetch_indices(
     earlier = calendar.before(to_day(day))
     before = to_date(earlier) if earlier is not None else None
     for code in codes:
-        symbol = {"symbol": f"{code[-2:].lower()}{code[:6]}"}
+        symbol = f"{code[-2:].lower()}{code[:6]}"
         span = {"start_date": f"{before or day:%Y%m%d}", "end_date": f"{day:%Y%m%d}"}
-        call = _call(_BARS, symbol | span, f"the figures of {code} of {day}", "indices.daily", day, calendar)
+        call = _call(
+            _BARS, {"symbol": symbol, **span}, f"the figures of {code} of {day}", "indices.daily", day, calendar
+        )
         if now() * 1e6 < call.due:
             raise call.not_published()
         module = load_akshare() if module is None else module
-        try:
-            frame = index_bar(call_akshare(module, call, now, sleep), code, day, before)
-        except InputError:
-            if not _final(call, now):
-                raise
-            frame = pd.DataFrame()  # akshare does not tell a span without bars from a page that it can't read
-        if not len(frame):
-            if not _final(call, now):
-                raise call.not_published()
-            whole = call_akshare(module, replace(call, arguments=symbol), now, sleep)
-            frame = index_bar(whole, code, day, before)
-            if not len(frame):
-                first, last = whole["date"].astype(str).agg(["min", "max"])
-                text = f"{code} has no bar of this day, its bars are of {first} to {last}: the index is left out"
-                out.findings.append(Finding(Severity.WARNING, "absent", "indices.daily", to_day(day), text))
-                continue
-        out.tables.append(SourceTable("indices.daily", f"akshare {_BARS} {code} {day}", frame))
+        bars = _bars(module, call, now, sleep)
+        bar = index_bar(bars, code, day, before)
+        if len(bar):
+            out.tables.append(SourceTable("indices.daily", f"akshare {_BARS} {code} {day}", bar))
+        elif not _final(call, now):
+            raise call.not_published()
+        else:
+            first, last = bars["date"].astype(str).agg(["min", "max"])
+            text = f"{code} has no bar of this day, its page has those of {first} to {last}: the index is left out"
+            out.findings.append(Finding(Severity.WARNING, "absent", "indices.daily", to_day(day), text))
     if not out.tables:
         raise InputError(f"Eastmoney has no bar of {day} of {', '.join(codes)}: give files that contain it")
     return out
+
+
+def _bars(module: Any, call: AkshareCall, now: Callable[[], float], sleep: Sleep) -> pd.DataFrame:
+    """Return the bars of a span of days; if it has none and none can come any more, all bars of the index.
+
+    akshare does not tell a span without bars from a page that it can't read.
+    """
+    try:
+        return call_akshare(module, call, now, sleep)
+    except InputError:
+        if not _final(call, now):
+            raise
+    whole = replace(call, arguments={"symbol": call.arguments["symbol"]})
+    return call_akshare(module, whole, now, sleep)
 
 
 def _final(call: AkshareCall, now: Callable[[], float]) -> bool:
