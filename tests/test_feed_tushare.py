@@ -531,7 +531,7 @@ def test_checking_publishes_nothing(account: Tushare, sent: list[Message]) -> No
         (("--via", "wind"), "is not one of 'akshare', 'tushare'"),
         (("--via", "tushare", "--tables", "minutes"), "choose from margin, margin_detail"),
         (("--tables", "daily"), "akshare has no table daily"),
-        (("--to", "2024-06-01"), "no trading day"),
+        (("--to", "2024-06-01"), "is later than --to 2024-06-01"),
     ],
 )
 def test_what_can_not_be_fetched_is_refused_before_anything_is_asked(
