@@ -141,7 +141,9 @@ def test_a_blank_line_behind_the_header_is_no_time() -> None:
 
 def test_a_time_that_is_written_otherwise_is_named_with_its_row() -> None:
     lines = ["code,ts,fin_buy,fin_repay", *(f"600519.SH,2024-06-03 09:{at},5,3" for at in ("31:00", "32:00", "33"))]
-    with pytest.raises(InputError, match=r"row 4, column 'ts': '2024-06-03 09:33' is not written as \S+ \S+: correct"):
+    with pytest.raises(
+        InputError, match=r"row 4, ts: column 'ts': '2024-06-03 09:33' is not written as \S+ \S+: correct"
+    ):
         parsed("\n".join(lines))
 
 

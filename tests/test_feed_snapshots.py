@@ -402,6 +402,24 @@ def test_words_in_place_of_all_figures_of_a_security_cost_a_snapshot_no_other_ro
     assert [len(frame) for _, frame in reading.tables] == [1, 1]
 
 
+def test_a_row_without_a_moment_costs_that_row_and_none_if_it_does_not_trade(tmp_path: Path) -> None:
+    path, text = tmp_path / "quotes.csv", MAPPING.replace(
+        'only = "', 'ts = { column = "time", format = "%H:%M:%S" }\nonly = "')  # fmt: skip
+    head, *rows = PAGE.splitlines()
+    sound = [f"time,{head}", *(f"09:45:01,{row}" for row in rows)]
+    idle = [f"{cell},600{at:03d}.SH,-,9.9,0,0" for at, cell in enumerate(["", "--", "--:--:--", "停牌"] * 20)]
+    path.write_text("\n".join([*sound, *idle]), "utf-8")
+    reading = FileSource(path, mapped(tmp_path, text), 0).read()
+    assert ([len(frame) for _, frame in reading.tables], reading.refused) == ([1, 1], ())
+    path.write_text("\n".join([*sound, "9.45,600000.SH,10,9.9,100,1000"]), "utf-8")
+    reading = FileSource(path, mapped(tmp_path, text), 0).read()
+    assert [len(frame) for _, frame in reading.tables] == [1, 1]
+    assert len(reading.refused) == 1 and "'9.45' is not written as %H:%M:%S" in reading.refused[0]
+    path.write_text("\n".join([f"time,{head}", *["9.45,600000.SH,10,9.9,100,1000"] * 6]), "utf-8")
+    with pytest.raises(InputError, match=r"6 of 6 rows are refused.*'9.45' is not written as %H:%M:%S"):
+        FileSource(path, mapped(tmp_path, text), 0).read()
+
+
 def test_rows_may_tell_their_own_moment(tmp_path: Path) -> None:
     path = tmp_path / "quotes.csv"
     text = MAPPING.replace('only = "', 'ts = { column = "time", format = "FORMAT" }\nonly = "')

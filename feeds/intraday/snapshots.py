@@ -198,7 +198,10 @@ class SnapshotTask(FeedTask):
             if topic == "prices.intraday":
                 self._store(names_of(frame))
         if not seen:
-            raise InputError("no row has all figures of a known security or index: check the source and its mapping")
+            why = f"; {len(refused)} rows are refused, the first: {refused[0]}" if refused else ""
+            raise InputError(
+                f"no row has all figures of a known security or index: check the source and its mapping{why}"
+            )
         self._counts["refused"] += len(refused)
         if len(refused) != self._logged_refused:
             self._logged_refused = len(refused)

@@ -21,7 +21,7 @@ from feeds.errors import InputError
 from feeds.mappings.both_balances import broken_sums
 from feeds.mappings.impossible_cells import impossible_cells
 from feeds.mappings.mapped_keys import NO_KEY, column_of, row_keys
-from feeds.mappings.mapped_moments import moments_of
+from feeds.mappings.mapped_moments import NO_MOMENT, moments_of
 from feeds.mappings.mapped_words import matching, words_of
 from feeds.mappings.mapping import Figure, SpellColumns, Table, unit_of
 from feeds.mappings.refused_rows import kind_in, placed, without_figures
@@ -112,6 +112,7 @@ class _Reading:
         self.refused = 0
         self.has_rows = False
         self.sums: dict[int, dict[Hashable, object]] = {}
+        self.untimed: dict[int, str] = {}
         self.unread: list[tuple[int, int, dict[Hashable, object]]] = []  # place of the finding, key, cells
 
     def read_keys(self) -> None:
@@ -185,21 +186,22 @@ class _Reading:
     def read_moments(self, today: int | None) -> None:
         """Read the moments of rows of the running session."""
         if self.table.ts is not None:
-            cells = column_of(self.raw, self.table.ts.column, self.where)
-            self.columns["ts"] = moments_of(cells, self.table.ts, today, self.where)
+            self.columns["ts"], self.untimed = moments_of(self.raw, self.table.ts, today, self.where)
 
     def read_figures(self) -> None:
         """Read the figures; leave out rows without any, and refuse those that lack a required one."""
         known = {column.name: column for column in columns_of(self.table.topic, self.table.columns)}
         daily = issubclass(INPUT_ROWS[self.table.topic], DailyRow)
-        numbers, unreadable = {}, {}
+        numbers, unreadable = {}, {"ts": self.untimed}
         for name, figure in self.table.columns.items():
             numbers[name], unreadable[name] = self._figure(known[name], figure)
         self.columns |= numbers
         if not daily:
             reasons = {place: f"{name}: {why}" for name, wrong in unreadable.items() for place, why in wrong.items()}
             if not self.table.topic.startswith("margin."):  # a security that does not trade has words for its prices
-                self._leave_out(reasons)
+                traded = np.logical_or.reduce([numbers[name] > 0 for name in _TRADED if name in numbers])
+                self._leave_out({at: why for at, why in reasons.items() if at not in self.untimed or traded[at]})
+                self._keep(self.columns.get("ts", np.ones(len(self.raw))) != NO_MOMENT)
                 return
             self._refuse(reasons, read=True)
             self._keep(~self._mask(reasons))
