@@ -7,14 +7,26 @@ epoch. No function reads a clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
-from processors.days import MINUTE_US, TradingCalendar, shanghai_day, shanghai_moment
+from processors.days import MINUTE_US, TradingCalendar, shanghai_day, shanghai_moment, to_day
 
 #: Opening and end of the two halves of a session, minutes of the day in Shanghai.
 HALVES = ((9 * 60 + 30, 11 * 60 + 30), (13 * 60, 15 * 60))
 
 #: End of the call auction, the moment of a day's first trades, minutes of the day in Shanghai.
 FIRST_TRADES = 9 * 60 + 25
+
+#: Beginning of the call auction at the close, whose trades happen at its end, minutes of the day in Shanghai.
+CLOSING_AUCTION = 14 * 60 + 57
+
+#: Sessions that the circuit breaker of the CSI 300 ended: day → the minute of the day in Shanghai.
+_BROKEN_OFF = {to_day(date(2016, 1, 4)): 13 * 60 + 34, to_day(date(2016, 1, 7)): 10 * 60}
+
+
+def last_minute(day: int, calendar: TradingCalendar) -> int:
+    """Return the minute of the day in Shanghai at which a session ends."""
+    return _BROKEN_OFF.get(day, HALVES[0 if day in calendar.half_days else 1][1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +39,12 @@ class TradingHours:
         """Return opening and end of each half of a day; empty for a day that is no session."""
         if day not in self.calendar:
             return []
-        halves = HALVES[:1] if day in self.calendar.half_days else HALVES
-        return [(shanghai_moment(day, opening), shanghai_moment(day, end)) for opening, end in halves]
+        last = last_minute(day, self.calendar)
+        return [
+            (shanghai_moment(day, opening), shanghai_moment(day, min(end, last)))
+            for opening, end in HALVES
+            if opening < last
+        ]
 
     def traded_minutes(self, now: int) -> float:
         """Return for how many minutes a session has traded at a moment of its day; 0 on a day that is none."""

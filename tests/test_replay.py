@@ -384,6 +384,39 @@ def test_a_half_day_has_bars_until_1130_alone(tmp_path: Path) -> None:
     assert read_bars(tmp_path, with_half_days(FALL), FALL).findings == []
 
 
+@pytest.mark.parametrize("filled", [False, True])
+def test_sessions_that_the_circuit_breaker_ended_have_bars_until_then_alone(tmp_path: Path, filled: bool) -> None:
+    """On 2016-01-04 trading ended at 13:34, on 2016-01-07 at 10:00; some vendors fill the rest with empty bars."""
+    days = dict(zip((date(2025, 4, 2), BEFORE, FALL, AFTER), (date(2016, 1, day) for day in (4, 5, 6, 7)), strict=True))
+    raw = sessions()
+    raw["ts"] = [pd.Timestamp.combine(days[ts.date()], ts.time()) for ts in raw["ts"]]
+    late = (raw["ts"] > pd.Timestamp("2016-01-07 10:00")) | raw["ts"].between("2016-01-04 13:46", "2016-01-04 15:00")
+    raw = raw.assign(volume=raw["volume"].mask(late, 0), amount=raw["amount"].mask(late, 0.0))
+    raw[~late | filled].to_parquet(tmp_path / "bars15m_x.parquet")
+    assert read_bars(tmp_path, xshg(), date(2016, 1, 5)).findings == []
+    raw[raw["ts"] != pd.Timestamp("2016-01-07 10:00")].to_parquet(tmp_path / "bars15m_x.parquet")
+    assert "no bar that ends at 10:00" in read_bars(tmp_path, xshg(), date(2016, 1, 5)).findings[0].text
+
+
+def test_the_minutes_within_the_closing_auction_may_lack_bars(tmp_path: Path) -> None:
+    """From 14:57 on nothing is traded until the close."""
+    ends = pd.date_range("2025-04-03 09:31", "2025-04-03 11:30", freq="min").union(
+        pd.date_range("2025-04-03 13:01", "2025-04-03 15:00", freq="min"))  # fmt: skip
+    rows = [
+        bar(str(ts + pd.Timedelta(days=days)), code=str(600_000 + at), volume=volume, amount=10.0 * volume)
+        for at in range(20)
+        for days in (0, 4)
+        for ts in ends
+        for volume in [100 + days + 7 * (ts.minute % 3)]
+    ]
+    raw = pd.DataFrame(rows)
+    silent = raw["ts"].dt.strftime("%H:%M").isin(["14:58", "14:59"])
+    raw[~silent].to_parquet(tmp_path / "bars1m_x.parquet")
+    assert read_bars(tmp_path, xshg(), FALL).findings == []
+    raw[~silent & (raw["ts"].dt.strftime("%H:%M") != "14:57")].to_parquet(tmp_path / "bars1m_x.parquet")
+    assert "no bar that ends at 14:57" in read_bars(tmp_path, xshg(), FALL).findings[0].text
+
+
 def test_a_close_of_an_earlier_session_is_no_close_before_unless_the_security_was_suspended(
     write: Callable[..., Path],
 ) -> None:

@@ -17,7 +17,7 @@ import pandas as pd
 from feeds.checks.price_bars import LOT
 from feeds.checks.validate import Finding, Severity
 from processors.days import TradingCalendar, to_date
-from processors.trading_hours import HALVES
+from processors.trading_hours import CLOSING_AUCTION, HALVES, last_minute
 
 #: So many bars or securities of a session are judged; fewer may all be suspended, or single cells.
 _MANY = 20
@@ -69,9 +69,16 @@ def lacking_bars(
     counts = bars.groupby(["key", "day"]).size()
     counts += suspended.groupby(["key", "day"]).size().reindex(counts.index, fill_value=0)
     days = counts.index.get_level_values("day")
-    expected = np.where(days.isin(calendar.half_days), int((ends <= HALVES[0][1]).sum()), len(ends))
+    expected = days.map({day: len(_traded_ends(ends, day, calendar)) for day in days.unique()})
     many = bars.groupby("day")["key"].nunique().reindex(days).to_numpy() >= _MANY
     return (counts < expected) & many & bool(np.diff(ends)[0] >= _TRADED_MINUTES)
+
+
+def _traded_ends(ends: npt.NDArray[np.int64], day: int, calendar: TradingCalendar) -> npt.NDArray[np.int64]:
+    """Return the ends of the bars in which a session trades: before its end, and not within the closing auction."""
+    begins = ends - (ends[0] - HALVES[0][0])
+    auction = (begins >= CLOSING_AUCTION) & (ends < HALVES[1][1])
+    return np.asarray(ends[(begins < last_minute(day, calendar)) & ~auction])
 
 
 def bar_sessions(
@@ -169,7 +176,8 @@ def _missing_ends(bars: pd.DataFrame, ends: npt.NDArray[np.int64], calendar: Tra
     counts = bars.groupby(["day", "minute"]).size().unstack(fill_value=0).reindex(columns=ends, fill_value=0)
     known = bars.groupby("day")["key"].nunique()
     missing = counts.lt(known * _MISSING, axis=0) & (known >= _MANY).to_numpy()[:, np.newaxis]
-    missing.loc[missing.index.isin(calendar.half_days), ends[ends > HALVES[0][1]]] = False
+    for day in missing.index:
+        missing.loc[day, np.setdiff1d(ends, _traded_ends(ends, day, calendar))] = False
     wrong = missing[missing.any(axis=1)]
     if len(wrong):
         minute = int(ends[np.argmax(wrong.iloc[0].to_numpy())])
