@@ -398,23 +398,43 @@ def test_sessions_that_the_circuit_breaker_ended_have_bars_until_then_alone(tmp_
     assert "no bar that ends at 10:00" in read_bars(tmp_path, xshg(), date(2016, 1, 5)).findings[0].text
 
 
+def minutes() -> pd.DataFrame:
+    """Return all bars of a minute of 20 stocks in two sessions."""
+    halves = [("09:31", "11:30"), ("13:01", "15:00")]
+    ends = [ts for one in halves for ts in pd.date_range(*(f"2025-04-03 {clock}" for clock in one), freq="min")]
+    return pd.DataFrame(
+        [
+            bar(str(ts + pd.Timedelta(days=days)), code=str(600_000 + at), volume=volume, amount=10.0 * volume)
+            for at in range(20)
+            for days in (0, 4)
+            for ts in ends
+            for volume in [100 + days + 7 * (ts.minute % 3)]
+        ]
+    )
+
+
 def test_the_minutes_within_the_closing_auction_may_lack_bars(tmp_path: Path) -> None:
     """From 14:57 on nothing is traded until the close."""
-    ends = pd.date_range("2025-04-03 09:31", "2025-04-03 11:30", freq="min").union(
-        pd.date_range("2025-04-03 13:01", "2025-04-03 15:00", freq="min"))  # fmt: skip
-    rows = [
-        bar(str(ts + pd.Timedelta(days=days)), code=str(600_000 + at), volume=volume, amount=10.0 * volume)
-        for at in range(20)
-        for days in (0, 4)
-        for ts in ends
-        for volume in [100 + days + 7 * (ts.minute % 3)]
-    ]
-    raw = pd.DataFrame(rows)
-    silent = raw["ts"].dt.strftime("%H:%M").isin(["14:58", "14:59"])
-    raw[~silent].to_parquet(tmp_path / "bars1m_x.parquet")
+    raw = minutes()
+    clock = raw["ts"].dt.strftime("%H:%M")
+    raw[~clock.isin(["14:58", "14:59"])].to_parquet(tmp_path / "bars1m_x.parquet")
     assert read_bars(tmp_path, xshg(), FALL).findings == []
-    raw[~silent & (raw["ts"].dt.strftime("%H:%M") != "14:57")].to_parquet(tmp_path / "bars1m_x.parquet")
+    raw[~clock.isin(["14:57", "14:58", "14:59"])].to_parquet(tmp_path / "bars1m_x.parquet")
     assert "no bar that ends at 14:57" in read_bars(tmp_path, xshg(), FALL).findings[0].text
+
+
+def test_the_opening_auction_may_have_a_bar_of_its_own(tmp_path: Path) -> None:
+    raw = minutes()
+    auction = raw[raw["ts"].dt.strftime("%H:%M") == "09:31"]
+    auction = auction.assign(ts=auction["ts"] - pd.Timedelta(minutes=1), volume=5_000, amount=50_000.0)
+    raw = pd.concat([auction, raw])
+    raw.to_parquet(tmp_path / "bars1m_x.parquet")
+    found = read_bars(tmp_path, xshg(), FALL)
+    assert found.findings == []
+    snapshots = dict(found.snapshots(to_day(FALL)))
+    assert set(snapshots[570].rows.figures["volume"]) == {5_000.0}
+    of_day = raw[(raw["code"] == "600000") & (raw["ts"].dt.date == FALL)]
+    assert set(snapshots[900].rows.figures["volume"]) == {float(of_day["volume"].sum())}
 
 
 def test_a_close_of_an_earlier_session_is_no_close_before_unless_the_security_was_suspended(

@@ -66,7 +66,7 @@ def lacking_bars(
     bars, ends : as of `bar_sessions`.
     suspended : ``key`` and ``day`` of bars without a price, which are not missing.
     """
-    counts = bars.groupby(["key", "day"]).size()
+    counts = bars[bars["minute"] > HALVES[0][0]].groupby(["key", "day"]).size()  # the opening auction may have a bar
     counts += suspended.groupby(["key", "day"]).size().reindex(counts.index, fill_value=0)
     days = counts.index.get_level_values("day")
     expected = days.map({day: len(_traded_ends(ends, day, calendar)) for day in days.unique()})

@@ -1,9 +1,10 @@
 """Bars of past sessions, and the cumulative snapshots that a live feed would have sent at the end of each bar.
 
 A folder has files ``bars<N>m_*.parquet`` of bars of N minutes: ``ts``, the end of the bar in Shanghai (the first bar
-contains the opening auction); ``code``, six digits of a stock or fund; ``open`` and ``close``, CNY, unadjusted;
-``volume``, shares; ``amount``, CNY. A suspended security has prices of 0 and no snapshot. The close before, ex-right,
-follows from adjusted closes in files ``prices_adj_*.parquet`` (``dt``, ``code``, ``close``) where the folder has them.
+contains the opening auction, or follows a bar of it that ends at 09:30); ``code``, six digits of a stock or fund;
+``open`` and ``close``, CNY, unadjusted; ``volume``, shares; ``amount``, CNY. A suspended security has prices of 0 and
+no snapshot. The close before, ex-right, follows from adjusted closes in files ``prices_adj_*.parquet`` (``dt``,
+``code``, ``close``) where the folder has them.
 """
 
 from __future__ import annotations
@@ -203,7 +204,10 @@ def read_bars(folder: Path, calendar: TradingCalendar, start: date | None = None
         raw = raw[raw["day"] <= to_day(end)]
     raw["key"], wrong = _keys(raw["code"])
     ends = np.concatenate([np.arange(opening + minutes, close + 1, minutes) for opening, close in HALVES])
-    of_session = calendar.contains(raw["day"].to_numpy()) & raw["minute"].isin(ends) & (raw["ts"].dt.second == 0)
+    whole = raw["minute"].isin(ends)
+    if (raw["minute"] == ends[-1]).any():  # else 09:30 is the beginning of a bar, not the end of the opening auction
+        whole |= raw["minute"] == HALVES[0][0]
+    of_session = calendar.contains(raw["day"].to_numpy()) & whole & (raw["ts"].dt.second == 0)
     known = (raw["key"] != NO_KEY) & of_session
     names = ["open", "close", "volume", "amount"]
     raw[names] = raw[names].apply(pd.to_numeric, errors="coerce").astype(np.float64)
