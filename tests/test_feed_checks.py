@@ -619,6 +619,28 @@ def test_closes_that_are_those_of_the_session_before_beside_other_previous_close
         assert [one.severity for one in slipped_days(day)] == severities
 
 
+@pytest.mark.parametrize(
+    ("topic", "codes", "moved", "reported"),
+    [
+        ("prices.daily", market(60), 1.0, True),
+        ("prices.daily", market(60), 1.01, False),  # the session between was not published
+        ("indices.daily", ["000001.SH"], 1.0, True),
+        ("indices.daily", ["000001.SH"], 1.001, False),
+    ],
+)
+def test_previous_closes_of_an_earlier_day_than_the_session_before_are_bars_of_weeks(
+    topic: str, codes: list[str], moved: float, reported: bool
+) -> None:
+    """tushare's weekly and monthly tables have the columns of its daily one."""
+    closes = {code: 10.0 + n for n, code in enumerate(codes)}
+    then, now = (
+        batch(topic, when, {code: {"close": close * up, "prev_close": close * moved} for code, close in closes.items()})
+        for when, up in ((date(2024, 6, 7), 1.0), (date(2024, 6, 14), 1.02))
+    )
+    day = ComparedDay.of({topic: now}, {topic: then}, CALENDAR, {})
+    assert ["bars of a week or a month" in one.text for one in slipped_days(day)] == [True] * reported
+
+
 def test_pages_of_a_whole_market_and_of_a_later_day_are_no_part(tmp_path: Path) -> None:
     whole = page(quotes(1_500), "涨跌幅(%)", 1_500)
     for at in range(0, 1_500, 150):

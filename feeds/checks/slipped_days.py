@@ -63,6 +63,8 @@ _FAR = 30
 _ROWS = 20
 #: Closes are equal within a rounding; less than this share of them is equal on a day that does not follow.
 _ROUNDING, _EQUAL = 0.005, 0.5
+#: Closes of days that do not follow on each other are hardly ever equal within this; an index is never suspended.
+_EXACTLY, _ROWS_OF_SEVERAL_DAYS = 1e-5, {"prices.daily": _ROWS, "indices.daily": 1}
 #: Adjusted closes all are larger, or smaller; those of another session are larger in this share, and smaller in it.
 _ON_BOTH_SIDES = 0.1
 #: The same of an index, and a difference that is no rounding and no missed session: the figures of another index.
@@ -75,6 +77,10 @@ def slipped_days(day: ComparedDay) -> Iterator[Finding]:
         if topic in _TRADED and topic in day.before:
             yield from _far_days(batch, day.before[topic])
             yield from _repeated(batch, day.before[topic])
+        if topic in _ROWS_OF_SEVERAL_DAYS and topic in day.before:
+            before = day.before[topic]
+            skipped = before.take(~np.isin(before.days, day.last[topic].days)) if topic in day.last else before
+            yield from _of_several_days(batch, skipped)
         if topic in _STEADY and topic in day.last:
             yield from _of_others(batch, day.last[topic])
         if topic == "prices.daily" and topic in day.last:
@@ -89,6 +95,28 @@ def _far_days(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
     if day - before > _FAR:
         text = f"the last known day before is {to_date(before)}: check the year and the month, or give the days between"
         yield Finding(Severity.WARNING, "gap", batch.topic, day, text)
+
+
+def _of_several_days(batch: RowBatch, earlier: RowBatch) -> Iterator[Finding]:
+    """Find bars of a week or a month: their previous closes are those of a day before the session before.
+
+    Parameters
+    ----------
+    earlier : the rows of the last known day of each exchange, where it is not the session before.
+    """
+    then, now = figure_of(earlier, "close", batch.keys), batch.figures["prev_close"]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        same = np.abs(now / then - 1) <= _EXACTLY
+    known = ~np.isnan(then) & ~np.isnan(now)
+    for name, mask in masks_of(batch):
+        rows, count = int((mask & known).sum()), int((mask & same).sum())
+        if rows >= _ROWS_OF_SEVERAL_DAYS[batch.topic] and count > _EQUAL * rows:
+            text = (
+                f"{count:,} of {rows:,} previous closes of {name} are the closes of "
+                f"{to_date(int(earlier.days.max()))}, and there are sessions between: bars of a week or a month; give "
+                "those of days"
+            )
+            yield Finding(Severity.ERROR, "day", batch.topic, int(batch.days[0]), text)
 
 
 def _repeated(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
