@@ -110,6 +110,7 @@ SIZES = {
     "margin.market": (["SSE", "SZSE"], {"fin_balance": 9e11, "fin_buy": 6e10}),
     "indices.daily": (["000001.SH", "399001.SZ"], {"close": 3000.0, "turnover": 3e11}),
     "rates.daily": (["CN10Y"], {"yield": 0.018}),
+    "etf.daily": ([f"{510010 + i * 10}.SH" for i in range(40)], {"shares": 8e7}),
 }
 
 
@@ -124,7 +125,8 @@ SIZES = {
      ("margin.market", "fin_balance", 1.0, ""), ("margin.market", "fin_balance", 1e4, "error"),
      ("margin.market", "fin_balance", 1e-4, "warning"), ("indices.daily", "turnover", 1e3, "error"),
      ("indices.daily", "turnover", 1e-3, "warning"), ("rates.daily", "yield", 100.0, "error"),
-     ("rates.daily", "yield", 0.01, "warning")],
+     ("rates.daily", "yield", 0.01, "warning"), ("etf.daily", "shares", 1.0, ""),
+     ("etf.daily", "shares", 1e4, "error"), ("etf.daily", "shares", 1e-4, "error")],
 )  # fmt: skip
 def test_a_day_whose_columns_are_all_in_a_wrong_unit_shows_it_by_its_size(
     topic: str, figure: str, factor: float, severity: str

@@ -19,18 +19,20 @@ from processors.block import TURNOVER_INDEX
 from processors.codes import EXCHANGES
 from processors.days import to_day
 from processors.events import KEYS, RowBatch
-from processors.kinds import is_stock
+from processors.kinds import is_fund, is_stock
 
 _Range = tuple[float, float]
 
-#: Topic → figure → the least and largest median of the stocks of an exchange; in 2016–2025 it was 1.8e8 to 9.4e8 CNY
-#: of balance, 1.6e7 to 2.2e8 CNY of turnover, 5 to 20 CNY a share.
-_OF_STOCKS: dict[str, dict[str, _Range]] = {
+#: Topic → figure → the least and largest median of the stocks, or the funds, of an exchange; in 2016–2025 it was 1.8e8
+#: to 9.4e8 CNY of balance, 1.6e7 to 2.2e8 CNY of turnover, 5 to 20 CNY a share, 7.4e7 to 2.9e8 shares of an ETF of
+#: Shanghai (listed shares of Shenzhen's LOFs are fewer).
+_MEDIANS: dict[str, dict[str, _Range]] = {
     "margin.daily": {"fin_balance": (1e5, 1e11)},
     "prices.daily": {"turnover": (3e5, 1e10), "close": (1.0, 300.0)},
     "valuations.daily": {"float_cap": (3e7, 1e12), "turnover_rate": (3e-4, 0.5), "dividend_yield": (5e-4, 0.2)},
+    "etf.daily": {"shares": (1e5, 1e11)},
 }
-_STOCKS = 100
+_STOCKS, _FUNDS = 100, 20
 #: The same of nearly all of them: 万元 beside 元 in a part of a file leave the median as it is. In 2016–2021 at most
 #: 0.6% of the stocks of Shanghai and Shenzhen were outside. Beijing's are smaller, and some hardly trade; stocks that
 #: became eligible today begin with balances of any size.
@@ -98,13 +100,14 @@ def magnitudes(day: ComparedDay) -> Iterator[Finding]:
         if int(batch.days[0]) < _SINCE:
             continue
         groups = groups_of(topic, batch.keys)
-        for group in np.unique(groups).tolist() if topic in _OF_STOCKS else ():
-            stocks = batch.take((groups == group) & is_stock(batch.keys))
-            for name, (least, most) in _OF_STOCKS[topic].items():
+        kind, enough, word = (is_fund, _FUNDS, "funds") if topic == "etf.daily" else (is_stock, _STOCKS, "stocks")
+        for group in np.unique(groups).tolist() if topic in _MEDIANS else ():
+            stocks = batch.take((groups == group) & kind(batch.keys))
+            for name, (least, most) in _MEDIANS[topic].items():
                 values = stocks.figures[name][stocks.figures[name] > 0]
-                if len(values) >= _STOCKS and not least <= (middle := float(np.median(values))) <= most:
+                if len(values) >= enough and not least <= (middle := float(np.median(values))) <= most:
                     where = f"{name} of {group_names(topic)[group]} has a median of {middle:,.4g}"
-                    yield _finding(batch, f"{where} ({len(values):,} stocks)", least, most)
+                    yield _finding(batch, f"{where} ({len(values):,} {word})", least, most)
             if (exchange := group_names(topic)[group]) in _MAIN:
                 yield from _parts(stocks, day.before.get(topic), exchange)
         for key, name, value, (least, most) in _of_keys(batch, _OF_KEYS):
