@@ -269,3 +269,19 @@ def test_a_row_that_is_cut_before_what_shows_that_it_is_wanted_is_refused(
         found = vendor.read([tmp_path / "any.csv"], mapping.load(tmp_path / "map.toml"))
         (lost,) = losses(found)
         assert (codes(found), lost.severity, "row 2" in lost.text) == (["399001.SZ"], Severity.REFUSED, True), row[:cut]
+
+
+def test_words_in_place_of_a_price_or_a_pe_are_no_figure(tmp_path: Path) -> None:
+    """A tenth of the stocks makes a loss or is suspended: that is no file whose cells can't be read."""
+    rules = tmp_path / "map.toml"
+    table = '[[table]]\ntopic = "{}"\ndate = {{ column = "d" }}\ncode = {{ column = "c" }}\n[table.columns]\n'
+    multiples = 'pe_ttm = { column = "pe" }\npb = { column = "pb" }\n'
+    trades = 'close = { column = "p", unit = "元" }\nvolume = { column = "v", unit = "股" }\n'
+    text = table.format("valuations.daily") + multiples + table.format("prices.daily") + trades
+    rules.write_text(text, "utf-8")
+    sound = [f"2024-06-11,{600_000 + at}.SH,20,1.5,10,100" for at in range(60)]
+    odd = [f"2024-06-11,{601_000 + at}.SH,亏损,1.5,停牌,0" for at in range(10)]
+    (tmp_path / "a.csv").write_text("\n".join(["d,c,pe,pb,p,v", *sound, *odd]), "utf-8")
+    found = vendor.read([tmp_path / "a.csv"], mapping.load(rules))
+    assert [(one.topic, len(one.frame)) for one in found.tables] == [("valuations.daily", 70), ("prices.daily", 60)]
+    assert {one.severity for one in found.findings} <= {Severity.WARNING}

@@ -397,7 +397,7 @@ def test_a_file_is_read_by_its_mapping_and_its_moment_is_when_it_was_written(tmp
 
 def test_words_in_place_of_all_figures_of_a_security_cost_a_snapshot_no_other_row(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    path.write_text(PAGE + "600000.SH,停牌,停牌,停牌,停牌\n", "utf-8")
+    path.write_text(PAGE + "600000.SH,暂停,暂停,暂停,暂停\n", "utf-8")
     reading = FileSource(path, mapped(tmp_path), 0).read()
     assert [len(frame) for _, frame in reading.tables] == [1, 1]
 
@@ -588,7 +588,7 @@ def test_akshare_s_columns_and_units() -> None:
 ODD_ROWS = [
     {"代码": "700001", "名称": "新板", "最新价": 10.0, "昨收": 9.9, "成交量": 5.0, "成交额": 5e3},
     {"代码": np.nan, "最新价": 10.0, "昨收": 9.9, "成交量": 5.0, "成交额": 5e3},
-    {"代码": "600001", "最新价": "停牌", "昨收": "9.9", "成交量": 0, "成交额": 0},
+    {"代码": "600001", "最新价": "1O.5", "昨收": "9.9", "成交量": 5.0, "成交额": 0},
 ]
 
 

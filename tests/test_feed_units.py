@@ -91,7 +91,7 @@ def test_numbers_of_a_workbook_stay_as_they_are(value: float) -> None:
     assert parse_number(value, "here") == value
 
 
-@pytest.mark.parametrize("cell", [None, "", " ", "-", "--", "—", float("nan"), "nan"])
+@pytest.mark.parametrize("cell", [None, "", " ", "-", "--", "—", float("nan"), "nan", "停牌", "亏损"])
 def test_nothing_is_absent_and_never_zero(cell: object) -> None:
     assert math.isnan(parse_number(cell, "here"))
 

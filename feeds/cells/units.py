@@ -125,8 +125,9 @@ def parse_unit(text: str | None, kind: Kind, where: str) -> Unit:
     return units[0]
 
 
-#: What a cell contains in place of a figure.
-ABSENT = {"", "-", "--", "---", "—", "——", "nan", "none", "null", "n/a", "无"}
+#: What a cell contains in place of a figure: terminals write 停牌 for the price of a suspended security, and
+#: 亏损 for the PE of one that makes a loss.
+ABSENT = {"", "-", "--", "---", "—", "——", "nan", "none", "null", "n/a", "无", "停牌", "亏损"}
 _SUFFIXES = {"万亿": 1e12, "亿": 1e8, "万": 1e4}
 _GROUPS = r"\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+"
 _NUMBER = re.compile(rf"[+-]?(?:(?:{_GROUPS})(?:\.(?P<places>\d*))?(?:[eE](?P<power>[+-]?\d+))?|\.\d+)")
