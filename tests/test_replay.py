@@ -232,6 +232,15 @@ def test_the_close_before_is_ex_right_where_there_are_adjusted_closes(write: Cal
     assert read_bars(folder, xshg(), FALL).frame["prev_close"].tolist() == [9.5, 9.5]
 
 
+def test_the_close_before_of_a_fund_is_in_tenths_of_a_cent(write: Callable[..., Path]) -> None:
+    prices = {"2025-04-03 15:00": 0.515, "2025-04-07 09:45": 0.478, "2025-04-07 15:00": 0.478}
+    write(*(bar(ts, "512880", price, amount=100 * price) for ts, price in prices.items()))
+    adjusted = ((BEFORE, 1.03), (FALL, 0.956))
+    closes = [{"dt": pd.Timestamp(day), "code": "512880", "close": close} for day, close in adjusted]
+    folder = write(*closes, name="prices_adj_x.parquet")
+    assert read_bars(folder, xshg(), FALL).frame["prev_close"].tolist() == [0.515, 0.515]
+
+
 @pytest.mark.parametrize(
     ("row", "severity", "text"),
     [

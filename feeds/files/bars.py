@@ -30,6 +30,7 @@ from feeds.mappings.mapped_keys import NO_KEY
 from processors.codes import Ids, to_code, to_id
 from processors.days import SHANGHAI, TradingCalendar, shanghai_moment, to_date, to_day
 from processors.events import FIGURES, RowBatch
+from processors.kinds import is_fund
 from processors.trading_hours import HALVES
 
 _NAME, _ADJUSTED = re.compile(r"bars(\d+)m_.*\.parquet"), "prices_adj_*.parquet"
@@ -38,7 +39,8 @@ _COLUMNS = ("ts", "code", "open", "close", "volume", "amount")
 _CUMULATIVE = ("volume", "turnover")
 _CONTRARY = "have a turnover, volume, open or close that contradicts the others"
 _SESSION_MINUTES = sum(end - opening for opening, end in HALVES)
-_PRICE_STEPS = 100  # a cent: ex-right closes are published in it
+#: Steps of a CNY in which ex-right closes are published: of stocks cents, of funds tenths of them.
+_STEPS, _STEPS_OF_FUNDS = 100, 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +318,9 @@ def _closes_before(frame: pd.DataFrame, suspended: pd.DataFrame, folder: Path, c
         raw["day"] = _days(pd.to_datetime(raw["dt"], errors="coerce"))
         adjusted = raw[raw["close"] > 0].groupby(["key", "day"])["close"].last().astype(np.float64)
         ex_right = _shifted(adjusted, pauses, calendar) / (adjusted / closes)
-        before = (ex_right.reindex(closes.index) * _PRICE_STEPS).round().div(_PRICE_STEPS).fillna(before)
+        funds = is_fund(closes.index.get_level_values("key").to_numpy(np.int32))
+        steps = np.where(funds, _STEPS_OF_FUNDS, _STEPS)
+        before = (ex_right.reindex(closes.index) * steps).round().div(steps).fillna(before)
     return before.reindex(pd.MultiIndex.from_frame(frame[["key", "day"]])).set_axis(frame.index)
 
 
