@@ -503,6 +503,17 @@ def test_codes_of_every_spelling(tmp_path: Path, cell: str, code: str | None) ->
         assert codes == [code, "600000.SH"] and found.findings == []
 
 
+def test_an_index_may_have_the_suffix_of_the_index_company(tmp_path: Path) -> None:
+    row = "20240611,3000,3010,2990,3005,3000,5,0.1,1000000,1200000"
+    head = "ts_code,trade_date,open,high,low,close,pre_close,change,pct_chg,vol,amount"
+    path = tmp_path / "index_daily.csv"
+    path.write_text("\n".join([head, *(f"{code},{row}" for code in ("000985.CSI", "931643.CSI", "000001.SH"))]))
+    found = vendor.read([path])
+    (table,) = found.tables
+    assert table.topic == "indices.daily" and found.findings == []
+    assert [to_code(key) for key in table.frame["key"].tolist()] == ["000985.SH", "931643.SH", "000001.SH"]
+
+
 INDICES = [
     ("000300", "沪深300", "000300.SH"), ("300", "沪深 300", "000300.SH"), ("000001", "上证指数", ""),
     ("000905", "中证500指数", "000905.SH"), ("000016", "上证50", "000016.SH"), ("000688", "科创50", "000688.SH"),

@@ -19,7 +19,7 @@ from feeds.errors import InputError, at
 from processors.codes import to_id
 from processors.kinds import Kind, exchange_of_number, kind_of
 
-#: Names of the exchanges, and of Shenwan's indices, as files write them.
+#: Names of the exchanges, and of Shenwan's indices, as files write them; Shanghai publishes those of the index company.
 EXCHANGE_NAMES: dict[str, str] = {
     **dict.fromkeys(
         ("SSE", "SH", "XSHG", "SS", "SHSE", "沪", "上海", "沪市", "上交所", "上海证券交易所", "上证"), "SH"
@@ -27,6 +27,7 @@ EXCHANGE_NAMES: dict[str, str] = {
     **dict.fromkeys(("SZSE", "SZ", "XSHE", "深", "深圳", "深市", "深交所", "深圳证券交易所", "深证"), "SZ"),
     **dict.fromkeys(("BSE", "BJ", "XBSE", "BJSE", "北", "北京", "京市", "北交所", "北京证券交易所", "北证"), "BJ"),
     **dict.fromkeys(("SI", "SW", "申万"), "SI"),
+    "CSI": "SH",
 }
 #: In place of an exchange: derive it from the number; 000001 counts as the stock, not as the index.
 BY_NUMBER = "by number"
