@@ -293,7 +293,7 @@ def test_figures_of_before_the_first_trades_are_those_of_the_day_before() -> Non
 
 
 def quotes(count: int) -> Reading:
-    rows = [(f"{600000 + i}.SH", 10.0, 9.9, 1000.0 + i, 10000.0 + i) for i in range(count)]
+    rows = [(f"{600000 + i}.SH", 10.0, 9.9, 1000.0 + i, 10000.0 + 10 * i) for i in range(count)]
     return Reading([("prices.intraday", prices(*rows))], us("2024-06-11 09:40"))
 
 
@@ -323,12 +323,45 @@ def test_a_page_in_place_of_all_securities_is_refused(
     assert tuple(found) == good
 
 
+INDEX_ROWS = [("000001.SH", 3000.0, 2990.0, 2e10, 3e11), ("399001.SZ", 9000.0, 9100.0, 3e10, 4e11),
+              ("000300.SH", 3500.0, 3490.0, 1e10, 2e11)]  # fmt: skip
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize(
+    ("topic", "figure", "factor", "text"),
+    [
+        ("prices.intraday", "turnover", 1.0, ""),
+        ("prices.intraday", "volume", 100.0, "turnover is 0.01 times volume × last"),  # shares as 手
+        ("prices.intraday", "turnover", 1e4, "turnover is 1e+04 times volume × last"),  # 元 as 万元
+        ("prices.intraday", "prev_close", 100.0, "last is 0.0101 times prev_close"),
+        ("indices.intraday", "turnover", 1.0, ""),
+        ("indices.intraday", "turnover", 1e3, "turnover of 000001.SH is 3e+14 CNY, expected 2e+13 at most"),
+        ("indices.intraday", "last", 0.01, "last is 0.01 times prev_close"),
+    ],
+)
+def test_a_snapshot_in_a_wrong_unit_is_not_published(
+    topic: str, figure: str, factor: float, text: str, force: bool
+) -> None:
+    market = Market("2024-06-11 09:40")
+    frame = quotes(60).tables[0][1] if topic == "prices.intraday" else prices(*INDEX_ROWS)
+    reading = Reading([(topic, frame.assign(**{figure: frame[figure] * factor}))], us("2024-06-11 09:40"))
+    market.read = lambda: reading  # type: ignore[method-assign]
+    task = market.run(60)
+    task.may_fall = force
+    with capture_logs() as logs:
+        task.tick(market.now)
+    assert bool(market.published) == (force or not text)
+    assert force or not text or text in logs[0]["error"]
+
+
 @pytest.mark.parametrize(("whole", "first", "good"), [(True, "gain", False), (True, "turnover", False),
                                                       (False, "gain", True), (True, "code", True)])  # fmt: skip
 def test_a_first_snapshot_that_is_a_page_of_a_sorted_list_is_refused(whole: bool, first: str, good: bool) -> None:
     frame = quotes(150).tables[0][1]
     scattered = (np.arange(150) * 37) % 150
-    frame = frame.assign(last=9.0 + scattered / 100, turnover=1e6 + 9e3 * scattered[::-1])
+    turnover = 1e6 + 9e3 * scattered[::-1]
+    frame = frame.assign(last=9.0 + scattered / 100, turnover=turnover, volume=turnover / 9.5)
     by = {"gain": frame["last"], "turnover": frame["turnover"], "code": frame["key"]}[first]
     frame = frame.iloc[np.argsort(-by.to_numpy() if first != "code" else by.to_numpy())].reset_index(drop=True)
     market = Market("2024-06-11 09:40")

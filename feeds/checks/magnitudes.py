@@ -45,14 +45,14 @@ _OUTSIDE = 0.05
 _OfKeys = dict[str, dict[int, dict[str, _Range]]]
 
 #: Topic → key → figure → its least and largest value.
-_BALANCE, _BALANCE_OF_BEIJING, _TURNOVER, _YIELD = (2e8, 2e13), (1e5, 1e12), (1e9, 2e13), (1e-3, 0.2)
+_BALANCE, _BALANCE_OF_BEIJING, TURNOVER, _YIELD = (2e8, 2e13), (1e5, 1e12), (1e9, 2e13), (1e-3, 0.2)
 _MAIN, _CN10Y = ("SSE", "SZSE"), KEYS["tenor"].index("CN10Y")
 _OF_KEYS: _OfKeys = {
     "margin.market": {
         place: {"fin_balance": _BALANCE_OF_BEIJING if name == "BSE" else _BALANCE}
         for place, name in enumerate(EXCHANGES)
     },
-    "indices.daily": {TURNOVER_INDEX[name]: {"turnover": _TURNOVER} for name in _MAIN},
+    "indices.daily": {TURNOVER_INDEX[name]: {"turnover": TURNOVER} for name in _MAIN},
     "rates.daily": {_CN10Y: {"yield": _YIELD}},
 }
 #: Topic → figure → the largest change of a key from one session to the next that is usual, and that is possible. In

@@ -2,7 +2,7 @@
 
 A slow snapshot skips the ones that became due meanwhile; a failing source is asked less and less often. A security that
 does not trade is left out, and unchanged figures are not published again (`feeds.intraday.deduplicator`). A page in
-place of the whole list is refused.
+place of the whole list is refused, and so are figures in a wrong unit.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import pandas as pd
 import structlog
 
 from feeds.checks.cut_lists import is_far_fewer, is_page
+from feeds.checks.snapshot_units import contradiction
 from feeds.daily.security_names import names_of
 from feeds.daily.sorted_pages import page_of
 from feeds.errors import BusyError, ConfigurationError, InputError
@@ -192,6 +193,8 @@ class SnapshotTask(FeedTask):
             batch, left_out = rows_of(topic, frame, reading.at, today, self.indices)
             self._counts += left_out
             seen += len(batch) + left_out["old"]
+            if not self.may_fall and (why := contradiction(batch)):
+                raise InputError(f"{why}; set force = true if the figures are right")
             result = self.outlet.publish(batch, AcceptancePolicy(changed_only=True, may_fall=self.may_fall))
             self._counts.update(rows=result.published, unchanged=result.unchanged, late=result.late)
             refused += map(str, result.refused)
