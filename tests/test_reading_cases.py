@@ -713,6 +713,21 @@ def test_a_history_of_one_stock_shows_a_wrong_unit_of_its_volumes(
     assert [f"turnover is about {error} times volume" in one for one in found] == [True] * (bool(error) and growth == 1)
 
 
+@pytest.mark.parametrize(("securities", "times", "error"), [(40, 10, True), (40, 1, False), (1, 10, False)])
+def test_a_turnover_that_is_ten_times_too_small_is_in_a_wrong_unit(
+    tmp_path: Path, securities: int, times: int, error: bool
+) -> None:
+    """tushare's bak_daily has the columns of daily, and amounts in 万元; prices of one stock may be adjusted by ten."""
+    head = "ts_code,trade_date,open,high,low,close,pre_close,vol,amount"
+    lines = [
+        f"{600_000 + at % securities}.SH,{day},10,10,10,10,9.9,{1000 + at},{(1000 + at) / times}"
+        for at, day in enumerate([20240611] * 40 if securities > 1 else range(20240701, 20240727))
+    ]
+    (tmp_path / "a.csv").write_text("\n".join([head, *lines]), "utf-8")
+    found = [one.text for one in vendor.read([tmp_path / "a.csv"]).findings]
+    assert any("turnover is about 0.1 times volume" in one for one in found) == error
+
+
 @pytest.mark.parametrize("unit", ["%", "fraction"])
 @pytest.mark.parametrize("kind", ["xlsx", "csv"])
 def test_a_percentage_of_a_workbook_is_what_it_shows(tmp_path: Path, kind: str, unit: str) -> None:

@@ -19,8 +19,9 @@ from processors.needs import PRICES
 
 #: Prices may be rounded differently.
 _ROUNDING = 0.005
-#: A turnover is the volume at about the close; a unit is off by one of these factors, or its inverse.
-_NEAR, _FACTORS = 1.25, (1e2, 1e3, 1e4, 1e8)
+#: A turnover is the volume at about the close; a unit is off by one of these factors, or its inverse. 千元 are off by
+#: ten from 万元, adjusted prices of a single stock perhaps, too.
+_NEAR, _FACTORS, _TENFOLD = 1.25, (1e2, 1e3, 1e4, 1e8), 1e1
 _BAR = ("open", "high", "low", "close")
 #: In more rows than this share of a file they do not because of single cells.
 FEW_BARS = 0.01
@@ -213,7 +214,8 @@ def _contradicting_volumes(frame: pd.DataFrame, where: str) -> Iterator[Finding]
             f"and less than 1/{_APART:g} in {sides[1]:.0%}: a column is shifted against the others, or of another day"
         )
         yield Finding(Severity.ERROR, "columns", PRICES, None, text)
-    for factor in (*_FACTORS, *(1 / one for one in _FACTORS)):
+    factors = (_TENFOLD, *_FACTORS) if frame["key"][known].nunique() >= _MANY else _FACTORS
+    for factor in (*factors, *(1 / one for one in factors)):
         if max(middle / factor, factor / middle) < _NEAR:
             near = (ratios < factor * _NEAR) & (ratios > factor / _NEAR)
             if near.mean() >= _SHARE:
