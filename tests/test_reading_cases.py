@@ -713,6 +713,18 @@ def test_a_history_of_one_stock_shows_a_wrong_unit_of_its_volumes(
     assert [f"turnover is about {error} times volume" in one for one in found] == [True] * (bool(error) and growth == 1)
 
 
+@pytest.mark.parametrize(("first", "error"), [(0, True), (15, True), (28, True), (40, False)])
+def test_a_history_whose_unit_changes_on_a_day_is_an_error(tmp_path: Path, first: int, error: bool) -> None:
+    """From the row ``first`` on volumes are in lots."""
+    begin = xshg().position(to_day(date(2024, 1, 2)))
+    days = map(to_date, xshg().days_from(begin, begin + 40))
+    lines = [f"{day},600519,10,{(1000 + at) * (100 if at < first else 1)},{(1000 + at) * 1000}"
+             for at, day in enumerate(days)]  # fmt: skip
+    (tmp_path / "a.csv").write_text("\n".join(["交易日期,证券代码,收盘价(元),成交量(股),成交额(元)", *lines]), "utf-8")
+    found = [one.text for one in vendor.read([tmp_path / "a.csv"]).findings if one.severity is Severity.ERROR]
+    assert any("turnover is about 100 times volume" in one or "rows are refused" in one for one in found) == error
+
+
 @pytest.mark.parametrize(("securities", "times", "error"), [(40, 10, True), (40, 1, False), (1, 10, False)])
 def test_a_turnover_that_is_ten_times_too_small_is_in_a_wrong_unit(
     tmp_path: Path, securities: int, times: int, error: bool

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from feeds.checks.row_groups import count_in, day_groups, named
+from feeds.checks.row_groups import Mask, count_in, day_groups, named
 from feeds.checks.validate import Finding, Severity
 from processors.codes import Ids
 from processors.events import Floats
@@ -194,7 +194,7 @@ def _moves_without_trades(frame: pd.DataFrame, where: str) -> Iterator[Finding]:
 
 
 def _contradicting_volumes(frame: pd.DataFrame, where: str) -> Iterator[Finding]:
-    """Find a unit of volumes or turnovers that is wrong in (nearly) every row of a file, of whichever days.
+    """Find a unit of volumes or turnovers that is wrong in many rows of a file, of whichever days.
 
     Adjusted prices change the ratio from row to row; a unit does not.
     """
@@ -205,7 +205,6 @@ def _contradicting_volumes(frame: pd.DataFrame, where: str) -> Iterator[Finding]
     ratios = ratios[known]
     if len(ratios) < _MANY:
         return
-    middle = float(np.median(ratios))
     # Adjusted prices are all of them larger than unadjusted ones, or smaller.
     sides = (ratios > _APART).mean(), (ratios < 1 / _APART).mean()
     if min(sides) > _OF_OTHERS and frame["key"][known].nunique() > 1:
@@ -215,15 +214,22 @@ def _contradicting_volumes(frame: pd.DataFrame, where: str) -> Iterator[Finding]
         )
         yield Finding(Severity.ERROR, "columns", PRICES, None, text)
     factors = (_TENFOLD, *_FACTORS) if frame["key"][known].nunique() >= _MANY else _FACTORS
+    right = _is_near(ratios, 1.0)
     for factor in (*factors, *(1 / one for one in factors)):
-        if max(middle / factor, factor / middle) < _NEAR:
-            near = (ratios < factor * _NEAR) & (ratios > factor / _NEAR)
-            if near.mean() >= _SHARE:
-                text = (
-                    f"{where}: turnover is about {factor:g} times volume × close in nearly all of {len(ratios):,} "
-                    "rows: check the units of these columns"
-                )
-                yield Finding(Severity.ERROR, "unit", PRICES, None, text)
+        near = _is_near(ratios, factor)
+        # A part of a file may be in another unit, such as the days from one on.
+        beside = near if factor in (_TENFOLD, 1 / _TENFOLD) else near | right
+        if near.sum() > max(_FEWEST_WIDE, FEW_BARS * len(ratios)) and beside.mean() >= _SHARE:
+            text = (
+                f"{where}: turnover is about {factor:g} times volume × close in {near.sum():,} of {len(ratios):,} "
+                "rows: check the units of these columns"
+            )
+            yield Finding(Severity.ERROR, "unit", PRICES, None, text)
+
+
+def _is_near(ratios: Floats, factor: float) -> Mask:
+    """Return which ratios are about a factor (n,)."""
+    return np.asarray((ratios < factor * _NEAR) & (ratios > factor / _NEAR))
 
 
 def _wide_bars(frame: pd.DataFrame, where: str) -> Iterator[Finding]:
