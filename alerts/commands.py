@@ -53,7 +53,7 @@ class FeedRun(msgspec.Struct, frozen=True, kw_only=True, tag="feed_run", forbid_
     Parameters
     ----------
     source : the name under which the rows are published.
-    trade_date : the newest day of the run.
+    trade_date : the newest day of its figures; the day of the run where it has none.
     rows : topic → exchange → number of rows: read, published, unchanged, corrected, absent, refused.
     refused : rows, sheets and cells that were left out.
     errors : errors in the figures; nothing was published then.

@@ -14,6 +14,7 @@ import msgspec
 
 from feeds.checks.validate import Finding, Severity
 from processors.days import to_date
+from processors.needs import REFERENCE
 
 
 class Outcome(StrEnum):
@@ -109,9 +110,9 @@ class FeedReport(msgspec.Struct, kw_only=True):
         return sum(rows.published for *_, rows in self.totals())
 
     @property
-    def trading_days(self) -> int:
-        """The number of trade dates."""
-        return len({one.trade_date for one in self.days})
+    def trade_dates(self) -> list[date]:
+        """The days that figures are about, ascending; master data may be effective from any other day on."""
+        return list(dict.fromkeys(one.trade_date for one in self.days if one.topic != REFERENCE))
 
     @classmethod
     def of_error(cls, source: str, error: Exception) -> FeedReport:

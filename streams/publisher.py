@@ -146,10 +146,10 @@ class Publisher:
         for topic, exchange, _, counts in report.totals():
             rows.setdefault(topic, {})[exchange] = msgspec.structs.asdict(counts)
         at = datetime.now(UTC)
-        days = [one.trade_date for one in report.days]
+        days = report.trade_dates
         run = FeedRun(
             source=report.source,
-            trade_date=max(days) if days else shanghai_date(at),
+            trade_date=days[-1] if days else shanghai_date(at),
             at=at,
             rows=rows,
             refused=report.refused,

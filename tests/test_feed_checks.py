@@ -38,6 +38,7 @@ from feeds.daily.security_names import SecurityNames
 from feeds.daily.stray_days import stray_days
 from feeds.drop_folder import FolderTask
 from feeds.errors import GoneError, InputError, LedgerError
+from feeds.feed_report import DayReport, FeedReport
 from feeds.files import vendor
 from feeds.files.dataset import Dataset, SourceTables, gather
 from feeds.plan import DropFolder, Feed, Fetch, Plan
@@ -46,7 +47,7 @@ from feeds.tasks import FeedTask
 from feeds.web import sources
 from processors.codes import to_id
 from processors.daily_store import DailyStore
-from processors.days import to_date, to_day
+from processors.days import shanghai_date, to_date, to_day
 from processors.events import INPUT_ROWS, EndOfDay, RowBatch, concat
 from processors.trading_hours import TradingHours
 from streams import feed_services, metrics, publisher
@@ -869,6 +870,17 @@ def test_a_file_that_can_not_be_read_is_reported_too(command: str, runs: list[Fe
     assert status == 1
     (run,) = runs
     assert run.errors == 1 and D1 in run.reason and run.rows == {}
+
+
+def test_a_run_is_of_the_newest_day_of_its_figures_whatever_day_its_master_data_end_on(runs: list[FeedRun]) -> None:
+    """The end of a spell of ST lies ahead: an alert of that day would be newer than every later run."""
+    effective = [DayReport(trade_date=date(2025, 2, 14), topic="reference", exchanges={}, checks={})]
+    figures = [DayReport(trade_date=date.fromisoformat(D1), topic="margin.daily", exchanges={}, checks={})]
+    for days in (figures + effective, effective):
+        with publisher.Publisher(Settings(), source="vendor") as opened:
+            opened.report(FeedReport(source="vendor", days=days))
+    assert [one.trade_date for one in runs] == [date.fromisoformat(D1), shanghai_date(runs[1].at)]
+    assert len(FeedReport(source="vendor", days=figures + effective).trade_dates) == 1
 
 
 class NoRows:

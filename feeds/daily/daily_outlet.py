@@ -113,11 +113,11 @@ def _log_report(feed: str, report: FeedReport) -> None:
     for topic, exchange, rows in totals:
         log.info("rows", feed=feed, topic=topic, exchange=exchange, read=rows.read, sent=rows.published,
                  unchanged=rows.unchanged, corrected=rows.corrected, absent=rows.absent)  # fmt: skip
+    days = report.trade_dates
     log.info(
         "published",
         feed=feed,
-        first=min(one.trade_date for one in report.days).isoformat(),
-        last=max(one.trade_date for one in report.days).isoformat(),
+        **({"first": days[0].isoformat(), "last": days[-1].isoformat()} if days else {}),
         rows=sum(rows.published for *_, rows in totals),
         unchanged=sum(rows.unchanged for *_, rows in totals),
         corrected=sum(rows.corrected for *_, rows in totals),

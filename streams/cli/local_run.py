@@ -222,7 +222,7 @@ def _feed_and_wait(
                 reports = command.reports
                 print_reports(reports)
         _await_processed(settings, barrier, processes)
-        rows, days = sum(one.rows for one in reports), sum(one.trading_days for one in reports)
+        rows, days = sum(one.rows for one in reports), sum(len(one.trade_dates) for one in reports)
         err.print(f"{rows:,} rows of {days:,} trading {'day is' if days == 1 else 'days are'} processed")
     else:
         barrier = _simulate(plan, settings, processes)

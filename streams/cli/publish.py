@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from processors.days import to_date
+from alerts.plurals import counted
 from streams.calendars import xshg
 from streams.cli.terminal import err, out, print_json, progress
 from streams.settings import Settings
@@ -113,11 +113,11 @@ class FeedCommand:
         except InputError:
             self._report_refused(checked.report)
             raise
-        days = dataset.days()
-        span = f"{len(days)} trading day{'s' * (len(days) > 1)} ({to_date(days[0])} to {to_date(days[-1])})"
-        err.print(f"{dataset.rows:,} rows, {span}, source {self.options.source}")
+        days = checked.report.trade_dates
+        span = f", {counted(len(days), 'trading day')} ({days[0]} to {days[-1]})" if days else ""
+        err.print(f"{dataset.rows:,} rows{span}, source {self.options.source}")
         if not self.options.check:
-            self._publish(checked, len(days), replay)
+            self._publish(checked, len(dataset.days()), replay)
         self._checks.accept(checked)
         if self._ledger is not None and not self.options.check:
             from streams import feed_services
