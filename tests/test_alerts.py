@@ -14,7 +14,7 @@ import pytest
 from alerts.commands import FeedRun, LiveFeedState
 from alerts.lifecycle import AlertLifecycle
 from alerts.model import Alert, EndedBy, Input, Severity, State, alert_id
-from alerts.rules import rules
+from alerts.rules import collateral_low, rules
 from alerts.rules.base import DeadLetters, read_as
 from processors.codes import to_id
 from processors.needs import CHARTS
@@ -465,3 +465,18 @@ def test_thresholds_of_digests_are_those_of_the_parameters() -> None:
     assert found["fin_extreme"] == {"share": 0.1}
     assert found["excess_score_top"] == {"share": 0.2}
     assert found["fin_divergence"] == {"streak_days": 6, "excess": -0.2}
+
+
+@pytest.mark.parametrize(
+    ("ratio", "distance"),
+    [
+        (2.0, "A fall of the collateral by 35.0% brings the average to the 130% line of forced selling"),
+        (1.3, "The average is at or below the 130% line of forced selling."),
+        (1.25, "The average is at or below the 130% line of forced selling."),
+    ],
+)
+def test_collateral_at_the_line_of_forced_selling_needs_no_further_fall(ratio: float, distance: str) -> None:
+    one = MarketSignal(signal="collateral_ratio", subject="market", trade_date=DAYS[0], available_at=NOW, revision=0,
+                       value=ratio, details={"percentile": 0.01})  # fmt: skip
+    (found,) = collateral_low.rule(Parameters()).evaluate(one)
+    assert distance in found.text.en

@@ -223,6 +223,9 @@ def test_a_feed_that_lacks_an_exchange_is_one_alert_of_the_day(topic: str, excha
     assert fired[0].figures == {name: -1}
     assert f"missing {name}: everything" in fired[0].text.en
     assert f"缺少{name}：全部" in fired[0].text.zh
+    for later in fired[1:]:
+        assert "complete, but an earlier day lacks margin.daily" in later.text.en
+        assert f"此前缺少{name}，{xshg_date(day)}：全部" in later.text.zh
 
 
 def xshg_date(day: int) -> date:

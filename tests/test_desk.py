@@ -88,7 +88,7 @@ def test_an_incomplete_day_is_over_on_the_next_complete_one_as_its_alert_says() 
         for i, missing in enumerate(({"margin.market SZSE": -1}, {}))
     ]
     fired, ended = [change.alert for change in fold(desk, *days)]
-    assert fired.invalidation.en.endswith("over on the next complete day, also without them.")
+    assert fired.invalidation.en.endswith("over on the next day that lacks nothing, also without them.")
     assert (ended.id, ended.state, ended.resolved_on) == (fired.id, State.RESOLVED, DAYS[1])
 
 
@@ -435,6 +435,17 @@ def test_rules_from_toml(tmp_path: Path) -> None:
     assert evaluation.text.zh.startswith("占比低")
 
 
+def test_a_rule_on_money_says_it_in_billions_and_in_chinese_units(tmp_path: Path) -> None:
+    path = tmp_path / "rules.toml"
+    path.write_text('[rules.large]\nsignal="fin_balance"\nabove=2e12\nseverity="info"\ntitle="Large"\n')
+    signal = MarketSignal(signal="fin_balance", subject="market", trade_date=DAYS[0], available_at=NOW, revision=0,
+                          value=2_041_234_567_890.0)  # fmt: skip
+    (found,) = load(path, RULES)[-1].evaluate(signal)
+    assert found.text.en.endswith("2,041.23 bn CNY, at least 2,000 bn CNY.")
+    assert found.text.zh.endswith("20,412.3亿元，不低于20,000亿元。")
+    assert found.invalidation == Text("Over when it is below 2,000 bn CNY.", "低于20,000亿元时结束。")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -446,6 +457,7 @@ def test_rules_from_toml(tmp_path: Path) -> None:
         ('[rules.a]\nsignal="nope"\ntitle="x"\nseverity="info"\nabove=1', "no market signal 'nope'"),
         ('[rules.a]\nsignal="oversold"\ntitle="x"\nseverity="info"\nabove=1', "needs a subject"),
         ('[rules.a]\nsignal="breadth_200"\ntitle="x"\nseverity="info"', "give above or below"),
+        ('[rules.a]\nsignal="ratio_state"\ntitle="x"\nseverity="info"\nabove=1', "ratio_state is a state, such as HOT"),
         ('[rules.a]\nsignal="breadth_200"\ntitle="x"\nseverity="info"\nabove=0.5\nclear=0.6', "calm side"),
         ('[rules.a]\nsignal="breadth_200"\ntitle="x"\nseverity="info"\nabove=nan', "not nan or inf"),
         ('[rules.a]\nsignal="breadth_200"\ntitle="x"\nseverity="info"\nbelow=1\nclear=inf', "not nan or inf"),

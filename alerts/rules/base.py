@@ -249,6 +249,11 @@ def percent(ratio: float) -> str:
     return f"{ratio * 100:.2f}%"
 
 
+def money(cny: float) -> Text:
+    """Format CNY in billions and in 亿元: 2041234567890 → 2,041.23 bn CNY, 20,412.3亿元."""
+    return Text(f"{cny / 1e9:,.6g} bn CNY", f"{cny / 1e8:,.6g}亿元")
+
+
 def short_percent(ratio: float) -> str:
     """Format a fraction as percent with as many decimals as it has: 0.05 → 5%, 0.025 → 2.5%."""
     return f"{ratio * 100:g}%"

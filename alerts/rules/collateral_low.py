@@ -27,7 +27,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         yield Evaluation.of(signal, signal.subject, Condition.HOLD if rank <= level * _CLEAR else Condition.END)
         return
     ratio, line = float(signal.value), parameters.collateral_line
-    fall = 1 - line / ratio
+    distance = _distance(ratio, line)
     yield Evaluation.of(
         signal,
         signal.subject,
@@ -36,15 +36,27 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         {"level": level, "line": line},
         Text(
             f"Collateral of margin accounts low {signal.trade_date}: {ratio:.0%} of the debt, at most as high on "
-            f"{percent(rank)} of the known days (≤ {percent(level)}). A fall of the collateral by {fall:.1%} brings the "
-            f"average to the {line:.0%} line of forced selling; weaker accounts reach it earlier.",
-            f"平均维持担保比例偏低 {signal.trade_date}：{ratio:.0%}，历史分位{percent(rank)}（≤{percent(level)}）。担保物再跌"
-            f"{fall:.1%}即至{line:.0%}平仓线，较弱账户更早触及。",
+            f"{percent(rank)} of the known days (≤ {percent(level)}). {distance.en}",
+            f"平均维持担保比例偏低 {signal.trade_date}：{ratio:.0%}，历史分位{percent(rank)}（≤{percent(level)}）。{distance.zh}",
         ),
         Text(
             f"Over when more than {percent(level * _CLEAR)} of the known days were not higher.",
             f"历史分位回到{percent(level * _CLEAR)}以上时结束。",
         ),
+    )
+
+
+def _distance(ratio: float, line: float) -> Text:
+    """Return how far the average account is from the line of forced selling."""
+    if ratio <= line:
+        return Text(
+            f"The average is at or below the {line:.0%} line of forced selling.", f"平均比例已不高于{line:.0%}平仓线。"
+        )
+    fall = 1 - line / ratio
+    return Text(
+        f"A fall of the collateral by {fall:.1%} brings the average to the {line:.0%} line of forced selling; weaker "
+        "accounts reach it earlier.",
+        f"担保物再跌{fall:.1%}即至{line:.0%}平仓线，较弱账户更早触及。",
     )
 
 

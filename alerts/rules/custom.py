@@ -114,6 +114,8 @@ def _own(path: Path, name: str, own: _Own) -> Rule:
     if declared.subjects != ("/" in own.signal):
         subject = "needs a subject, e.g. oversold/000300.SH" if declared.subjects else "has no subject"
         raise RuleError(f"{where}: {declared.id} {subject}")
+    if declared.unit == "state":
+        raise RuleError(f"{where}: {declared.id} is a state, such as HOT, and no number that is above or below another")
     if (own.above is None) == (own.below is None):
         raise RuleError(f"{where}: give above or below, one of them")
     level = own.above if own.above is not None else own.below

@@ -28,6 +28,8 @@ _REPORTED = {
     "risk_premium": "rates.daily",
     "collateral_ratio": "margin.collateral",
 }
+#: What lies between a feed and the earlier day of which rows are missing.
+_EARLIER = " of "
 _DETAIL, _TOTALS = "margin.daily identity", "margin.market identity"
 _UNITS = dict.fromkeys(("broken_share", "gap", "share"), "ratio") | dict.fromkeys(EXCHANGES, "CNY")
 _CORRECTED = Text(
@@ -59,7 +61,7 @@ def _identity(parameters: Parameters, material: bool, message: Message) -> Itera
 
 def _of_day(feed: str, s: MarketSignal | DayStatus) -> dict[str, int]:
     """Return what one feed lacks of the day itself: an earlier day that figures are compared with has its own alert."""
-    return {name: rows for name, rows in s.missing.items() if name.startswith(f"{feed} ") and " of " not in name}
+    return {name: rows for name, rows in s.missing.items() if name.startswith(f"{feed} ") and _EARLIER not in name}
 
 
 def _completeness(subject: str, s: MarketSignal | DayStatus, missing: Mapping[str, int]) -> Iterator[Evaluation]:
@@ -67,20 +69,28 @@ def _completeness(subject: str, s: MarketSignal | DayStatus, missing: Mapping[st
         yield Evaluation.of(s, subject, Condition.END)
         return
     lacks = ", ".join(f"{feed}: {'everything' if n < 0 else counted(n, 'row')}" for feed, n in sorted(missing.items()))
-    lacks_zh = "，".join(f"{feed}：{'全部' if n < 0 else f'{n}行'}" for feed, n in sorted(missing.items()))
+    lacks_zh = "，".join(
+        f"{feed.replace(_EARLIER, '，')}：{'全部' if n < 0 else f'{n}行'}" for feed, n in sorted(missing.items())
+    )
+    found = Text(
+        f"closed incomplete, missing {lacks}. Signals of the day are degraded or absent.",
+        f"当日数据不完整，缺少{lacks_zh}。相关信号降级或缺失。",
+    )
+    if all(_EARLIER in feed for feed in missing):
+        found = Text(
+            f"complete, but an earlier day lacks {lacks}. Signals that compare with it are degraded or absent.",
+            f"当日数据完整，此前缺少{lacks_zh}。与之比较的信号降级或缺失。",
+        )
     yield Evaluation.of(
         s,
         subject,
         Condition.FIRE,
         dict(missing),
         {"expected_missing": 0},
+        Text(f"Data quality {s.trade_date}: {found.en}", f"数据质量 {s.trade_date}：{found.zh}"),
         Text(
-            f"Data quality {s.trade_date}: closed incomplete, missing {lacks}. Signals of the day are degraded or absent.",
-            f"数据质量 {s.trade_date}：当日数据不完整，缺少{lacks_zh}。相关信号降级或缺失。",
-        ),
-        Text(
-            "Superseded when the missing rows arrive; over on the next complete day, also without them.",
-            "缺失数据补齐后自动更正；未补齐时，下一个完整交易日结束。",
+            "Superseded when the missing rows arrive; over on the next day that lacks nothing, also without them.",
+            "缺失数据补齐后自动更正；未补齐时，下一个无缺失的交易日结束。",
         ),
     )
 

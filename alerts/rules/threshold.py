@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from alerts.model import Text
-from alerts.rules.base import Condition, Evaluation, Message, percent
+from alerts.rules.base import Condition, Evaluation, Message, money, percent
 from processors.outputs import MarketSignal
 from processors.registry import SIGNALS
 
@@ -42,8 +42,7 @@ class Threshold:
             return
         value, sign = float(signal.value), 1 if self.above else -1
         if sign * (value - self.level) >= 0:
-            value_text, level_text = _formatted(self.signal, value), _formatted(self.signal, self.level)
-            clear_text = _formatted(self.signal, self.clear)
+            shown, level, clear = (_formatted(self.signal, figure) for figure in (value, self.level, self.clear))
             than, than_zh = ("at least", "不低于") if self.above else ("at most", "不高于")
             yield Evaluation.of(
                 signal,
@@ -52,12 +51,12 @@ class Threshold:
                 {self.signal: value},
                 {"level": self.level, "clear": self.clear},
                 Text(
-                    f"{self.title.en} {signal.trade_date}: {value_text}, {than} {level_text}.",
-                    f"{self.title.zh} {signal.trade_date}：{value_text}，{than_zh}{level_text}。",
+                    f"{self.title.en} {signal.trade_date}: {shown.en}, {than} {level.en}.",
+                    f"{self.title.zh} {signal.trade_date}：{shown.zh}，{than_zh}{level.zh}。",
                 ),
                 Text(
-                    f"Over when it is {'below' if self.above else 'above'} {clear_text}.",
-                    f"{'低于' if self.above else '高于'}{clear_text}时结束。",
+                    f"Over when it is {'below' if self.above else 'above'} {clear.en}.",
+                    f"{'低于' if self.above else '高于'}{clear.zh}时结束。",
                 ),
             )
         else:
@@ -66,6 +65,11 @@ class Threshold:
             )
 
 
-def _formatted(signal: str, value: float) -> str:
+def _formatted(signal: str, value: float) -> Text:
+    """Return a figure of a signal in its unit."""
     declared = SIGNALS.get(signal.partition("/")[0])
-    return percent(value) if declared is not None and declared.unit == "ratio" else f"{value:,.6g}"
+    unit = "" if declared is None else declared.unit
+    if unit == "CNY":
+        return money(value)
+    shown = percent(value) if unit == "ratio" else f"{value:,.6g}"
+    return Text(shown, shown)
