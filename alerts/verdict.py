@@ -118,12 +118,9 @@ def early_sign(daily: MarketSignal | None, verdict: MarketSignal | None) -> Text
     return _joined(_joined(Text("◔ ", "◔ "), _joined(_PROVISIONAL, found)), _NOT_FINAL) if daily.provisional else found
 
 
-def warning_end(hot: str, cold: str, expiry: Text) -> Text:
-    """Return what ends a warning: the lines as percent, and when it expires."""
-    return Text(
-        f"≥ {hot} voids it; ≤ {cold} plays it out; {expiry.en}.",
-        f"重回{hot}以上则失效，降至{cold}以下则兑现，{expiry.zh}。",
-    )
+def warning_end(hot: str, cold: str) -> Text:
+    """Return what ends a warning before it expires: the lines as percent."""
+    return Text(f"≥ {hot} voids it; ≤ {cold} plays it out", f"重回{hot}以上则失效，降至{cold}以下则兑现")
 
 
 def _known(verdict: Verdict, details: Mapping[str, Value]) -> _Words:
@@ -145,7 +142,8 @@ def _known(verdict: Verdict, details: Mapping[str, Value]) -> _Words:
             f"{now.en}; on {since} it fell below {line} after a hot phase (≥ {hot}).",
             f"{now.zh}，{since}过热（≥{hot}）后跌破{line}。",
         )
-        change = warning_end(hot, cold, Text(_ends_en(left), _ends_zh(left)))
+        before = warning_end(hot, cold)
+        change = Text(f"{before.en}; {_ends_en(left)}.", f"{before.zh}，{_ends_zh(left)}。")
     elif verdict is Verdict.COOLING:
         since, left = details["since"], int(details["expires_in"])
         why = Text(

@@ -106,9 +106,9 @@ def card(page: Page, alert: Alert, *, whole: bool = False) -> ui.element:
             for section in alert.sections:
                 if section.evidence:
                     record.link(page, section.rule, section.subject, f"▤ {page.view.rule(section.rule)}")
-        invalidation = alert.invalidation.en if language == "en" else alert.invalidation.zh
-        if invalidation and (whole or alert.severity is Severity.CRITICAL):
-            ui.label(invalidation).classes("record")
+        ending = text.ending(alert, chinese=language == "zh")
+        if ending and (whole or alert.severity is Severity.CRITICAL):
+            ui.label(ending).classes("record")
         if acked is not None:
             note = f": {acked.note}" if acked.note else ""
             ui.label(f"✓ {label('ack_done')} · {acked.by}{note} · {formats.moment(acked.at, language)}").mark(

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 from alerts.commands import FeedRun, LiveFeedState
+from alerts.delivery.text import ending
 from alerts.lifecycle import AlertLifecycle
 from alerts.model import Alert, EndedBy, Input, Severity, State, alert_id
 from alerts.rules import collateral_low, rules
 from alerts.rules.base import DeadLetters, read_as
 from processors.codes import to_id
+from processors.days import to_date, to_day
 from processors.needs import CHARTS
 from processors.outputs import DayStatus, IdentityCheck, IndustrySignals, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
@@ -28,6 +30,13 @@ CALENDAR = xshg()
 RULES = rules(Parameters())
 NOW = datetime(2020, 2, 1, tzinfo=UTC)
 _offsets = count()
+
+
+def sessions_after(sessions: int) -> date:
+    """The session so many sessions after the first day."""
+    day = CALENDAR.after(to_day(DAYS[0]), sessions)
+    assert day is not None
+    return to_date(day)
 
 
 def state(day: date, value: str, before: str, ratio: float, revision: int = 0, **changes: object) -> MarketSignal:
@@ -404,7 +413,7 @@ def new_high(day: date, side: int) -> MarketSignal:
         ("peak_warning", state(DAYS[0], "BREAKDOWN", "HOT", 0.09), {"ratio_window_days": 7}, "：5日融资", "：7日融资"),
         (
             "peak_warning", state(DAYS[0], "BREAKDOWN", "HOT", 0.09), {"warning_sessions": 40},
-            "60个交易日到期", "40个交易日到期",
+            f"Over on {sessions_after(61)} at", f"Over on {sessions_after(41)} at",
         ),
     ],
 )  # fmt: skip
@@ -413,7 +422,7 @@ def test_the_texts_follow_the_parameters(
 ) -> None:
     for parameters, expected in ((Parameters(), plain), (Parameters(**changes), changed)):
         (found,) = [a for a in fold(AlertLifecycle(rules(parameters), CALENDAR), message) if a.rule == rule]
-        assert expected in "\n".join((found.text.en, found.text.zh, found.invalidation.en, found.invalidation.zh))
+        assert expected in "\n".join((found.text.en, found.text.zh, ending(found), ending(found, chinese=True)))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.commands import Acknowledge, FeedRun, LiveFeedState, SetSilence, decode
+from alerts.delivery.text import ending
 from alerts.desk import AlertDesk, Change
 from alerts.errors import RuleError
 from alerts.lifecycle import timeless
@@ -433,6 +434,17 @@ def test_rules_from_toml(tmp_path: Path) -> None:
                           revision=0, value=0.069)  # fmt: skip
     (evaluation,) = found["low_ratio"].evaluate(signal)
     assert evaluation.text.zh.startswith("占比低")
+
+
+def test_the_end_of_a_warning_is_that_of_the_horizon_that_the_desk_has_set(tmp_path: Path) -> None:
+    path = tmp_path / "rules.toml"
+    path.write_text("[rules.peak_warning]\nhorizon_days = 30\n")
+    (change,) = fold(AlertDesk(load(path, RULES), CALENDAR), state(DAYS[0], "BREAKDOWN", "HOT", 0.098))
+    over_on = CALENDAR.after(to_day(DAYS[0]), 30)
+    assert over_on is not None
+    assert ending(change.alert).endswith(f"plays it out. Over on {to_date(over_on)} at the latest.")
+    assert ending(change.alert, chinese=True).endswith(f"则兑现。最迟{to_date(over_on)}结束。")
+    assert "60" not in change.alert.invalidation.en
 
 
 def test_a_rule_on_money_says_it_in_billions_and_in_chinese_units(tmp_path: Path) -> None:

@@ -67,6 +67,14 @@ def end_reason(alert: Alert, *, chinese: bool = False) -> str:
     return "" if alert.ended_by is None else _ENDS[alert.ended_by][chinese]
 
 
+def ending(alert: Alert, *, chinese: bool = False) -> str:
+    """Return what ends an alert: its invalidation, and of one that runs the session that ends it at the latest."""
+    words = alert.invalidation.zh if chinese else alert.invalidation.en
+    if alert.expires_on is None or not alert.state.is_running or alert.sections:  # a digest covers its day
+        return words
+    return f"{words}最迟{alert.expires_on}结束。" if chinese else f"{words} Over on {alert.expires_on} at the latest."
+
+
 def status(alert: Alert, *, chinese: bool = False) -> str:
     """Return in one sentence that an alert is over, withdrawn or late, and why; empty for one that fires in time."""
     reason = end_reason(alert, chinese=chinese)
@@ -198,7 +206,7 @@ def _english(alert: Alert) -> list[str]:
         return [f"{status(alert)} It said:", alert.text.en]
     lines = [alert.text.en, *sections(alert), *filter(None, [status(alert)])]
     lines += [evidence(record) for record in alert.evidence]
-    return [*lines, alert.invalidation.en, *([f"Source: {alert.source}"] if alert.source else [])]
+    return [*lines, ending(alert), *([f"Source: {alert.source}"] if alert.source else [])]
 
 
 def _chinese(alert: Alert) -> list[str]:
@@ -206,4 +214,4 @@ def _chinese(alert: Alert) -> list[str]:
         return [f"{status(alert, chinese=True)}原文：", alert.text.zh]
     lines = [alert.text.zh, *sections(alert, chinese=True), *filter(None, [status(alert, chinese=True)])]
     lines += [evidence(record, chinese=True) for record in alert.evidence]
-    return [*lines, alert.invalidation.zh, *([f"来源：{alert.source}"] if alert.source else [])]
+    return [*lines, ending(alert, chinese=True), *([f"来源：{alert.source}"] if alert.source else [])]

@@ -70,8 +70,7 @@ def _breakdown(parameters: Parameters, change: StateChange, *, early: bool) -> E
         text = Text(
             f"PEAK WARNING {day}: the {name.en} financing-buy ratio {fell}", f"顶部预警 {day}：{name.zh}{fell_zh}"
         )
-    days = _EARLY_HORIZON_DAYS if early else parameters.warning_sessions
-    cold = percent(change.threshold("cold"))
+    ends = warning_end(percent(hot), percent(change.threshold("cold")))
     return Evaluation.of(
         change.signal,
         change.basis,
@@ -79,7 +78,7 @@ def _breakdown(parameters: Parameters, change: StateChange, *, early: bool) -> E
         {"ratio": change.ratio},
         {"hot": hot, "breakdown": line},
         text,
-        warning_end(percent(hot), cold, Text(f"it expires {days} sessions after {day}", f"{day}后{days}个交易日到期")),
+        Text(f"{ends.en}.", f"{ends.zh}。"),
     )
 
 

@@ -34,7 +34,7 @@ def print_alert(found: Alert) -> None:
             out.print(Text(f"  ✓ acknowledged by {found.acknowledged.by}{note}", style="green"))
         for record in found.evidence:
             out.print(Text(f"  {labels.evidence(record)}", style="dim"))
-        out.print(Text(f"  {found.invalidation.en}  {found.invalidation.zh}", style="dim"))
+        out.print(Text(f"  {labels.ending(found)}  {labels.ending(found, chinese=True)}", style="dim"))
     else:
         state = labels.status(found) or f"{found.state.capitalize()}."
         out.print(Text(f"○ {found.rule} [{found.subject}] of {found.trade_date}. {state}", style="dim"))
