@@ -345,10 +345,10 @@ def single(view: View, name: str, found: Points, colour: str, *, signed_bars: bo
     return out
 
 
-def rank(found: Points) -> float | None:
-    """Return the share of the known days whose figure is not above the newest known one."""
+def rank(found: Points, least: int) -> float | None:
+    """Return the share of the known days whose figure is not above the newest known one; None for fewer days than ``least``."""
     known = [v for _, v in found if isinstance(v, (int, float))]
-    return sum(v <= known[-1] for v in known) / len(known) if known else None
+    return sum(v <= known[-1] for v in known) / len(known) if known and len(known) >= least else None
 
 
 def state_tone(state: str) -> str:

@@ -33,9 +33,9 @@ def multiple(view: View, name: str, found: Points, *, percent: bool) -> Options:
 
 
 def band(view: View, found: Points) -> Options:
-    """Return the quantiles of the known days as an area from 10% to 90% and a line at the median."""
+    """Return the quantiles of the known days as an area from 10% to 90% and a line at the median; none of few days."""
     known = [v for _, v in found if isinstance(v, (int, float))]
-    if not known:
+    if len(known) < view.parameters.percentile_least:
         return {"markArea": {"data": []}, "markLine": {"data": []}}
     low, middle, high = np.quantile(known, (0.1, 0.5, 0.9)).tolist()
     c = view.colours

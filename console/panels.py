@@ -60,12 +60,13 @@ def _multiple(page: Page, name: str, title: str, *, percent: bool) -> None:
 
     def update() -> None:
         days = found()
-        signal, known, rank = model.latest.get(name), model.last_known(name), charts.rank(days)
-        if signal is not None and known is not None and rank is not None:
+        signal, known = model.latest.get(name), model.last_known(name)
+        rank = charts.rank(days, view.parameters.percentile_least)
+        if signal is not None and known is not None:
             day, value = known
             last = formats.percent(value, 1) if percent else formats.money(value, view.language)
             last = formats.dated(last, day, signal.trade_date)
-            card.note.set_text(f"{last} · {view.label('rank_now')} {rank:.0%}")
+            card.note.set_text(last if rank is None else f"{last} · {view.label('rank_now')} {rank:.0%}")
         absent = signal is None or signal.value is None
         why.set_text(
             "" if not absent else reasons.shown(signal.reason, view.language) if signal else view.label("nothing")

@@ -199,7 +199,8 @@ class _Sheet:
                 formats.money(value, language) if kind == "money" else formats.percent(value, signed=kind == "signed")
             )
             moved = formats.money(change, language, signed=True) if kind == "money" else formats.points(change)
-            place = rank([pair for pair in self.model.curve(name) if pair[0] <= day])
+            days = [pair for pair in self.model.curve(name) if pair[0] <= day]
+            place = rank(days, view.parameters.percentile_least)
             of = "" if usual in (None, day) else f" ({formats.short_day(day, usual)})"
             cells = [shown, f"{formats.signed(change)} {moved}", "" if place is None else f"P{place * 100:.0f}"]
             self.row(x, width, view.label(label), cells, behind=of)

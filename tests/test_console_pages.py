@@ -10,7 +10,8 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -265,13 +266,20 @@ def test_a_break_of_the_ratio_is_marked_with_its_outcome() -> None:
 def test_the_band_of_a_small_multiple_has_the_quantiles_of_the_known_days() -> None:
     found = [(date(2024, 7, 1 + i), float(i) if i != 3 else None) for i in range(11)]
     known = [0, 1, 2, 4, 5, 6, 7, 8, 9, 10]
-    band = panel_charts.band(ZH, found)
+    band = panel_charts.band(replace(ZH, parameters=Parameters(percentile_least=10)), found)
     low, high = (edge["yAxis"] for edge in band["markArea"]["data"][0])
     assert (low, high) == pytest.approx((np.quantile(known, 0.1), np.quantile(known, 0.9)))
     assert band["markLine"]["data"][0]["yAxis"] == 5.5
-    assert charts.rank(found) == 1.0
-    assert charts.rank([(date(2024, 7, 1), None)]) is None
-    assert panel_charts.band(ZH, [(date(2024, 7, 1), None)])["markArea"]["data"] == []
+    assert charts.rank(found, 10) == 1.0
+    assert charts.rank([(date(2024, 7, 1), None)], 10) is None
+
+
+def test_the_figures_of_a_few_days_have_no_percentile() -> None:
+    """The only day of a history would be its highest one."""
+    few = [(date(2024, 7, 1) + timedelta(i), float(i)) for i in range(P.percentile_least - 1)]
+    assert charts.rank(few, P.percentile_least) is None
+    assert panel_charts.band(ZH, few)["markArea"]["data"] == []
+    assert charts.rank([*few, (date(2026, 7, 1), 0.0)], P.percentile_least) == 2 / P.percentile_least
 
 
 def test_the_cumulative_flow_is_absent_where_a_day_is_unknown() -> None:
