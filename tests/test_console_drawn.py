@@ -90,7 +90,7 @@ def links(draw: Callable[[Page], object], page: Page) -> list[str]:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(None, "07-01: ¥1.50 bn"), (1.6e9, "¥1.60 bn · pctl. 100%")],
+    [(None, "07-01: ¥1.50 bn"), (1.6e9, "¥1.60 bn")],
 )
 def test_a_panel_has_the_day_of_a_figure_that_is_not_of_the_newest_day(value: float | None, shown: str) -> None:
     model = ConsoleModel(P.streak_flags, xshg())

@@ -233,6 +233,19 @@ def test_what_was_published_of_days_is_not_compared_with_other_days(panel: Panel
     assert short.ours is None
 
 
+def test_a_study_of_other_years_does_not_call_its_days_those_of_the_source(panel: Panel) -> None:
+    early = moved(panel, -420)
+    for study, says in (
+        (ratio, "all days of the data, none of that sample: "),
+        (heat, "all days of the data, none of that sample"),
+        (excess, "of which the data have none, so of all days"),
+    ):
+        assert any(says in note for note in study.run(early, Mode.POINT_IN_TIME).notes), study.__name__
+        assert all(says not in note for note in study.run(panel, Mode.POINT_IN_TIME).notes)
+    twice = finding(excess.run(early, Mode.POINT_IN_TIME), "beta before 2018, out of the published years")
+    assert (twice.ours, twice.note) == (None, "no data from 2018 on: see beta")
+
+
 def test_a_percentile_of_an_unknown_pe_is_absent(panel: Panel) -> None:
     pe = finding(bottom.run(moved(panel, 150), Mode.POINT_IN_TIME), "CSI 300: PE percentile at the end of 2022-10")
     assert (pe.ours, pe.note) == (None, "no PE of 2022-10-31 is known")

@@ -86,10 +86,10 @@ def test_a_claim_that_fails_out_of_sample_is_named_at_the_top() -> None:
     )
     period = ("2016-01-04", "2021-03-31")
     sentence = labels.headline(failing, *period, "en")
-    assert sentence.startswith("Out of sample, 1 of 2 published claims that can be checked are not found, or weaker: ")
+    assert sentence.startswith("Out of sample, 1 of 2 published claims that can be checked is not found, or weaker: ")
     assert "weekly mean (published 0.30%, ours 0.01%, not beyond chance)" in sentence
     assert "周均超额（发表值 0.30%，本系统 0.01%，未超出随机）" in labels.headline(failing, *period, "zh")
-    assert "all 1 published claims" in labels.headline(fine, *period, "en")
+    assert "the only published claim that can be checked is reproduced." in labels.headline(fine, *period, "en")
     assert "can't check any" in labels.headline(unchecked, *period, "en")
     ours_alone = claims_of([result(Mode.POINT_IN_TIME, Finding("network: rank IC", 0.05))])
     assert labels.headline(ours_alone, *period, "en") == "The source publishes no figure to compare with."

@@ -71,7 +71,8 @@ def run(panel: Panel, mode: Mode) -> Result:
                   x_label="heat, σ", y_label="risk, σ"),
         ],
         [
-            "published deciles are to 2024-03; ours are of the days of that sample in the data",
+            "published deciles are to 2024-03; ours are of "
+            + ("the days of that sample in the data" if panel.reaches(SOURCE) else "all days of the data, none of that sample"),
             f"the published quadrant is of {_MONTH}; an industry counts as high or low among the {_THIRD} highest or lowest of 31 (ours)",
             "heat and risk leave out factors that the data lack, see the signals' page; the table and the map state them in "
             "their own σ across the industries, because a mean of z-scores has a smaller one than 1",

@@ -116,11 +116,18 @@ class Panel:
 
     def sample(self, source: str) -> npt.NDArray[np.bool_]:
         """Return which days of the period lie in the sample of a source (days,); all of them where none do."""
-        here = self.in_period.copy()
-        if source in SAMPLES:
-            first, last = (to_day(day) for day in SAMPLES[source])
-            here &= (self.days >= first) & (self.days <= last)
-        return here if (here & (self.available > 0)).any() else self.in_period
+        inside = self._inside(source)
+        return inside if self.reaches(source) else self.in_period
+
+    def reaches(self, source: str) -> bool:
+        """Return whether any day of the period with margin figures lies in the sample of a source."""
+        return bool((self._inside(source) & (self.available > 0)).any())
+
+    def _inside(self, source: str) -> npt.NDArray[np.bool_]:
+        if source not in SAMPLES:
+            return self.in_period
+        first, last = (to_day(day) for day in SAMPLES[source])
+        return self.in_period & (self.days >= first) & (self.days <= last)
 
     def period(self) -> tuple[str, str]:
         """Return the first and last day of the period with margin figures, as ISO text."""

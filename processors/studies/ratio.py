@@ -57,6 +57,9 @@ def run(panel: Panel, mode: Mode) -> Result:
     ]  # fmt: skip
     first, last = panel.period()
     inside = used[sample[used]]
+    ours = (
+        "the days of that sample in the data" if panel.reaches(SOURCE) else "all days of the data, none of that sample"
+    )
     return Result(
         "ratio", TITLE, SOURCE, mode, first, last, findings,
         [
@@ -66,7 +69,7 @@ def run(panel: Panel, mode: Mode) -> Result:
         ],
         charts,
         [
-            f"published quantiles are of 2018-01 to 2022-11; ours are of the days of that sample in the data: {dates[inside[0]]} to {dates[inside[-1]]}"
+            f"published quantiles are of 2018-01 to 2022-11; ours are of {ours}: {dates[inside[0]]} to {dates[inside[-1]]}"
             if len(inside) else "no day with margin figures",
             "weeks are calendar weeks, Σ margin buys / Σ turnover",
         ],

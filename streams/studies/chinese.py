@@ -137,6 +137,7 @@ _VARIANTS: Final = {
 #: Notes and sentences.
 _NOTES: Final = {
     "published quantiles are of # to #; ours are of the days of that sample in the data: # to #": "发表的分位数区间为#至#；本系统取数据中属于该样本的日期：#至#",
+    "published quantiles are of # to #; ours are of all days of the data, none of that sample: # to #": "发表的分位数区间为#至#；数据中没有属于该样本的日期，本系统取全部日期：#至#",
     "weeks are calendar weeks, Σ margin buys / Σ turnover": "周为自然周，Σ融资买入额/Σ成交额", "no day with margin figures": "没有融资数据的交易日",
     "not in the data, which are of # to #": "数据自#至#，无法比较", "[DG#] publishes no count": "[DG#]未发表次数",
     "not in the data, which are of # to #: their highest is # bn": "数据自#至#，其中最高为#十亿元",
@@ -151,6 +152,7 @@ _NOTES: Final = {
     "coldness is no bottom signal by itself: of the published cold cases, the weeks with a ratio of at most #, # of # were followed by a stop or a rebound; ours counts a rise of the SSE Composite over # trading days":
         "偏冷本身不是底部信号：发表的偏冷为占比不高于#的周，其中#（共#）之后止跌或反弹；本系统统计其后上证指数#个交易日上涨",
     "closes from # to #": "收盘价自#至#", "published deciles are to #; ours are of the days of that sample in the data": "发表的十分位截至#；本系统取数据中属于该样本的日期",
+    "published deciles are to #; ours are of all days of the data, none of that sample": "发表的十分位截至#；数据中没有属于该样本的日期，本系统取全部日期",
     "the published quadrant is of #; an industry counts as high or low among the # highest or lowest of # (ours)": "发表的象限为#；最高或最低的#个（共#个）行业计为高或低（本系统定义）",
     "heat and risk leave out factors that the data lack, see the signals' page; the table and the map state them in their own σ across the industries, because a mean of z-scores has a smaller one than #":
         "热度与风险剔除数据缺少的因子，见信号页；表与图以其自身的行业截面σ计，因为z值之均值的σ小于#",
@@ -159,6 +161,8 @@ _NOTES: Final = {
     "a peak is a close from which the SSE Composite falls by at least #; the balance's peak is its highest value within # sessions of it (ours)": "高点：此后上证指数下跌至少#；余额高点为其前后#个交易日内的最高值（本系统定义）",
     "the balance of day t is known before the open of t + #; a correlation at k = # is no forecast": "t日余额在t+#日开盘前可知；k=#的相关不是预测", "too few days": "天数过少", "takes overlapping windows for independent": "把重叠窗口当作独立样本",
     "p = #": "p = #", "no data before #": "没有#年以前的数据", "fewer than ten days": "不足十日",
+    "published β and t are of #–#, ours of the days from # on, of which the data have none, so of all days; the published correlation at # is \"above #\"": "发表的β与t区间为#–#，数据中没有#年以后的日期，本系统取全部日期；发表的相关系数在#处“高于#”",
+    "no data from # on: see beta": "没有#年以后的数据：见β",
     "published β and t are of #–#, ours of the days from # on; the published correlation at # is \"above #\"": "发表的β与t区间为#–#，本系统自#年起；发表的相关系数在#处“高于#”",
     "windows of # days overlap: use the HAC errors (Newey-West, # lags) for inference": "#日窗口重叠：推断请用HAC标准误（Newey-West，#阶）",
     "forecast error saved: # − Σ(y − α − βx)² / Σ(y − mean of the other years)², with α and β of all other years; below # the mean alone forecasts better": "预测误差减少：#−Σ(y−α−βx)²/Σ(y−其他年份均值)²，α、β取自其他各年；低于#表示仅用均值更好",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, Literal
 
+from alerts.plurals import counted
 from processors.industries import ENGLISH
 from processors.studies.claims import Claim, Verdict, failures
 from processors.studies.result import Cell, Unit
@@ -86,14 +87,16 @@ def headline(claims: Sequence[Claim], first: str, last: str, language: Language)
         return "These data can't check any published claim." if english else "现有数据无法检验任何已发表的结论。"
     where = _where(share_in_sample(claims[0].source, first, last), language)
     if not failed:
+        all_claims = f"all {len(checked)} published claims that can be checked are"
         return (
-            f"{where}, all {len(checked)} published claims that can be checked are reproduced."
+            f"{where}, {'the only published claim that can be checked is' if len(checked) == 1 else all_claims} reproduced."
             if english
             else f"{where}，可检验的{len(checked)}项结论全部得到复现。"
         )
     named = ("; " if english else "；").join(_beside(claim, language) for claim in failed[:_SHOWN_FAILURES])
+    some = f"{len(failed)} of {counted(len(checked), 'published claim')} that can be checked {'is' if len(failed) == 1 else 'are'}"
     return (
-        f"{where}, {len(failed)} of {len(checked)} published claims that can be checked are not found, or weaker: {named}."
+        f"{where}, {some} not found, or weaker: {named}."
         if english
         else f"{where}，可检验的{len(checked)}项结论中有{len(failed)}项未能复现或明显更弱：{named}。"
     )
