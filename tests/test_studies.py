@@ -44,6 +44,7 @@ from processors.studies import (
     streaks,
     timing,
 )  # fmt: skip
+from processors.studies.claims import verdict_of
 from processors.studies.collecting import collect
 from processors.studies.index_paths import paths
 from processors.studies.industry_weeks import IndustryWeeks, industry_weeks
@@ -322,6 +323,15 @@ def test_divergence_cases_by_hand(panel: Panel, mode: Mode) -> None:
 @pytest.fixture(scope="module")
 def portfolios(panel: Panel) -> Result:
     return factor.run(panel, Mode.AS_SOURCE)
+
+
+def test_a_cumulative_return_is_compared_with_one_of_as_many_years(portfolios: Result) -> None:
+    """The published ones are of five years, these data of three."""
+    cumulative = finding(portfolios, "all stocks: cumulative return")
+    assert cumulative.ours is not None and cumulative.published is not None
+    assert cumulative.note.startswith("published of 5.3 years, ours of ")
+    assert verdict_of(cumulative) is None
+    assert verdict_of(finding(portfolios, "all stocks: Sharpe")) is not None
 
 
 def test_factor_tails_of_a_week_by_hand(panel: Panel, portfolios: Result) -> None:

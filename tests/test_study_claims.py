@@ -68,6 +68,17 @@ def test_verdicts(kind: Kind, ours: float | None, published: float | None, base:
     assert verdict_of(Finding("x", ours, published=published, low=low, high=high, kind=kind, base=base)) is verdict
 
 
+def test_a_figure_of_too_few_cases_for_its_interval_neither_reproduces_a_claim_nor_refutes_it() -> None:
+    """Five weeks were taken for a figure beyond chance."""
+    for ours in (0.0073, -0.0047):
+        thin = Finding(
+            "dual_2: weekly mean", ours, published=0.003, interval="block bootstrap", cases=5, kind=Kind.EFFECT
+        )
+        (claim,) = claims_of([result(Mode.POINT_IN_TIME, thin)])
+        assert (claim.verdict, claim.note) == (Verdict.UNCHECKED, "too few cases for an interval")
+        assert labels.translate(claim.note) == "案例太少，无法给出区间"
+
+
 def test_the_verdict_is_on_what_a_reader_could_act_on() -> None:
     found = (Finding("x", 0.2, published=0.2, kind=Kind.EFFECT), Finding("x", 0.01, published=0.2, kind=Kind.EFFECT))
     modes = [result(mode, one) for mode, one in zip(Mode, found, strict=True)]

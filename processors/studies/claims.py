@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from processors.studies.result import Finding, Kind, Mode, Result, Unit
 
+_NO_INTERVAL = "too few cases for an interval"
 _NEAR, _FAR, _MOST, _SOME = 0.10, 0.30, 0.70, 0.20
 
 
@@ -67,7 +68,7 @@ def claims_of(modes: Sequence[Result]) -> list[Claim]:
             Claim(
                 modes[0].study, what, modes[0].source, last.unit, last.published,
                 ours.get(Mode.AS_SOURCE), ours.get(Mode.POINT_IN_TIME), last.base, last.low, last.high, last.interval,
-                last.cases, last.episodes, verdict_of(last), last.note,
+                last.cases, last.episodes, verdict_of(last), _NO_INTERVAL if _is_thin(last) else last.note,
             )
         )  # fmt: skip
     return out
@@ -83,7 +84,7 @@ def verdict_of(finding: Finding) -> Verdict | None:
     """
     if finding.kind is Kind.NONE:
         return None
-    if finding.ours is None:
+    if finding.ours is None or _is_thin(finding):
         return Verdict.UNCHECKED
     base = finding.base or 0.0
     sure = finding.low is None or finding.high is None or not finding.low <= base <= finding.high
@@ -104,6 +105,11 @@ def verdict_of(finding: Finding) -> Verdict | None:
         case Kind.RISES | Kind.FALLS:
             share = (finding.ours - base) * (1 if finding.kind is Kind.RISES else -1) > 0
     return _graded(share if sure else min(share, _SOME), _MOST, _SOME)
+
+
+def _is_thin(finding: Finding) -> bool:
+    """Return whether there are too few cases for the interval of a figure that has one."""
+    return finding.ours is not None and bool(finding.interval) and (finding.low is None or finding.high is None)
 
 
 def _graded(value: float, reproduced: float, weaker: float) -> Verdict:

@@ -16,6 +16,7 @@ from processors.studies.measure import block_interval, performance
 from processors.studies.panel import FACTORS, Panel
 from processors.studies.portfolios import TAILS, Portfolio, Trading, Weeks, filled_levels
 from processors.studies.result import Bars, Cell, Chart, Finding, Kind, Line, Mode, Result, Table, Unit
+from processors.studies.samples import SAMPLES
 
 TITLE = "Excess score 超额得分因子: weekly long-short portfolios"
 SOURCE = "[ZT21]"
@@ -33,6 +34,9 @@ _FIGURES = (
     ("maximum drawdown", Unit.RATIO, Kind.LOSS),
     ("cumulative return", Unit.RATIO, Kind.EFFECT),
 )
+#: Weeks of the source's sample; the cumulative return of a history that is shorter or longer by more says nothing.
+_PUBLISHED_WEEKS = (SAMPLES[SOURCE][1] - SAMPLES[SOURCE][0]).days / 7
+_AS_LONG = 0.1
 #: Lowest and highest R² of the published five-factor regressions.
 _R2 = (0.036, 0.196)
 _COSTS = (0.001, 0.003)
@@ -159,9 +163,12 @@ def _beside(pool: str, published: tuple[float, ...], main: Portfolio) -> list[Fi
         Finding(f"{pool}: {what}", ours, unit, value, cases=cases, kind=kind)
         for (what, unit, kind), value, ours in zip(_FIGURES, published, measure(main).figures(), strict=True)
     ]
-    if low is not None and high is not None:
-        yearly = low * _WEEKS, high * _WEEKS
-        out[0] = replace(out[0], low=yearly[0], high=yearly[1], interval="block bootstrap of the weekly mean × 52")
+    yearly = (None, None) if low is None or high is None else (low * _WEEKS, high * _WEEKS)
+    out[0] = replace(out[0], low=yearly[0], high=yearly[1], interval="block bootstrap of the weekly mean × 52")
+    if abs(cases / _PUBLISHED_WEEKS - 1) > _AS_LONG:
+        out[-1] = replace(
+            out[-1], kind=Kind.NONE, note=f"published of {_PUBLISHED_WEEKS / _WEEKS:.1f} years, ours of {cases} weeks"
+        )
     return out
 
 

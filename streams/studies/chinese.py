@@ -160,7 +160,7 @@ _NOTES: Final = {
     "# on #–# (ours)": "#–#年为#（本系统）", "no peak in the period": "期间没有高点",
     "a peak is a close from which the SSE Composite falls by at least #; the balance's peak is its highest value within # sessions of it (ours)": "高点：此后上证指数下跌至少#；余额高点为其前后#个交易日内的最高值（本系统定义）",
     "the balance of day t is known before the open of t + #; a correlation at k = # is no forecast": "t日余额在t+#日开盘前可知；k=#的相关不是预测", "too few days": "天数过少", "takes overlapping windows for independent": "把重叠窗口当作独立样本",
-    "p = #": "p = #", "no data before #": "没有#年以前的数据", "fewer than ten days": "不足十日",
+    "p = #": "p = #", "no data before #": "没有#年以前的数据", "fewer than ten days": "不足十日", "too few cases for an interval": "案例太少，无法给出区间", "published of # years, ours of # weeks": "发表值为#年累计，本系统为#周",
     "published β and t are of #–#, ours of the days from # on, of which the data have none, so of all days; the published correlation at # is \"above #\"": "发表的β与t区间为#–#，数据中没有#年以后的日期，本系统取全部日期；发表的相关系数在#处“高于#”",
     "no data from # on: see beta": "没有#年以后的数据：见β",
     "published β and t are of #–#, ours of the days from # on; the published correlation at # is \"above #\"": "发表的β与t区间为#–#，本系统自#年起；发表的相关系数在#处“高于#”",
