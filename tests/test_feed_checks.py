@@ -1083,3 +1083,34 @@ def test_a_date_to_come_stops_a_feed(kept: MemoryStore, tmp_path: Path, monkeypa
     result = feed("vendor", write(tmp_path, detail("2027-06-10", CODES), "x.csv"))
     assert result.exit_code == 1
     assert "correct the date" in result.output
+
+
+@pytest.mark.parametrize(
+    ("days", "skipped"),
+    [
+        ((3, 4, 5, 6, 7), []),
+        ((3, 4, 7, 11), [("2024-06-05", "no row of 2 sessions to 2024-06-06")]),  # 2024-06-10 is a holiday
+        ((3, 4, 6, 7, 12, 13), [("2024-06-05", "no row of this session"), ("2024-06-11", "no row of this session")]),
+        ((3, 14), []),  # corrections of single days
+    ],
+)
+def test_sessions_that_a_history_skips_are_named(
+    days: tuple[int, ...], skipped: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    """No signal of such a day is published, and so no alert names it."""
+    for day in days:
+        name = f"2024-06-{day:02}"
+        write(tmp_path, detail(name, CODES), f"{name}.csv")
+    status, report = reported("vendor", tmp_path, "--no-ledger", "--check")
+    found = [one for one in report["findings"] if one["check"] == "skipped"]
+    assert [(one["trade_date"], one["text"].partition(", and rows")[0]) for one in found] == skipped
+    assert {one["severity"] for one in found} <= {"warning"} and status == 0
+
+
+def test_a_session_that_is_published_is_not_skipped(kept: MemoryStore, tmp_path: Path) -> None:
+    for name in ("2024-06-03", "2024-06-05", "2024-06-04"):
+        (folder := tmp_path / name).mkdir()
+        reported("vendor", write(folder, detail(name, CODES), "day.csv"))
+    for name in ("2024-06-03", "2024-06-05"):
+        write(tmp_path / "2024-06-03", detail(name, CODES), f"{name}.csv")
+    assert not [one for one in reported("vendor", tmp_path / "2024-06-03")[1]["findings"] if one["check"] == "skipped"]

@@ -25,6 +25,7 @@ from feeds.daily.publish import OnDay, publish_days
 from feeds.daily.published_figures import DaysBefore, PublishedFigures
 from feeds.daily.replay import Replay
 from feeds.daily.security_names import SecurityNames
+from feeds.daily.skipped_days import skipped_days
 from feeds.daily.sorted_pages import sorted_pages
 from feeds.daily.stray_days import stray_days
 from feeds.errors import InputError
@@ -141,7 +142,11 @@ class DailyChecks:
         dataset, retry_at = None, math.inf
         if tables.tables:
             dataset = gather(tables.tables, self._calendar, source, *dates, self._changes, self._master_data)
-            findings += [*dataset.findings, *stray_days(dataset, earlier)]
+            findings += [
+                *dataset.findings,
+                *stray_days(dataset, earlier),
+                *skipped_days(dataset, self._calendar, earlier),
+            ]
             report.notes = [*dataset.notes, *self._unused_members(dataset)]
             refused = refused_rows(findings)
             for day, rows in dataset.by_day():
