@@ -75,11 +75,14 @@ def compare_blocks(hits: Floats, cases: Floats, base_hits: Floats, base_cases: F
     blocks = np.add.reduceat(residual, np.arange(0, len(residual), span))
     variance = float((blocks**2).sum() + max(0.0, 2 * float((blocks[1:] * blocks[:-1]).sum())))
     half = _student(runs - 1) * float(np.sqrt(variance * runs / (runs - 1)))
-    return Comparison(runs, float(difference) - half, float(difference) + half)
+    base = float(base_hits.sum() / base_cases.sum())  # no share is below 0 or above 1
+    return Comparison(runs, max(float(difference) - half, -base), min(float(difference) + half, 1 - base))
 
 
 def _student(freedom: int) -> float:
     """Return the 97.5% quantile of Student's t, by its expansion about the normal quantile (Hill 1970)."""
     first = (Z**3 + Z) / 4
     second = (5 * Z**5 + 16 * Z**3 + 3 * Z) / 96
-    return Z + first / freedom + second / freedom**2
+    third = (3 * Z**7 + 19 * Z**5 + 17 * Z**3 - 15 * Z) / 384
+    fourth = (79 * Z**9 + 776 * Z**7 + 1482 * Z**5 - 1920 * Z**3 - 945 * Z) / 92160
+    return Z + first / freedom + second / freedom**2 + third / freedom**3 + fourth / freedom**4

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from alerts.comparison import LEAST_EPISODES, compare_blocks, compare_shares
+from alerts.comparison import LEAST_EPISODES, _student, compare_blocks, compare_shares
 from alerts.model import RecordFinding
 from processors.shares import episodes, wilson
 
@@ -78,3 +78,19 @@ def test_the_interval_of_digests_covers_the_truth_at_about_95_percent() -> None:
         assert found.low is not None and found.high is not None
         covered += found.low <= 0 <= found.high
     assert 0.88 <= covered / 200 <= 0.99
+
+
+def test_the_interval_of_two_episodes_is_wide_and_within_what_shares_can_be() -> None:
+    """Three of three cases had +32 to +61 points, and their base rate left room for 47."""
+    cases, base_cases = np.zeros(60), np.full(60, 31.0)
+    cases[[5, 15, 45]] = 1.0
+    base_hits = np.where(np.arange(60) < 30, 15.0, 18.0)
+    found = compare_blocks(cases, cases, base_hits, base_cases, 20)
+    base = base_hits.sum() / base_cases.sum()
+    assert found.episodes == 2 and found.low is not None and found.high is not None
+    assert -base <= found.low < 1 - base and found.high <= 1 - base
+
+
+@pytest.mark.parametrize(("freedom", "quantile"), [(1, 12.706), (2, 4.303), (3, 3.182), (5, 2.571), (30, 2.042)])
+def test_students_quantile(freedom: int, quantile: float) -> None:
+    assert _student(freedom) == pytest.approx(quantile, rel=0.12 if freedom == 1 else 0.01)
