@@ -10,6 +10,7 @@ from nicegui import ui
 from console import formats, labels, reasons
 from console.model import ConsoleModel, Feed, Part
 from console.site import Page
+from processors.days import shanghai_date
 from processors.outputs import MarketSignal
 
 #: Seconds between two updates.
@@ -88,7 +89,8 @@ def _feed_text(page: Page, feed: Feed, lacks: str) -> str:
 def _feed_status(page: Page, feed: Feed, missing: dict[str, str]) -> tuple[str, str, str]:
     """Return a feed's newest day with its state, CSS class and mark; feeds of the same state are shown together."""
     label = page.view.label
-    day = f"{feed.newest:%m-%d}"
+    assert feed.newest is not None
+    day = formats.short_day(feed.newest, shanghai_date(page.site.model.clock.now()))
     if feed.name in missing:
         return f"{day} {label('degraded')}", "degraded", "⚠"
     if not feed.closed and feed.due is not None and feed.newest is not None and feed.newest <= feed.due:

@@ -61,7 +61,9 @@ def draw(page: Page) -> None:
         found = rows()
         securities = page.site.model.securities
         shown, newest = securities.newest_known(), securities.newest()
-        late = "" if newest is shown or newest is None else f" · ⚠ {newest.status.trade_date:%m-%d} {label('degraded')}"
+        late = ""
+        if newest is not shown and newest is not None:
+            late = f" · ⚠ {formats.short_day(newest.status.trade_date, day())} {label('degraded')}"
         card.note.set_text(f"{formats.day(day())} · {len(found)}{late}")
         none.set_visibility(not found)
         table.set_visibility(bool(found))

@@ -58,7 +58,7 @@ def industry_note(model: ConsoleModel, view: View, shown: IndustrySignals) -> st
     note = f"{formats.day(status.trade_date)}{' ⚠' if status.degraded else ''}"
     if newest is None or newest is shown:
         return note
-    return f"{note} · ⚠ {newest.status.trade_date:%m-%d} {view.label('degraded')}"
+    return f"{note} · ⚠ {formats.short_day(newest.status.trade_date, status.trade_date)} {view.label('degraded')}"
 
 
 def industries_day(model: ConsoleModel) -> date | None:

@@ -20,14 +20,15 @@ from nicegui.events import GenericEventArguments, handle_event
 
 from alerts.model import Silence
 from alerts.rules import rules
-from console import cards, figure, home, industry, labels, panels, record, security, studies
+from console import cards, data_strip, figure, home, industry, labels, panels, record, security, studies
 from console.access import Access, Identity
 from console.chart_element import ChartElement
-from console.model import ConsoleModel
+from console.model import ConsoleModel, Feed
 from console.redraws import Redraws
 from console.site import Page, Site, frame
 from console.theme import View
 from processors.codes import to_id
+from processors.days import shanghai_date
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
 from streams.calendars import xshg
@@ -367,3 +368,15 @@ def test_the_past_cases_of_a_rule_can_be_saved(monkeypatch: pytest.MonkeyPatch) 
     assert heads == ["Date", "Ratio", "Entry", "5 d", "20 d", "60 d", "Worst", "Hit"]
     assert newest == [card.rows[-1].trade_date.isoformat(), 0.0991, 3400.0, 0.01, -0.02, -0.05, -0.12, "✓"]
     assert len(others) == len(card.rows) - 1
+
+
+def test_the_strip_names_the_year_of_a_day_that_is_not_of_this_year() -> None:
+    """A history of 2015 was late since "07-02"."""
+    model = ConsoleModel(P.streak_flags, xshg())
+    today = shanghai_date(model.clock.now())
+    feeds = {"rates.daily": date(2015, 7, 2), "margin.daily": today.replace(day=1)}
+    model.offer_feeds([Feed(name, day, True, day, 1) for name, day in feeds.items()], None)
+    page = page_of(model)
+    (strip,) = [one for one in elements(data_strip.draw, page) if isinstance(one, ui.html)]
+    assert "2015-07-02 complete" in strip.content
+    assert f" {today:%m}-01 complete" in strip.content
