@@ -51,8 +51,8 @@ class RecordCard(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     rule, subject, source : which rule, about what, and its publication.
     figure : name of the figure in the rows.
-    since, until : the days on which the rule was evaluated first, and for which a signal was published last.
-    evidence : hits, cases, base rate, difference with its interval, finding, published claim.
+    until : the day for which a signal was published last.
+    evidence : its first day, hits, cases, base rate, difference with its interval, finding, published claim.
     rows : every case, oldest first.
     """
 
@@ -60,7 +60,6 @@ class RecordCard(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     source: str
     figure: str
-    since: date
     until: date
     evidence: Evidence
     rows: list[CaseRow]
@@ -85,7 +84,6 @@ def _card(
         subject=subject,
         source=rule.source,
         figure=expectation.figure,
-        since=since,
         until=until,
         evidence=desk.evidence.record(rule.name, subject, expectation, since, until + timedelta(days=1)),
         rows=[_row(desk.evidence, expectation, rule.name, *case, calendar) for case in cases],

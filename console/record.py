@@ -129,7 +129,7 @@ def _card(page: Page, card: RecordCard, title: str) -> None:
             noun = labels.LABELS["episode"]
             episodes = formats.counted(card.evidence.episodes, noun, page.view.language)
             ui.label(f"{label('difference')}: {span} (95%, {episodes})")
-        ui.label(f"{card.source} · {card.since} – {card.until} · {label('cases')}: {len(card.rows)}").classes(
+        ui.label(f"{card.source} · {card.evidence.since} – {card.until} · {label('cases')}: {len(card.rows)}").classes(
             "muted num"
         )
         with ui.element("div").classes("sideways").props("tabindex=0"):

@@ -151,13 +151,14 @@ def _record() -> RecordCard:
         "[DG22]", "2018-01…2022-11",
     )  # fmt: skip
     evidence = Evidence(
-        definition=definition, horizon_days=60, cases=9, hits=7, episodes=1, base_cases=1000, base_hits=530, low=-0.1,
+        since=date(2018, 1, 2), definition=definition, horizon_days=60,
+        cases=9, hits=7, episodes=1, base_cases=1000, base_hits=530, low=-0.1,
         high=0.4, finding=RecordFinding.NO_BETTER, outcomes={"60": HorizonOutcome(9, 0.01, -0.184)}, drawdown=-0.21,
         claim=claim,
     )  # fmt: skip
     return RecordCard(
-        rule="peak_warning", subject="fin_buy_ratio_5d", source="[DG22]", figure="ratio", since=date(2018, 1, 2),
-        until=DAY, rows=rows, evidence=evidence,
+        rule="peak_warning", subject="fin_buy_ratio_5d", source="[DG22]", figure="ratio", until=DAY, rows=rows,
+        evidence=evidence,
     )  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def print_record(found: list[RecordCard]) -> None:
     for card in found:
         record = card.evidence
         name = f" ({record.name})" if record.name else ""
-        title = f"{card.rule} [{card.subject}]{name} {card.source}, {card.since} to {card.until}"
+        title = f"{card.rule} [{card.subject}]{name} {card.source}, {record.since} to {card.until}"
         out.print(Text(title, style="bold"))
         out.print(Text(f"a hit: {record.definition.en} {record.definition.zh}"))
         of_index = record.basis is Basis.INDEX
