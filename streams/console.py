@@ -35,6 +35,7 @@ from streams.clients import async_kafka_producer, async_kafka_reader, async_redi
 from streams.codecs import registry as codecs
 from streams.console_feeds import feeds_of
 from streams.feed_services import load_security_names
+from streams.kafka.cluster import topics_of
 from streams.readers import NewestByKey
 from streams.records import barrier_of, is_barrier
 from streams.settings import Settings
@@ -248,7 +249,7 @@ class Backend:
         partitions = {TopicPartition(self._names.name(short), 0): short for short in self._offers}
         charts = TopicPartition(self._names.name(Topic.CHARTS), 0)
         async with started(async_kafka_reader(self._settings, purpose="console")) as consumer:
-            self._names.require_in(await consumer.topics())
+            self._names.require_in(await topics_of(consumer))
             self._consumer = consumer
             try:
                 consumer.assign([*partitions, charts])

@@ -12,6 +12,7 @@ from processors.events import RowBatch
 from streams.calendars import xshg
 from streams.clients import async_kafka_reader, started
 from streams.codecs.registry import Codecs
+from streams.kafka.cluster import topics_of
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -26,7 +27,7 @@ async def follow(settings: Settings, offer: Callable[[RowBatch], None]) -> None:
         for number in range(topics.all[topic].partitions)
     }
     async with started(async_kafka_reader(settings, purpose="console")) as consumer:
-        topics.require_in(await consumer.topics())
+        topics.require_in(await topics_of(consumer))
         consumer.assign(list(partitions))
         await consumer.seek_to_beginning(*partitions)
         while True:

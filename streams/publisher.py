@@ -23,11 +23,11 @@ from streams import code_changes
 from streams.clients import abandon, kafka_producer
 from streams.codecs.row_frames import encode_frame
 from streams.codecs.row_json import encode_array, encode_events
-from streams.errors import PublishError
+from streams.errors import PublishError, TopicError
 from streams.form import Form
 from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE, Headers
 from streams.settings import Settings
-from streams.topics import BY_CODE, MARKET_INPUTS, SECURITIES_INPUTS, Partitioner, Topic, Topics, dead_letters, missing
+from streams.topics import BY_CODE, MARKET_INPUTS, SECURITIES_INPUTS, Partitioner, Topic, Topics, dead_letters
 
 _CLOSE_S = 5.0
 _ARRAY_ROWS = 1_000  # about 250 kB of JSON
@@ -56,7 +56,8 @@ class Publisher:
         self.messages = 0
         self._partitioner = Partitioner(settings.partitions, code_changes.load(settings.code_changes_file))
         self._failures: list[BaseException] = []
-        self._existing: set[str] = set()
+        self._existing: dict[str, int] = {}
+        self._required: set[str] = set()
         self._producer = kafka_producer(settings)
 
     def __enter__(self) -> Publisher:
@@ -201,11 +202,16 @@ class Publisher:
         return 0 if topic not in BY_CODE else self._partitioner.of_code(key)
 
     def _require(self, name: str) -> None:
-        """Raise `PublishError` if the cluster lacks a topic, which no feed creates."""
+        """Raise `PublishError` if the cluster lacks a topic, which no feed creates, or it has other partitions."""
+        if name in self._required:
+            return
         if name not in self._existing:
             self._existing = self.topics.on_cluster()
-        if name not in self._existing:
-            raise PublishError(missing(name))
+        try:
+            self.topics.require_in(self._existing, name)
+        except TopicError as error:
+            raise PublishError(str(error)) from error
+        self._required.add(name)
 
     def _check(self) -> None:
         if self._failures:

@@ -21,6 +21,7 @@ from processors.codes import NO_IDS, Ids, places_sorted, to_codes, to_id
 from processors.events import INPUT_ROWS
 from streams.clients import BOOTSTRAP_MS, async_kafka_reader, kafka_admin, started, unreachable
 from streams.errors import TopicError
+from streams.kafka.cluster import topics_of
 from streams.settings import MAX_BROKER_BYTES, Settings
 
 if TYPE_CHECKING:
@@ -166,13 +167,13 @@ class Topics:
         """How many partitions a topic has."""
         return self.all[short].partitions
 
-    def on_cluster(self) -> set[str]:
-        """Return the names of all topics that the cluster has; raises `TopicError` if no broker answers."""
+    def on_cluster(self) -> dict[str, int]:
+        """Return how many partitions each topic of the cluster has; raises `TopicError` if no broker answers."""
         with closing(kafka_admin(self._settings)) as admin:
-            return set(admin.list_topics())
+            return {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics()}
 
     async def require(self) -> None:
-        """Raise `TopicError` if the cluster lacks a topic of the system, or no broker answers within `BOOTSTRAP_MS`.
+        """Raise `TopicError` as `require_in`, and if no broker answers within `BOOTSTRAP_MS`.
 
         A broker that has just started accepts connections before it knows the cluster.
         """
@@ -182,7 +183,7 @@ class Topics:
         while True:
             try:
                 async with started(async_kafka_reader(self._settings, purpose="topics")) as reader:
-                    existing = await reader.topics()
+                    existing = await topics_of(reader)
                 break
             except KafkaError as error:
                 if time.monotonic() > deadline:
@@ -190,10 +191,29 @@ class Topics:
             await asyncio.sleep(_ASK_AGAIN_S)
         self.require_in(existing)
 
-    def require_in(self, existing: Set[str]) -> None:
-        """Raise `TopicError` if the topics of a cluster lack one of the system."""
-        if lacking := [topic.name for topic in self.all.values() if topic.name not in existing]:
+    def require_in(self, existing: Mapping[str, int], *names: str) -> None:
+        """Raise `TopicError` if a cluster lacks topics of the system, or one has other partitions than it must.
+
+        Parameters
+        ----------
+        existing : how many partitions each topic of the cluster has.
+        names : the topics that are required, by their names on the cluster; all of the system if empty.
+        """
+        required = [topic for topic in self.all.values() if not names or topic.name in names]
+        if lacking := [topic.name for topic in required if topic.name not in existing]:
             raise TopicError(missing(*lacking))
+        for topic in required:
+            if existing[topic.name] != topic.partitions:
+                raise TopicError(self._divided(topic, existing[topic.name]))
+
+    def _divided(self, topic: TopicConfig, found: int) -> str:
+        """Describe that a topic has other partitions than it must, and what to do."""
+        if self.short(topic.name) not in BY_CODE:
+            return f"{topic.name} has {found} partitions, {topic.partitions} are needed: delete and create the topic"
+        return (
+            f"{topic.name} has {found} partitions, {topic.partitions} are configured: set MARGINWATCH_PARTITIONS to "
+            f"{found}; another number needs a new system (documentation: Operations, Partitions)"
+        )
 
     def create(self) -> list[str]:
         """Create what is missing on the cluster; return the names created. Existing topics are left alone.
@@ -239,7 +259,7 @@ class Topics:
         from kafka.admin import ConfigResource, ConfigResourceType
 
         with closing(kafka_admin(self._settings)) as admin:
-            found = {t["name"]: len(t["partitions"]) for t in admin.describe_topics()}
+            found = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics()}
             known = [t for t in self.all.values() if t.name in found]
             resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in known]
             described = admin.describe_configs(resources, config_filter="all")["topic"] if resources else {}
@@ -248,12 +268,7 @@ class Topics:
             if topic.name not in found:
                 out.append(missing(topic.name))
             elif found[topic.name] != topic.partitions:
-                by_code = self.short(topic.name) in BY_CODE
-                choice = f"set MARGINWATCH_PARTITIONS to {found[topic.name]}, or " if by_code else ""
-                out.append(
-                    f"{topic.name} has {found[topic.name]} partitions, {topic.partitions} are "
-                    f"{'configured' if by_code else 'needed'}: {choice}delete and create the topic"
-                )
+                out.append(self._divided(topic, found[topic.name]))
             configs = {name: str(entry["value"]) for name, entry in described.get(topic.name, {}).items()}
             for name, wanted, why in _differences(topic, configs):
                 out.append(

@@ -20,7 +20,7 @@ from streams.kafka.internals import Internal, broken, internals
 from tests.test_structure import modules, tree
 
 #: Those of kafka-python and httpx are used where its clients are made, so that a feed does not import Faust.
-ADAPTERS = ("streams.kafka.faust_adapter", "streams.clients", "streams.kafka.fetches")
+ADAPTERS = ("streams.kafka.faust_adapter", "streams.clients", "streams.kafka.fetches", "streams.kafka.cluster")
 
 
 def test_the_installed_versions_have_every_private_name_that_is_used() -> None:

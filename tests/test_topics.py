@@ -95,10 +95,8 @@ def test_neither_readers_nor_feeds_create_a_topic(broker: Broker, name_a_topic: 
     assert not {name for name in Topics(settings).on_cluster() if name.startswith("named.")}
 
 
-@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
-@pytest.mark.parametrize("command", [("worker",), ("rebuild", "--check")])
-def test_neither_a_worker_nor_a_rebuild_creates_a_topic(broker: Broker, command: tuple[str, ...]) -> None:
-    settings = Settings(kafka_url=broker.url, topic_prefix="needed.", http_port=0)
+def run(settings: Settings, *command: str) -> str:
+    """Return the last line of a command that must fail."""
     done = subprocess.run(
         [sys.executable, "-m", "streams", *command],
         env=os.environ | environment(settings),
@@ -106,8 +104,33 @@ def test_neither_a_worker_nor_a_rebuild_creates_a_topic(broker: Broker, command:
         text=True,
     )
     assert done.returncode == 1
-    assert re.search(r"error the topics needed\..* and \d+ others are missing: run `marginwatch topics", done.stderr)
+    return done.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+@pytest.mark.parametrize("command", [("worker",), ("rebuild", "--check")])
+def test_neither_a_worker_nor_a_rebuild_creates_a_topic(broker: Broker, command: tuple[str, ...]) -> None:
+    settings = Settings(kafka_url=broker.url, topic_prefix="needed.", http_port=0)
+    said = run(settings, *command)
+    assert re.search(r"error the topics needed\..* and \d+ others are missing: run `marginwatch topics", said)
     assert not {name for name in Topics(settings).on_cluster() if name.startswith("needed.")}
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_other_partitions_than_the_topics_have_end_workers_rebuilds_and_feeds(broker: Broker) -> None:
+    """A worker would wait for ever for partitions that nobody has, or leave out those that it does not expect."""
+    found = Settings(kafka_url=broker.url, topic_prefix="divided.", http_port=0, partitions=2)
+    Topics(found).create()
+    asyncio.run(Topics(found).require())
+    for partitions in (1, 4):
+        settings = found.model_copy(update={"partitions": partitions})
+        said = rf"divided\..* has 2 partitions, {partitions} are configured: set MARGINWATCH_PARTITIONS to 2"
+        with pytest.raises(PublishError, match=said):
+            publish(settings, Topic.MARGIN_DAILY)
+        with pytest.raises(TopicError, match=said):
+            asyncio.run(console_inputs.follow(settings, print))
+        assert re.search(said, run(settings, "worker"))
+        assert re.search(said, run(settings, "rebuild", "--check"))
 
 
 @pytest.mark.parametrize("answers", [0, 2, None], ids=["at once", "the third time", "never"])
@@ -124,14 +147,15 @@ def test_a_worker_asks_a_broker_again_that_does_not_know_its_cluster_yet(
         async def stop(self) -> None:
             pass
 
-        async def topics(self) -> set[str]:
-            return {topic.name for topic in Topics(Settings()).all.values()}
+    async def topics_of(_reader: Reader) -> dict[str, int]:
+        return {topic.name: topic.partitions for topic in Topics(Settings()).all.values()}
 
     def reader(_settings: Settings, *, purpose: str) -> Reader:
         asked.append(purpose)
         return Reader()
 
     monkeypatch.setattr(streams.topics, "async_kafka_reader", reader)
+    monkeypatch.setattr(streams.topics, "topics_of", topics_of)
     if answers is None:
         monkeypatch.setattr(streams.topics, "BOOTSTRAP_MS", 500)
     with pytest.raises(TopicError, match="no Kafka broker answers") if answers is None else nullcontext():

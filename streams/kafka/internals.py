@@ -99,6 +99,8 @@ def internals() -> tuple[Internal, ...]:
         Internal(faust_, driver.Producer, "_producer", None, "the check whether Kafka answers"),
         Internal(aio, aiokafka.AIOKafkaConsumer, "_fetcher", None, "short waits and wake-ups"),
         Internal(aio, aiokafka.AIOKafkaConsumer, "_coordinator", None, leader),
+        Internal(aio, aiokafka.AIOKafkaConsumer, "_client", None, "the partitions of all topics"),
+        Internal(aio, AIOKafkaClient, "fetch_all_metadata", (), "the partitions of all topics"),
         Internal(aio, GroupCoordinator, "_send_req", ("request",), leader),
         Internal(aio, JoinGroupRequest, "_member_id", None, leader),
         Internal(aio, Fetcher, "_prefetch_backoff", None, "short waits"),
