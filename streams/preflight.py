@@ -1,4 +1,4 @@
-"""What a worker requires of Redis before it starts: one master that deletes nothing, and a namespace of its own."""
+"""What a worker requires of Redis before it starts: one master that deletes nothing, its own namespace and state."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check(settings: Settings) -> None:
         except ResponseError as error:
             log.warning("preflight", notice=f"Redis does not describe itself ({error}): nothing is checked")
             return
-        if problem := _problem(info) or _other_owner(settings, client):
+        if problem := _problem(info) or _other_owner(settings, client) or _other_partitions(settings, client):
             raise PreflightError(problem)
         for notice in _notices(info, client):
             log.warning("preflight", notice=notice)
@@ -72,6 +72,21 @@ def _other_owner(settings: Settings, client: Redis) -> str:
     return (
         f"the namespace {settings.namespace} in Redis belongs to another system ({theirs}; this one is {ours}): "
         f"set MARGINWATCH_NAMESPACE to a name of its own, or delete the key {key} if the other one is gone"
+    )
+
+
+def _other_partitions(settings: Settings, client: Redis) -> str:
+    """Write how many partitions the state has, if that is not known; return why another number can't be."""
+    key = f"{settings.namespace}:partitions"
+    client.set(key, settings.partitions, nx=True)
+    stored = client.get(key)
+    if not isinstance(stored, bytes) or int(stored) == settings.partitions:
+        return ""
+    return (
+        f"the state in the namespace {settings.namespace} is that of {int(stored)} partitions, and "
+        f"{settings.partitions} are configured: partitions that were added to topics have no part of the history of "
+        f"their securities. Set MARGINWATCH_PARTITIONS to {int(stored)}; another number needs a new system "
+        "(documentation: Operations, Partitions)"
     )
 
 

@@ -67,6 +67,19 @@ def test_a_namespace_belongs_to_one_system(own_redis: tuple[Redis, Settings]) ->
     preflight.check(other)
 
 
+def test_state_of_another_number_of_partitions_is_refused(own_redis: tuple[Redis, Settings]) -> None:
+    """Partitions that are added to topics begin without the history of the securities that belong to them from then."""
+    client, settings = own_redis
+    preflight.check(settings)
+    for partitions in (2, 8):
+        with pytest.raises(PreflightError, match=rf"that of 4 partitions, and {partitions} are configured"):
+            preflight.check(settings.model_copy(update={"partitions": partitions}))
+    preflight.check(settings)
+    client.delete(f"{settings.namespace}:partitions")  # a release before this one has stored the state
+    preflight.check(settings)
+    assert client.get(f"{settings.namespace}:partitions") == b"4"
+
+
 def test_a_clock_that_is_wrong_is_reported(own_redis: tuple[Redis, Settings], monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time()
     monkeypatch.setattr(preflight.time, "time", lambda: now - 60)
