@@ -1,7 +1,8 @@
 """Reading alerts for the channels: one worker of the group notifies them, the others stand by.
 
 Its position is committed after the notifications of a poll are written to Redis, so a restart neither skips nor
-repeats one.
+repeats one. ``<namespace>:notified`` names the channels for which that position is right: for another one, which was
+added or renamed, the topic is read again from its beginning, and those that have read it ignore what they know.
 """
 
 from __future__ import annotations
@@ -110,6 +111,8 @@ class Notifier(Service):
         while not self.should_stop:
             polled = await consumer.getmany(timeout_ms=200)
             if consumer.assignment() and not sending:
+                if await self._begin_again(consumer):
+                    polled = {}
                 # The barrier with the clock of a replay may have been read before a restart.
                 stored = await cast("Awaitable[bytes | None]", self._redis.hget(rows, CLOCK_FIELD))
                 dispatcher.set_clock(moment_of_replay(stored))
@@ -127,3 +130,20 @@ class Notifier(Service):
                         await dispatcher.offer(alert, sequence_of(record))
             if polled:
                 await consumer.commit()
+
+    async def _begin_again(self, consumer: AsyncReader) -> bool:
+        """Go back to the beginning of the topic if a channel has not read it; return whether this was done."""
+        key, wanted = f"{self._settings.namespace}:notified", set(self._settings.channels)
+        stored = await cast("Awaitable[set[bytes]]", self._redis.smembers(key))
+        known = {name.decode() for name in stored}
+        if wanted == known:
+            return False
+        if new := sorted(wanted - known):
+            self.log.info("alerts are read from the beginning for channels that are new: %s", ", ".join(new))
+            await consumer.seek_to_beginning(*consumer.assignment())
+            await consumer.commit({tp: await consumer.position(tp) for tp in consumer.assignment()})
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.delete(key)
+            pipe.sadd(key, *wanted)
+            await pipe.execute()
+        return bool(new)

@@ -268,3 +268,27 @@ def test_commands_of_the_desk(stack: Stack, receiver: Receiver, monkeypatch: pyt
     assert failed.exit_code == 1
     assert "503" in failed.output
     assert "t0ken" not in failed.output
+
+
+def test_a_channel_that_is_added_or_renamed_learns_what_fires(stack: Stack, tmp_path: Path, receiver: Receiver) -> None:
+    """The others have read these alerts long ago, and Kafka keeps how far."""
+    alertmanager = Alertmanager(tmp_path)
+    try:
+        with_channels(stack, hook={"kind": "webhook", "url": receiver.url})
+        worker = stack.worker().ready()
+        publish(stack)
+        wait_until(lambda: all_sent(stack, "hook"), what="everything sent")
+        before = receiver.keys()
+        worker.terminate()
+        with_channels(
+            stack,
+            hook={"kind": "webhook", "url": receiver.url},
+            desk={"kind": "alertmanager", "url": alertmanager.url},
+        )
+        stack.worker().ready()
+        wanted = {a.id for a in firing(stack)}
+        assert wanted
+        wait_until(lambda: shown(alertmanager).keys() == wanted, what=f"{len(wanted)} alerts in Alertmanager")
+        assert receiver.keys() == before
+    finally:
+        alertmanager.stop()
