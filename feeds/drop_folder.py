@@ -119,7 +119,7 @@ class FolderTask(FeedTask, Generic[RowsT]):
         """Whether a file may still be written; a file from the future is not: another machine wrote it."""
         try:
             return abs(now - path.stat().st_mtime) < self.feed.settle_s
-        except FileNotFoundError:  # removed meanwhile
+        except OSError:  # removed meanwhile; `_digest` reports any other reason
             return False
 
     def _is_refused(self, path: Path, digest: str, now: float) -> bool:

@@ -11,6 +11,7 @@ import gzip
 import importlib
 import io
 import re
+import stat
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -65,17 +66,21 @@ def is_table(path: Path, suffixes: Iterable[str] = SUFFIXES) -> bool:
 def files_of(folder: Path, suffixes: Iterable[str] = SUFFIXES) -> tuple[list[Path], list[Path]]:
     """Return the tables of a folder, and its other files; hidden and unfinished ones are neither.
 
-    A link that leads nowhere is one of the others.
+    A link that leads nowhere, or to where this user may not look, is one of the others.
     """
-    seen = sorted(
-        path
-        for path in folder.iterdir()
-        if (path.is_file() or (path.is_symlink() and not path.exists()))
-        and not path.name.startswith(("~", "."))
-        and path.suffix.lower() not in UNFINISHED
-    )
-    tables = [path for path in seen if is_table(path, suffixes) and path.is_file()]
-    return tables, [path for path in seen if path not in tables]
+    tables, others = list[Path](), list[Path]()
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(("~", ".")) or path.suffix.lower() in UNFINISHED:
+            continue
+        try:
+            is_file = stat.S_ISREG(path.stat().st_mode)
+        except OSError:
+            if path.is_symlink():  # else it was removed meanwhile
+                others.append(path)
+            continue
+        if is_file:
+            (tables if is_table(path, suffixes) else others).append(path)
+    return tables, others
 
 
 def subfolders(folder: Path) -> list[Path]:
