@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TextIO
 
 import structlog
 
@@ -19,6 +20,15 @@ import structlog
 _LINES, _SPAN_S = 20, 60.0
 #: Events that are remembered; those that are over are forgotten beyond it.
 _EVENTS = 1_000
+
+
+class JsonHandler(logging.StreamHandler[TextIO]):
+    """Writes lines of JSON, for machines."""
+
+
+def is_json() -> bool:
+    """Whether this process writes its log as JSON: then nothing else may be on stderr."""
+    return any(isinstance(handler, JsonHandler) for handler in logging.getLogger().handlers)
 
 
 def configure_command() -> None:
@@ -49,7 +59,7 @@ def configure(level: str, form: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = (JsonHandler if form == "json" else logging.StreamHandler)(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer]

@@ -27,6 +27,7 @@ def run(settings: Settings) -> None:
     TopicError : if no broker answers at the start, or a topic is missing; later the worker waits for Kafka.
     PreflightError : if Redis would lose or mix up state.
     """
+    logs.configure(settings.log_level, settings.log_format)
     require_free(
         settings.http_host,
         settings.http_port,
@@ -36,7 +37,6 @@ def run(settings: Settings) -> None:
     require_broker(settings)
     asyncio.run(Topics(settings).require())
     mode.loop.use("uvloop")  # before the event loop of the app exists; saves 15–30% of the time per message
-    logs.configure(settings.log_level, settings.log_format)
     forgo_pandas()
     preflight.check(settings)
     from streams.app import MarginwatchApp

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from processors.studies import STUDIES
 from streams.cli.errors import print_error
 from streams.cli.main import COMMANDS, app
 from streams.cli.options import TableName, Via
+from streams.local.local_service import free_port
 from streams.stages.registry import STAGES
 from streams.studies.names import StudyName
 
@@ -274,6 +276,38 @@ def test_the_remedy_for_a_redis_that_refuses_is_not_to_start_one(
 ) -> None:
     assert print_error(error)
     assert shown in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "event", "says"),
+    [
+        (["worker"], "ended by an error", "no Kafka broker answers"),
+        (["feed", "run", "plan.toml"], "ended by an error", "plan.toml"),
+        (["worker"], "ended by a defect: report it", "ZeroDivisionError"),
+    ],
+)
+def test_where_the_log_is_json_so_is_the_reason_why_a_service_ends(
+    command: list[str], event: str, says: str, tmp_path: Path
+) -> None:
+    defect = "import streams.worker as w\ndef fail(_): 1 / 0\nw.require_broker = fail\n" if "defect" in event else ""
+    program = f"{defect}import streams.clients as c\nc.BOOTSTRAP_MS = 500\nfrom streams.cli.main import main\nmain()"
+    variables = {
+        "MARGINWATCH_LOG_FORMAT": "json",
+        "MARGINWATCH_KAFKA_URL": f"kafka://127.0.0.1:{free_port()}",
+        "MARGINWATCH_HTTP_PORT": "0",
+        "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program, *command],
+        cwd=tmp_path,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert lines[-1]["event"] == event
+    assert says in lines[-1].get("error", "") + lines[-1].get("exception", "")
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])

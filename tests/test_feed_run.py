@@ -533,7 +533,7 @@ def test_the_options_of_feed_live_make_a_plan(
     options: str, feeds: dict[str, Feed], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[plans.Plan] = []
-    monkeypatch.setattr(feed_live, "run_plan", lambda plan, _where, *, once: made.append(plan))
+    monkeypatch.setattr(feed_live, "run_plan", lambda read, _where, *, once: made.append(read()))
     found = feed("live", *options.split())
     assert found.exit_code == 0, found.output
     assert made == [plans.Plan(feeds)]

@@ -4,38 +4,54 @@ from __future__ import annotations
 
 import errno
 
+import structlog
 from pydantic import ValidationError
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from rich.text import Text
 
 from processors.errors import MarginwatchError
+from streams import logs
 from streams.cli.terminal import err
 from streams.settings import describe_problem
 
+log = structlog.get_logger()
 #: What writing fails with where there is no space left.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_ERROR = ("error ", "bold red")
 
 
 def print_error(error: Exception) -> bool:
-    """Print an error of the system's own, of Redis or of the settings on stderr; return False for any other."""
+    """Print an error of the system's own, of Redis or of the settings on stderr; return False for any other.
+
+    Where the log is JSON, an error is a line of it, and so is a defect with its traceback.
+    """
+    text = _described(error)
+    if logs.is_json():
+        if text is None:
+            log.critical("ended by a defect: report it", exc_info=error)
+        elif text:
+            log.critical("ended by an error", error=text)
+        return True
+    if text:
+        err.print(Text.assemble(("error ", "bold red"), text))
+    return text is not None
+
+
+def _described(error: Exception) -> str | None:
+    """Return the message and the remedy of an error; empty where there is nothing to say, None for a defect."""
     match error:
         case MarginwatchError():
-            err.print(Text.assemble(_ERROR, str(error)))
+            return str(error)
         case ResponseError() | AuthenticationError():
             remedy = "check its memory and disk, and the user in MARGINWATCH_REDIS_URL"
-            err.print(Text.assemble(_ERROR, f"Redis refuses the command: {str(error).removesuffix('.')}: {remedy}"))
+            return f"Redis refuses the command: {str(error).removesuffix('.')}: {remedy}"
         case RedisError():
             remedy = "start one, set MARGINWATCH_REDIS_URL, or use `marginwatch up`"
-            err.print(Text.assemble(_ERROR, f"Redis: {str(error).removesuffix('.')}: {remedy}"))
+            return f"Redis: {str(error).removesuffix('.')}: {remedy}"
         case ValidationError():
-            err.print(Text.assemble(_ERROR, "settings:"))
-            for problem in error.errors():
-                err.print(f"  {describe_problem(problem)}")
+            return "\n  ".join(["settings:", *map(describe_problem, error.errors())])
         case BrokenPipeError():
-            pass  # whoever read the output, such as head, has enough
+            return ""  # whoever read the output, such as head, has enough
         case OSError(errno=number, strerror=reason) if number in _FULL:
-            err.print(Text.assemble(_ERROR, f"the output can't be written ({reason}): free space, or write elsewhere"))
+            return f"the output can't be written ({reason}): free space, or write elsewhere"
         case _:
-            return False
-    return True
+            return None

@@ -84,7 +84,7 @@ def feed_live(
     if not feeds:
         raise typer.BadParameter("give --snapshots, --positions-folder, --positions-stream or --positions-webhook")
     where = "marginwatch feed live"
-    run_plan(parse({"feeds": feeds}, where, Path.cwd()), where, once=once)
+    run_plan(lambda: parse({"feeds": feeds}, where, Path.cwd()), where, once=once)
 
 
 def _snapshots(place: str, mapping: Path | None, every: str | None) -> dict[str, dict[str, Any]]:

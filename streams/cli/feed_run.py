@@ -52,14 +52,15 @@ def feed_run(
     """
     from feeds.plan import load
 
-    run_plan(load(file), str(file), once=once)
+    run_plan(lambda: load(file), str(file), once=once)
 
 
-def run_plan(plan: Plan, where: str, *, once: bool) -> None:
+def run_plan(read: Callable[[], Plan], where: str, *, once: bool) -> None:
     """Run the feeds of a plan until SIGTERM or SIGINT, or once; exit code 1 if a part of one round failed.
 
     Parameters
     ----------
+    read : returns the plan; its errors are written as log lines are.
     where : the name of the plan in log lines.
     """
     from feeds.build import build_tasks
@@ -71,6 +72,7 @@ def run_plan(plan: Plan, where: str, *, once: bool) -> None:
 
     settings = Settings()
     configure(settings.log_level, settings.log_format)
+    plan = read()
     stop = threading.Event()
     end = ends(stop)
     for number in (signal.SIGTERM, signal.SIGINT):
