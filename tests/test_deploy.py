@@ -298,6 +298,11 @@ def test_every_service_has_a_limit_of_memory() -> None:
     assert [name for name, service in services.items() if not service.get("mem_limit")] == []
 
 
+def test_no_log_of_a_service_grows_without_end() -> None:
+    """The default driver of Docker has no limit: years of log lines fill the disk of Kafka and Redis."""
+    assert [name for name, service in services.items() if service.get("logging") != {"driver": "local"}] == []
+
+
 def test_the_image_is_built_from_every_package() -> None:
     include = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"]["find"]
     packages = {pattern.removesuffix("*") for pattern in include["include"]}
