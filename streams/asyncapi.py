@@ -42,7 +42,7 @@ _SCHEMAS = "#/components/schemas/"
 _CLOUD_EVENT = ("ce_specversion", "ce_id", "ce_source", "ce_time", "ce_subject", SEQUENCE, CONTENT_TYPE)
 _PLACE, _LETTER = (
     ("dlq_topic", "dlq_partition", "dlq_offset"),
-    ("dlq_reason", "dlq_error", "dlq_traceback", "dlq_resolution"),
+    ("dlq_reason", "dlq_error", "dlq_traceback", "dlq_time", "dlq_resolution"),
 )
 _COMMANDS: tuple[type[msgspec.Struct], ...] = (Acknowledge, SetSilence, LiveFeedState, FeedRun)
 

@@ -7,6 +7,7 @@ topic that ends an earlier letter: the desk has published its message again, or 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +16,8 @@ from processors.days import LAST_MOMENT
 from streams.records import UNREADABLE, DeadLetter, Headers, Record
 
 _ORIGINAL = "original_"
+_POSITION = re.compile(r"([0-9]{1,18})(?:/([0-9]{1,9}))?")
+_MOMENT = re.compile(r"[0-9]{1,15}")
 #: Bytes of the reason, of the traceback and of all original headers that are kept.
 _MOST_REASON, _MOST_TRACEBACK, _MOST_HEADERS = 4096, 16_384, 65_536
 
@@ -40,6 +43,12 @@ class Place:
     def __str__(self) -> str:
         return f"{self.topic}[{self.partition}]@{self.offset}"
 
+    @property
+    def position(self) -> tuple[int, int] | None:
+        """Offset and row of a message of a topic, which ascend; None for an entry of another stream."""
+        found = _POSITION.fullmatch(self.offset)
+        return None if found is None else (int(found[1]), int(found[2] or -1))
+
 
 @dataclass(frozen=True, slots=True)
 class Letter:
@@ -51,6 +60,7 @@ class Letter:
     traceback : of a message that was quarantined because its fold failed; empty for one that was refused.
     resolution : None unless the message is a resolution of an earlier letter.
     timestamp : when it was set aside, ms since the epoch, by Kafka.
+    written : when the message was written to its topic, likewise; `timestamp` where the letter does not say.
     headers : the original ones.
     """
 
@@ -60,6 +70,7 @@ class Letter:
     traceback: str
     resolution: Resolution | None
     timestamp: int
+    written: int
     key: bytes | None
     value: bytes
     headers: list[tuple[str, bytes]]
@@ -83,6 +94,7 @@ def encode_letter(letter: DeadLetter) -> tuple[bytes, list[tuple[str, bytes]]]:
     ]
     if letter.traceback:
         headers.append(("dlq_traceback", letter.traceback.encode("utf-8", "replace")[-_MOST_TRACEBACK:]))
+    headers.append(("dlq_time", str(max(record.timestamp, 0)).encode()))
     offset = str(record.offset) if letter.row is None else f"{record.offset}/{letter.row}"
     place = Place(record.topic, str(record.partition), offset)
     return record.value or b"", [*headers, *_place_headers(place)]
@@ -101,13 +113,16 @@ def read_letter(record: Record) -> Letter:
         return found.get(f"dlq_{name}", b"").decode("utf-8", "replace")
 
     known = {r.value: r for r in Resolution}
+    timestamp = min(max(record.timestamp, 0), LAST_MOMENT // 1000)
+    written = text("time")
     return Letter(
         Place(text("topic"), text("partition"), text("offset")),
         text("reason"),
         text("error"),
         text("traceback"),
         known.get(text("resolution")),
-        min(max(record.timestamp, 0), LAST_MOMENT // 1000),
+        timestamp,
+        min(int(written), timestamp) if _MOMENT.fullmatch(written) else timestamp,
         record.key,
         record.value or b"",
         [(name.removeprefix(_ORIGINAL), value) for name, value in found.items() if name.startswith(_ORIGINAL)],

@@ -207,8 +207,31 @@ def test_a_dead_letter_belongs_to_the_day_in_shanghai() -> None:
     assert isinstance(state, AlertsState)
     for hour, day in ((15, date(2020, 1, 2)), (16, date(2020, 1, 3))):
         at = int(datetime(2020, 1, 2, hour, 30, tzinfo=UTC).timestamp() * 1000)
-        letter = Letter(Place("rates.daily.v1", 0, 7), "bad", "RowError", "", None, at, None, b"", [])
+        letter = Letter(Place("rates.daily.v1", 0, 7), "bad", "RowError", "", None, at, at, None, b"", [])
         assert state._letter(dead_letters("rates.daily"), letter).trade_date == day
+
+
+def test_a_message_that_is_refused_again_by_state_that_is_computed_again_counts_once() -> None:
+    """Else a new release, or an emptied Redis, warns the desk of messages that were refused years ago."""
+    settings = Settings()
+    topic = dead_letters("margin.daily")
+
+    def refuse(state: AlertsState, place: tuple[int, int | None], written: int, again: int, partition: int = 0) -> int:
+        offset, row = place
+        record = Input("margin.daily.v1", b"x", [], b"k", partition, offset, written)
+        value, headers = encode_letter(DeadLetter(record, "why", row=row))  # type: ignore[arg-type]
+        read = read_letter(Input("margin.daily.v1.dlq", value, [*headers], b"k", timestamp=again))  # type: ignore[arg-type]
+        return state._letter(topic, read).count
+
+    state = AlertsStage(settings, Topics(settings), xshg()).open(0)
+    assert isinstance(state, AlertsState)
+    at, later = 1_700_000_000_000, 1_800_000_000_000
+    places = [(3, None), (4, 1), (4, 7), (9, None)]
+    assert [refuse(state, place, at, at) for place in places] == [1, 2, 3, 4]
+    assert [refuse(state, place, at, later) for place in places] == [0, 0, 0, 0]
+    assert refuse(state, (10, None), later, later) == 1
+    assert refuse(state, (3, None), later, later, partition=1) == 2  # another partition
+    assert refuse(state, (0, None), later + 1, later + 1) == 3  # the topic was created again
 
 
 def test_a_quarantined_message_is_a_critical_alert_until_it_is_resolved() -> None:

@@ -55,7 +55,10 @@ class AlertsState(StageState):
         self.refused: Table[str, tuple[int, int]] = Table(  # topic → hour since the epoch, count
             "refused", TEXT, ValueCodec(tuple[int, int])
         )
-        super().__init__(stage, partition, self.desk.tables, self.refused)
+        self.counted: Table[str, tuple[int, int, int]] = Table(  # topic and partition → the last letter that counts
+            "counted", TEXT, ValueCodec(tuple[int, int, int])
+        )
+        super().__init__(stage, partition, self.desk.tables, self.refused, self.counted)
 
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
         now, refused = self.clock.now(), self.desk.refused
@@ -107,7 +110,7 @@ class AlertsState(StageState):
         hour = letter.timestamp // 3_600_000
         before, count = self.refused.get(topic, (hour, 0))
         count = count if before == hour else 0
-        if letter.resolution is None and not letter.traceback:
+        if letter.resolution is None and not letter.traceback and self._is_first(topic, letter):
             count += 1
             self.refused[topic] = (hour, count)
         when = datetime.fromtimestamp(hour * 3600, UTC)
@@ -121,6 +124,22 @@ class AlertsState(StageState):
             quarantined=str(letter.place) if letter.traceback or letter.resolution else "",
             resolved=letter.resolution is not None,
         )
+
+    def _is_first(self, topic: str, letter: Letter) -> bool:
+        """Whether a message is refused for the first time: state that is computed again refuses it again, years later.
+
+        The letters of a partition come in its order; only where its topic was created again, newer ones begin below.
+        """
+        place, of, topics = letter.place, refused_in(topic), self.stage.topics
+        known = place.topic == topics.name(of) and place.partition in map(str, range(topics.partitions(of)))
+        if not known or place.position is None:
+            return True
+        key = f"{of}[{place.partition}]"
+        *last, written = self.counted.get(key, (-1, -1, -1))
+        if place.position <= tuple(last) and letter.written <= written:
+            return False
+        self.counted[key] = (*place.position, letter.written)
+        return True
 
     def _outputs(self, changes: Iterable[Change]) -> list[Output]:
         out = []
