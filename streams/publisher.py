@@ -25,6 +25,7 @@ from streams.codecs.row_frames import encode_frame
 from streams.codecs.row_json import encode_array, encode_events
 from streams.errors import PublishError, TopicError
 from streams.form import Form
+from streams.kafka.refusals import wrong_clock
 from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE, Headers
 from streams.settings import Settings
 from streams.topics import BY_CODE, MARKET_INPUTS, SECURITIES_INPUTS, Partitioner, Topic, Topics, dead_letters
@@ -215,4 +216,5 @@ class Publisher:
 
     def _check(self) -> None:
         if self._failures:
-            raise PublishError(f"the broker refused a message: {self._failures[0]!r}") from self._failures[0]
+            error = self._failures[0]
+            raise PublishError(f"the broker refused a message, {wrong_clock(error) or repr(error)}") from error

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 import pytest
 import structlog
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, TopicAuthorizationFailedError
+from aiokafka.errors import InvalidTimestampError, KafkaError, MessageSizeTooLargeError, TopicAuthorizationFailedError
 from faust.types import TP
 from prometheus_client import REGISTRY
 from redis.exceptions import BusyLoadingError, ReadOnlyError
@@ -787,8 +787,15 @@ def test_a_question_about_topics_is_asked_until_kafka_answers(world: World, ques
     assert world.health.ready
 
 
-@pytest.mark.parametrize("error", [TopicAuthorizationFailedError(), MessageSizeTooLargeError()])
-def test_what_kafka_refuses_is_tried_again_and_names_what_to_check(world: World, error: KafkaError) -> None:
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (TopicAuthorizationFailedError(), "check the ACLs"),
+        (MessageSizeTooLargeError(), "check the ACLs"),
+        (InvalidTimestampError(), "because the clock of this machine is ahead"),
+    ],
+)
+def test_what_kafka_refuses_is_tried_again_and_names_what_to_check(world: World, error: KafkaError, says: str) -> None:
     problems = []
 
     async def go() -> None:
@@ -798,7 +805,7 @@ def test_what_kafka_refuses_is_tried_again_and_names_what_to_check(world: World,
         await world.step(Row(0, b"2"))
 
     run(go())
-    assert problems[0].startswith("the outputs are not acknowledged: Kafka refuses it, check the ACLs")
+    assert problems[0].startswith(f"the outputs are not acknowledged: Kafka refuses it, {says}")
     assert type(error).__name__ in problems[0]
     assert world.health.ready
 

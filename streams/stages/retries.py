@@ -18,6 +18,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from streams import metrics
 from streams.errors import RevokedError
 from streams.health import Health
+from streams.kafka.refusals import wrong_clock
 from streams.tables import Output
 from streams.topics import Topics
 
@@ -128,6 +129,8 @@ class Retries:
 def _why(service: _Service, error: Exception) -> str:
     """Say whether a service gives no answer, or one that stays the same until a person changes something."""
     if isinstance(error, BrokerResponseError) and not error.retriable:
+        if clock := wrong_clock(error):
+            return f"Kafka refuses it, {clock}"
         return (
             "Kafka refuses it, check the ACLs of this worker's user, and that max.message.bytes of the topics is at "
             "least MARGINWATCH_MAX_MESSAGE_BYTES"

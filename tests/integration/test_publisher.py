@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from kafka.errors import InvalidTimestampError
 
 from streams.errors import PublishError
 from streams.local.local_kafka import Broker
@@ -32,3 +33,12 @@ def test_what_a_silent_broker_does_not_take_is_given_up_and_nothing_goes_on_send
         assert set(threading.enumerate()) <= before
     finally:
         broker.resume()
+
+
+def test_a_clock_that_is_ahead_of_the_broker_is_the_error_of_a_feed(stack: Stack) -> None:
+    """Apache Kafka refuses messages from the future; the embedded broker does not."""
+    publisher = stack.publisher()
+    publisher._failures.append(InvalidTimestampError("Timestamp 1 of message with offset 0 is out of range"))
+    with pytest.raises(PublishError, match="the clock of this machine is ahead"):
+        publisher.raw("margin.intraday", b"x")
+    publisher.discard()
