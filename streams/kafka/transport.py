@@ -18,8 +18,8 @@ unread records of one of its partitions lie there, for 100 ms: a busy agent woul
 partitions that it asks for, but does not wake up who waits for records; this transport does. Otherwise records that
 have arrived would wait for the next ones.
 
-**One loop.** Faust runs the consumer in a thread of its own. Every poll then crosses two threads, which is a tenth of
-what a worker does, and waits for the one that holds the interpreter. Here the consumer runs in the event loop of the
+**One loop.** Faust runs the consumer in a thread of its own. Every poll then crosses two threads and waits for the one
+that holds the interpreter, which doubles the latency of a busy worker. Here the consumer runs in the event loop of the
 app. Large polls are folded in a thread instead (`streams.stages.partition_runner`), so its heartbeats are in time.
 
 `streams.kafka.assignment` says which worker reads which partitions, and `streams.kafka.faust_adapter` has the means to
