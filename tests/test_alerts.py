@@ -19,7 +19,6 @@ from alerts.rules import collateral_low, rules
 from alerts.rules.base import DeadLetters, read_as
 from processors.codes import to_id
 from processors.days import to_date, to_day
-from processors.industries import INDUSTRIES
 from processors.needs import CHARTS
 from processors.outputs import DayStatus, IdentityCheck, IndustrySignals, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
@@ -490,16 +489,3 @@ def test_collateral_at_the_line_of_forced_selling_needs_no_further_fall(ratio: f
                        value=ratio, details={"percentile": 0.01})  # fmt: skip
     (found,) = collateral_low.rule(Parameters()).evaluate(one)
     assert distance in found.text.en
-
-
-def test_a_week_whose_theme_scores_are_withdrawn_has_no_themes() -> None:
-    lifecycle = AlertLifecycle(RULES, CALENDAR)
-
-    def frame(day: date, scores: float, revision: int) -> IndustrySignals:
-        columns = {"theme_score": np.full(len(INDUSTRIES), scores), "week_change": np.full(len(INDUSTRIES), np.nan)}
-        return IndustrySignals(DayStatus(trade_date=day, available_at=NOW, revision=revision), columns, {})
-
-    (fired,) = [a for a in fold(lifecycle, frame(DAYS[0], 0.1, 0)) if a.rule == "themes"]
-    assert fold(lifecycle, frame(DAYS[1], np.nan, 0)) == []  # a day within the next week ends nothing
-    (gone,) = fold(lifecycle, frame(DAYS[0], np.nan, 1))
-    assert (gone.id, gone.state) == (fired.id, State.SUPERSEDED)

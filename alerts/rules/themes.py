@@ -32,10 +32,7 @@ def industries(message: Message) -> Iterator[Evaluation]:
     if not isinstance(message, IndustrySignals):
         return
     status, scores = message.status, message.columns.get("theme_score")
-    if scores is None:  # a frame of a release without charts
-        return
-    if np.isnan(scores).all():  # no end of a week, or the scores of one that have been withdrawn
-        yield Evaluation.of(status, INDUSTRY, Condition.ABSENT, charted=True)
+    if scores is None or np.isnan(scores).all():  # also a frame of a release without charts
         return
     best = np.argsort(-scores, kind="stable")[: min(TOP, int((~np.isnan(scores)).sum()))].tolist()
     names = [INDUSTRIES[i] for i in best]
@@ -60,10 +57,7 @@ def stocks(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     if not isinstance(message, SecuritySignals) or message.family != "pricing":
         return
     status, scores, top = message.status, message.columns.get("chart_score"), message.columns.get("chart_top")
-    if scores is None or top is None:
-        return
-    if np.isnan(scores).all():
-        yield Evaluation.of(status, STOCKS, Condition.ABSENT, charted=True)
+    if scores is None or top is None or np.isnan(scores).all():
         return
     top = top == 1
     if not top.any():
