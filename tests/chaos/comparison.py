@@ -56,7 +56,7 @@ def outcome(stack: Stack, barrier: str, *, fenced: bool) -> Outcome:
         key.decode().partition(":")[2]: {
             name.decode(): _normalised(name.decode(), data, prefix)
             for name, data in found.items()
-            if not name.startswith(b"refused/")
+            if not name.startswith((b"refused/", b"counted/"))  # they have offsets and times of messages
         }
         for key, found in stack.tables().items()
     }
