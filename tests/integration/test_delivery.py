@@ -200,25 +200,28 @@ def test_silences_hold_back_and_acknowledgements_are_remembered(stack: Stack, re
     assert {"firing", "acknowledged"} <= {e["what"] for e in events if e["alert"] == held.alert.id}
 
 
-def test_a_real_alertmanager(stack: Stack, tmp_path: Path) -> None:
-    alertmanager = Alertmanager(tmp_path)
-    try:
-        with_channels(stack, desk={"kind": "alertmanager", "url": alertmanager.url})
-        worker = stack.worker().ready()
-        publish(stack)
-        wait_until(lambda: all_sent(stack, "desk"), what="everything sent")
-        wanted = {a.id for a in firing(stack)}
-        wait_until(lambda: shown(alertmanager).keys() == wanted, what=f"{len(wanted)} alerts in Alertmanager")
-        peak = next((a for a in shown(alertmanager).values() if a["labels"]["severity"] == "critical"), None)
-        if peak is not None:
-            assert peak["labels"].keys() == {"alertname", "severity", "scope", "subject", "trade_date"}
-            assert "PEAK WARNING" in peak["annotations"]["description"]
-            assert "%" not in " ".join(peak["labels"].values())  # values stand in annotations
-        worker.kill()
-        stack.worker().ready()
-        assert shown(alertmanager).keys() == wanted
-    finally:
-        alertmanager.stop()
+@pytest.fixture
+def alertmanager(tmp_path: Path) -> Iterator[Alertmanager]:
+    server = Alertmanager(tmp_path)
+    yield server
+    server.stop()
+
+
+def test_a_real_alertmanager(stack: Stack, alertmanager: Alertmanager) -> None:
+    with_channels(stack, desk={"kind": "alertmanager", "url": alertmanager.url})
+    worker = stack.worker().ready()
+    publish(stack)
+    wait_until(lambda: all_sent(stack, "desk"), what="everything sent")
+    wanted = {a.id for a in firing(stack)}
+    wait_until(lambda: shown(alertmanager).keys() == wanted, what=f"{len(wanted)} alerts in Alertmanager")
+    peak = next((a for a in shown(alertmanager).values() if a["labels"]["severity"] == "critical"), None)
+    if peak is not None:
+        assert peak["labels"].keys() == {"alertname", "severity", "scope", "subject", "trade_date"}
+        assert "PEAK WARNING" in peak["annotations"]["description"]
+        assert "%" not in " ".join(peak["labels"].values())  # values stand in annotations
+    worker.kill()
+    stack.worker().ready()
+    assert shown(alertmanager).keys() == wanted
 
 
 def firing(stack: Stack) -> list:  # type: ignore[type-arg]
@@ -270,25 +273,23 @@ def test_commands_of_the_desk(stack: Stack, receiver: Receiver, monkeypatch: pyt
     assert "t0ken" not in failed.output
 
 
-def test_a_channel_that_is_added_or_renamed_learns_what_fires(stack: Stack, tmp_path: Path, receiver: Receiver) -> None:
+def test_a_channel_that_is_added_or_renamed_learns_what_fires(
+    stack: Stack, alertmanager: Alertmanager, receiver: Receiver
+) -> None:
     """The others have read these alerts long ago, and Kafka keeps how far."""
-    alertmanager = Alertmanager(tmp_path)
-    try:
-        with_channels(stack, hook={"kind": "webhook", "url": receiver.url})
-        worker = stack.worker().ready()
-        publish(stack)
-        wait_until(lambda: all_sent(stack, "hook"), what="everything sent")
-        before = receiver.keys()
-        worker.terminate()
-        with_channels(
-            stack,
-            hook={"kind": "webhook", "url": receiver.url},
-            desk={"kind": "alertmanager", "url": alertmanager.url},
-        )
-        stack.worker().ready()
-        wanted = {a.id for a in firing(stack)}
-        assert wanted
-        wait_until(lambda: shown(alertmanager).keys() == wanted, what=f"{len(wanted)} alerts in Alertmanager")
-        assert receiver.keys() == before
-    finally:
-        alertmanager.stop()
+    with_channels(stack, hook={"kind": "webhook", "url": receiver.url})
+    worker = stack.worker().ready()
+    publish(stack)
+    wait_until(lambda: all_sent(stack, "hook"), what="everything sent")
+    before = receiver.keys()
+    worker.terminate()
+    with_channels(
+        stack,
+        hook={"kind": "webhook", "url": receiver.url},
+        desk={"kind": "alertmanager", "url": alertmanager.url},
+    )
+    stack.worker().ready()
+    wanted = {a.id for a in firing(stack)}
+    assert wanted
+    wait_until(lambda: shown(alertmanager).keys() == wanted, what=f"{len(wanted)} alerts in Alertmanager")
+    assert receiver.keys() == before
