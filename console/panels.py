@@ -114,8 +114,8 @@ def _groups(page: Page) -> None:
         why = ui.label().classes("muted")
 
     def day() -> date | None:
-        known = (m.trade_date for name, m in model.latest.items() if name.startswith("group_balance/") and m.value)
-        return max(known, default=None)
+        balances = (signal for name, signal in model.latest.items() if name.startswith("group_balance/"))
+        return max((one.trade_date for one in balances if one.value is not None), default=None)
 
     def update() -> None:
         rows, absent = [], []

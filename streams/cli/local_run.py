@@ -43,6 +43,8 @@ from streams.settings import Settings
 from streams.topics import Topic, Topics
 
 _Service = TypeVar("_Service", bound=LocalService)
+#: How often a run that waits asks whether its processes are ready; one that is not, twice in a row, is reported.
+_ASKED_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +115,6 @@ def run(plan: LocalRunPlan, base: Settings) -> None:
                 processes.wait_for(watcher.ended, "its work")
         err.print("Stopping …")
     exit_if_refused(reports)
-
-
-#: How often a run that waits asks whether its processes are ready; one that is not, twice in a row, is reported.
-_ASKED_S = 15.0
 
 
 class _Processes:
