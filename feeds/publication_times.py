@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, time
 
 from feeds.errors import ConfigurationError, InputError, NotPublishedError
-from processors.days import SHANGHAI, TradingCalendar, moment, to_date, to_day
+from processors.days import DAY_US, SHANGHAI, TradingCalendar, moment, to_date, to_day
 from processors.deadlines import Deadline
 
 #: Exchanges publish margin figures before the open of T+1, prices and indices after the close of T (Shanghai time).
@@ -44,6 +44,16 @@ def available_at(topic: str, day: int, calendar: TradingCalendar) -> int:
             "not known; extend the calendar with an override file"
         )
     return found
+
+
+def is_early(due: int, now: float) -> bool:
+    """Whether figures are due (µs since the epoch) more than a day from now (seconds): nothing need be asked."""
+    return now * 1e6 < due - DAY_US
+
+
+def is_final(due: int, now: float) -> bool:
+    """Whether figures are due (µs since the epoch) for a day now (seconds): what is missing does not come any more."""
+    return now * 1e6 >= due + DAY_US
 
 
 def require_trading_day(day: date, calendar: TradingCalendar) -> None:

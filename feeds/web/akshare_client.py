@@ -12,9 +12,8 @@ from zipfile import BadZipFile
 import pandas as pd
 
 from feeds.errors import ConfigurationError, InputError, NotPublishedError
-from feeds.publication_times import not_published
+from feeds.publication_times import is_final, not_published
 from feeds.web.attempts import BrokenAnswerError, Sleep, until_answered
-from processors.days import DAY_US
 from processors.errors import MarginwatchError
 
 
@@ -88,7 +87,7 @@ def call_akshare(module: Any, call: AkshareCall, now: Callable[[], float], sleep
             raise BrokenAnswerError(str(error)) from error
         except (ValueError, KeyError, IndexError, AttributeError, TypeError, BadZipFile) as error:
             # akshare names the columns of an answer without checking whether it is empty.
-            if now() * 1e6 < call.due + DAY_US:
+            if not is_final(call.due, now()):
                 raise call.not_published(str(error)) from error
             raise InputError(
                 f"{call.publisher}: {call.function} gave no readable answer for {call.figures} ({error}); they were "

@@ -22,10 +22,10 @@ from feeds.errors import GoneError, InputError
 from feeds.files.dataset import SourceTable, SourceTables
 from feeds.mappings.mapped_rows import map_rows
 from feeds.mappings.mapping import CodeColumn, DateColumn, Figure, Table
-from feeds.publication_times import available_at, require_trading_day
+from feeds.publication_times import available_at, is_final, require_trading_day
 from feeds.web.akshare_client import AkshareCall, call_akshare, load_akshare
 from feeds.web.attempts import Sleep
-from processors.days import DAY_US, TradingCalendar, to_date, to_day
+from processors.days import TradingCalendar, to_date, to_day
 from processors.deadlines import Deadline
 
 _SPOT, _BARS = "stock_zh_a_spot_em", "stock_zh_index_daily_em"
@@ -184,7 +184,7 @@ def fetch_indices(
         bar = index_bar(bars, code, day, before)
         if len(bar):
             out.tables.append(SourceTable("indices.daily", f"akshare {_BARS} {code} {day}", bar))
-        elif not _final(call, now):
+        elif not is_final(call.due, now()):
             raise call.not_published()
         else:
             first, last = bars["date"].astype(str).agg(["min", "max"])
@@ -203,15 +203,10 @@ def _bars(module: Any, call: AkshareCall, now: Callable[[], float], sleep: Sleep
     try:
         return call_akshare(module, call, now, sleep)
     except InputError:
-        if not _final(call, now):
+        if not is_final(call.due, now()):
             raise
     whole = replace(call, arguments={"symbol": call.arguments["symbol"]})
     return call_akshare(module, whole, now, sleep)
-
-
-def _final(call: AkshareCall, now: Callable[[], float]) -> bool:
-    """Whether figures are due for more than a day: what is missing now is not published later."""
-    return now() * 1e6 >= call.due + DAY_US
 
 
 def _call(

@@ -15,10 +15,10 @@ import pandas as pd
 from feeds.files.akshare_tables import TABLES, AkshareTable, with_units
 from feeds.files.dataset import SourceTables
 from feeds.files.exchange import parse_sheets
-from feeds.publication_times import available_at, require_trading_day
+from feeds.publication_times import available_at, is_early, require_trading_day
 from feeds.web.akshare_client import AkshareCall, call_akshare, load_akshare
 from feeds.web.attempts import Sleep
-from processors.days import DAY_US, TradingCalendar, to_day
+from processors.days import TradingCalendar, to_day
 
 
 def fetch_margin(
@@ -45,7 +45,7 @@ def fetch_margin(
     require_trading_day(day, calendar)
     due = available_at("margin.daily", to_day(day), calendar)
     figures, stamp = f"the margin figures of {day}", f"{day:%Y%m%d}"
-    if now() * 1e6 < due - DAY_US:
+    if is_early(due, now()):
         raise AkshareCall("", {}, "exchanges", figures, due).not_published()
     module = load_akshare() if akshare is None else akshare
     found = SourceTables()

@@ -18,9 +18,9 @@ from feeds.errors import InputError, NotPublishedError
 from feeds.files.dataset import SourceTables
 from feeds.mappings.mapped_rows import map_rows
 from feeds.mappings.mapping import Table, columns_used
-from feeds.publication_times import not_published
+from feeds.publication_times import is_early, is_final, not_published
 from feeds.web.public_pages import PublicPages
-from processors.days import DAY_US, to_date, to_day
+from processors.days import to_date, to_day
 from processors.events import FIGURES
 
 _MOST_PAGES = 1000
@@ -56,14 +56,14 @@ class PagesOfDay:
 
     def require_due(self, publisher: str) -> None:
         """Raise `NotPublishedError` a day and more before the figures are published: nothing need be asked."""
-        if self.now() * 1e6 < self.due - DAY_US:
+        if is_early(self.due, self.now()):
             raise self._not_published(publisher)
 
     def require_rows(self, records: Sequence[Record], where: str, publisher: str) -> None:
         """Raise an error for a list without rows: `NotPublishedError`, a day after it was due `InputError`."""
         if records:
             return
-        if self.now() * 1e6 < self.due + DAY_US:
+        if not is_final(self.due, self.now()):
             raise self._not_published(publisher)
         raise InputError(
             f"{where} has no rows, which were due more than a day ago: open the site in a browser, or use another "

@@ -25,11 +25,11 @@ from feeds.errors import ConfigurationError, InputError, NotPublishedError
 from feeds.files.dataset import SourceTables
 from feeds.mappings.mapped_rows import map_rows
 from feeds.mappings.presets import ALL_SHARES, COMPONENT, detect_tables, replace_component_turnover
-from feeds.publication_times import available_at, require_trading_day
+from feeds.publication_times import available_at, is_early, is_final, require_trading_day
 from feeds.web.attempts import BrokenAnswerError, Sleep, rest, until_answered
 from feeds.web.http_answers import answer_to, content_of
 from processors.codes import SUFFIX_OF
-from processors.days import DAY_US, SHANGHAI, TradingCalendar, moment, to_day
+from processors.days import SHANGHAI, TradingCalendar, moment, to_day
 
 if TYPE_CHECKING:
     from feeds.ports import PageClient, TushareAccount
@@ -235,7 +235,7 @@ def fetch(
             f"tushare {name} is not complete for {day} yet: it is published from {since:%Y-%m-%d %H:%M} in Shanghai "
             "on; ask again then"
         )
-        if now() * 1e6 < due - DAY_US:
+        if is_early(due, now()):
             raise incomplete
         stamp = f"{day:%Y%m%d}"
         codes = _with_turnover(indices) if name == "index_daily" else []
@@ -243,7 +243,7 @@ def fetch(
         answers = [client.table(name, trade_date=stamp, **request) for request in requests]
         raw = pd.concat([a for a in answers if len(a)] or answers[:1], ignore_index=True)
         lacking = _lacking(name, raw, codes, exchanges)
-        if (lacking or not len(raw)) and now() * 1e6 < due + DAY_US:
+        if (lacking or not len(raw)) and not is_final(due, now()):
             raise incomplete
         if not len(raw):
             raise InputError(
