@@ -93,10 +93,8 @@ def _feed_status(page: Page, feed: Feed, missing: dict[str, str]) -> tuple[str, 
     day = formats.short_day(feed.newest, shanghai_date(page.site.model.clock.now()))
     if feed.name in missing:
         return f"{day} {label('degraded')}", "degraded", "⚠"
-    if not feed.closed and feed.due is not None and feed.newest is not None and feed.newest <= feed.due:
+    if feed.late:
         return f"{day} {label('late')}", "late", "⚠"
     if not feed.closed:
         return f"{day} {label('open')}", "", "…"
-    if feed.late:
-        return f"{day} {label('late')}", "late", "⚠"
     return f"{day} {label('complete')}", "ok", "✓"

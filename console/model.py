@@ -31,6 +31,7 @@ from console.versions import Versions
 from processors.charts import Heights, from_words
 from processors.codes import to_id
 from processors.days import SHANGHAI, TradingCalendar, to_date, to_day
+from processors.deadlines import is_late
 from processors.errors import RowError
 from processors.events import RowBatch
 from processors.indicators.verdict import VERDICT
@@ -81,9 +82,7 @@ class Feed:
     @property
     def late(self) -> bool:
         """Whether a day that is due has not been closed."""
-        if self.newest is None or self.due is None:
-            return False
-        return self.newest < self.due or (self.newest == self.due and not self.closed)
+        return is_late(self.newest, self.due, closed=self.closed)
 
 
 @dataclass(frozen=True, slots=True)

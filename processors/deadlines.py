@@ -8,7 +8,7 @@ same rows.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import time
+from datetime import date, time
 
 from processors.daily_store import DailyStore
 from processors.days import TradingCalendar, shanghai_day, shanghai_moment, to_date
@@ -73,6 +73,18 @@ def newest_due(deadline: Deadline, now: int, calendar: TradingCalendar) -> int |
             return day
         day = calendar.shift(day, -1)
     return None
+
+
+def is_late(newest: date | None, due: date | None, *, closed: bool) -> bool:
+    """Return whether a feed has not closed a day that is due.
+
+    Parameters
+    ----------
+    newest : its newest day with rows; a feed without any is not late, because a deployment may lack it.
+    due : the newest trade date whose deadline has passed.
+    closed : whether the newest day is closed.
+    """
+    return newest is not None and due is not None and (newest, closed) < (due, True)
 
 
 def overdue(

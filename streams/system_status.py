@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from alerts.model import Alert, State
 from alerts.verdict import overdue
 from processors.day_rows import day_layout
 from processors.days import microseconds, to_date
-from processors.deadlines import DEADLINES, newest_due
+from processors.deadlines import DEADLINES, is_late, newest_due
 from processors.events import INPUT_ROWS, DailyRow
 from processors.outputs import MarketSignal
 from processors.registry import SIGNALS
@@ -146,11 +147,14 @@ def status(settings: Settings, client: Redis) -> dict[str, Any]:
         for topic in MARKET_INPUTS
         if topic in INPUT_ROWS and issubclass(INPUT_ROWS[topic], DailyRow)
     }
+    replayed = replayed_to(settings, client)
+    due = due_days(settings, market_clock(settings, client).now())
+    for name, feed in feeds.items():
+        feed |= _due(feed, due.get(name.partition("[")[0]))
     try:
         market = latest_market(settings, client)
     except NothingYetError:
         market = {}
-    replayed = replayed_to(settings, client)
     return {
         "replayed_to": None if replayed is None else replayed.isoformat(),
         "feeds": feeds,
@@ -183,6 +187,13 @@ def _newest(client: Redis, key: str, topic: str) -> dict[str, Any]:
         return {"newest": None, "closed": False, "rows": 0}
     header, rows, _ = day_layout(()).read_header(cast("bytes", client.hget(key, newest)))
     return {"newest": newest.partition("/")[2], "closed": header.closed, "rows": rows, "revision": header.revision}
+
+
+def _due(feed: Mapping[str, Any], due: date | None) -> dict[str, Any]:
+    """Return the day of a feed that is due, as text, and whether the feed is late."""
+    newest = None if feed["newest"] is None else date.fromisoformat(feed["newest"])
+    late = is_late(newest, due, closed=feed["closed"])
+    return {"due": None if due is None else due.isoformat(), "late": late}
 
 
 def _signal(signal: MarketSignal | None) -> dict[str, Any]:

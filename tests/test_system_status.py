@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from processors.outputs import MarketSignal
+from streams import system_status
 from streams.clients import redis_client
 from streams.keys import names_key, offsets_key, rows_key
 from streams.local.local_redis import EmbeddedRedis
@@ -30,6 +31,22 @@ def test_the_state_of_the_system_is_read_by_the_client_that_is_given(redis_serve
     assert list(found["tables"]) == ["securities:0", "securities:1", "charts:0", "market:0", "alerts:0"]
     assert found["tables"]["charts:0"] == {"rows": 0, "offsets": {"t.features.v1": 7}}
     assert found["replayed_to"] == night.isoformat()
+
+
+@pytest.mark.parametrize(
+    ("newest", "is_closed", "late"), [(28, True, False), (28, False, True), (27, True, True), (None, False, False)]
+)  # fmt: skip
+def test_the_state_names_the_day_of_a_feed_that_is_due_and_whether_the_feed_is_late(
+    newest: int | None, is_closed: bool, late: bool, redis_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = {"newest": None if newest is None else f"2024-06-{newest}", "closed": is_closed}
+    monkeypatch.setattr(system_status, "_newest", lambda *_: dict(feed))
+    settings = Settings(namespace=f"due{newest}{is_closed}", redis_url=redis_server.url)  # type: ignore[arg-type]
+    monday = datetime(2024, 7, 1, 2, tzinfo=UTC)
+    with redis_client(settings) as client:
+        client.hset(rows_key(settings.namespace, "alerts", 0), CLOCK_FIELD, CLOCK_CODEC.encode(monday))
+        found = status(settings, client)
+    assert found["feeds"]["margin.market"] == {**feed, "due": "2024-06-28", "late": late}
 
 
 @pytest.mark.parametrize(

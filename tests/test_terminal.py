@@ -116,7 +116,10 @@ def test_a_subject_in_brackets_is_no_markup(capsys: pytest.CaptureFixture[str]) 
     alert = {"severity": "critical", "rule": "peak_warning", "subject": "fin_buy_ratio_5d", "trade_date": "2024-06-03"}
     print_status({
         "replayed_to": None, "workers": ["[red]host (process 7)"],
-        "feeds": {"margin.daily[0]": {"newest": None, "closed": False, "rows": 0}},
+        "feeds": {
+            "margin.daily[0]": {"newest": None, "closed": False, "rows": 0, "due": "2024-06-03", "late": False},
+            "margin.market": {"newest": "2024-05-31", "closed": True, "rows": 2, "due": "2024-06-03", "late": True},
+        },
         "signals": {"llt": {"value": None, "reason": "[bold] of :ok: no member"}}, "alerts_firing": [alert],
         "tables": {}, "calendar_days_left": 100,
     })  # fmt: skip
@@ -124,7 +127,9 @@ def test_a_subject_in_brackets_is_no_markup(capsys: pytest.CaptureFixture[str]) 
     assert "peak_warning [fin_buy_ratio_5d] of 2024-06-03" in shown
     assert "Workers: [red]host (process 7)" in shown
     assert "llt: [bold] of :ok: no member" in shown
-    assert "margin.daily[0]" in shown
+    (waiting,) = (line.split() for line in shown.splitlines() if "margin.daily[0]" in line)
+    assert waiting == ["margin.daily[0]", "nothing", "yet", "open", "0"]
+    assert "late: 2024-06-03 is due" in shown
 
 
 @pytest.mark.parametrize("spelling", ["600519", "sh600519", "600519.sh", "600519.SH"])

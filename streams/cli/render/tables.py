@@ -22,9 +22,11 @@ def print_status(found: dict[str, Any]) -> None:
     else:
         none = "no worker is connected to Redis, so nothing is computed: start one with `marginwatch worker`"
         out.print(f"Workers: {none if found['workers'] is not None else found['workers_unknown']}\n")
-    feeds = table_of("feed", "newest day", "closed", "rows", title="Feeds")
+    feeds = table_of("feed", "newest day", "closed", "rows", "", title="Feeds")
     for name, feed in found["feeds"].items():
-        feeds.add_row(name, feed["newest"] or "nothing yet", "yes" if feed["closed"] else "open", str(feed["rows"]))
+        closed = "yes" if feed["closed"] else "open"
+        late = Text(f"late: {feed['due']} is due", "yellow") if feed["late"] else ""
+        feeds.add_row(name, feed["newest"] or "nothing yet", closed, str(feed["rows"]), late)
     out.print(feeds)
     absent = {name: s["reason"] for name, s in found["signals"].items() if s["value"] is None}
     out.print(f"\nSignals: {len(found['signals']) - len(absent)} known, {len(absent)} absent")
