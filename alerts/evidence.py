@@ -235,17 +235,21 @@ class EvidenceStore(Processor):
 
         Parameters
         ----------
-        first : the first day on which the rule was evaluated; the base rate begins there.
+        first : the first day on which the rule was evaluated. Cases and base rate begin there, or on the first day
+            behind it whose outcome is known: a rule may be evaluated years before the prices begin.
         before : the day; neither its prices nor those of a later one are in the record.
         """
         start, end = (self._calendar.count_before(to_day(day)) for day in (first, before))
         records, key = self._records_of(rule, subject, expectation), expectation_key(rule, expectation)
-        found = (
-            self._member_record(records, key, expectation, start, end)
-            if expectation.has_members
-            else self._index_record(records[0], key, expectation, start, end)
-        )
-        return msgspec.structs.replace(found, since=first)
+        if expectation.has_members:
+            found = self._member_record(records, key, expectation, start, end)
+            known = self._bases[key][1] > 0 if key in self._bases else np.zeros(end, dtype=bool)
+        else:
+            found = self._index_record(records[0], key, expectation, start, end)
+            known = ~np.isnan(self.index.hits(key, expectation))
+        outcomes = np.flatnonzero(known[start : max(start, end - expectation.horizon_days)])
+        since = to_date(self._calendar.day_at(start + int(outcomes[0]))) if len(outcomes) else first
+        return msgspec.structs.replace(found, since=since)
 
     def _index_record(self, record: str, key: str, expectation: Expectation, start: int, end: int) -> Evidence:
         inside = self.regimes.days_of(expectation.regime)

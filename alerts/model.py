@@ -129,7 +129,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     name : the record's name, where a rule has more than one.
-    since : the first day that cases and base are taken from; None of an early release.
+    since : the first day that cases and base are taken from: the first one on which the rule was evaluated and whose
+        outcome is known; the first one of these two where no outcome is known yet. None of an early release.
     definition, horizon_days : what counts as a hit, and the trading days after which a case is scored.
     cases, hits : the scored cases, and those that fulfil the definition.
     unscored : cases whose horizon is over, but whose entry or returns are not known.

@@ -379,6 +379,17 @@ def test_an_earlier_first_evaluation_lengthens_the_history_of_the_base() -> None
     assert {alert.evidence[0].since for alert in peaks(desk).values()} == {DAYS[10]}
 
 
+def test_a_record_begins_with_the_first_day_whose_outcome_is_known() -> None:
+    messages = [m for m in history([5, 40, 120], CLOSES) if m.signal != "index_close" or m.trade_date > DAYS[30]]
+    desk = AlertDesk(RULES, CALENDAR)
+    fold(desk, *messages)
+    found = {day: alert.evidence[0] for day, alert in peaks(desk).items()}
+    assert [found[DAYS[at]].since for at in (5, 40)] == [DAYS[0], DAYS[0]]  # no outcome is known yet
+    last = found[DAYS[120]]
+    assert (last.since, last.cases, last.unscored) == (DAYS[30], 1, 1)  # the open of day 31 is the first entry
+    assert last.base_cases == 120 - 60 - 30
+
+
 def test_a_desk_loaded_from_its_bytes_has_the_same_records() -> None:
     desk = AlertDesk(RULES, CALENDAR)
     for at in range(110):
