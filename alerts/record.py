@@ -13,6 +13,7 @@ from alerts.index_scores import LONGEST
 from alerts.member_scores import HORIZONS
 from alerts.model import Evidence
 from alerts.rules.base import Expectation, Rule
+from alerts.units import Units
 from processors.days import TradingCalendar, to_date
 from processors.signal import number
 
@@ -50,7 +51,7 @@ class RecordCard(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     rule, subject, source : which rule, about what, and its publication.
-    figure : name of the figure in the rows.
+    figure, unit : name of the figure in the rows, and its unit; "" for a plain number.
     until : the day for which a signal was published last.
     evidence : its first day, hits, cases, base rate, difference with its interval, finding, published claim.
     rows : every case, oldest first.
@@ -60,6 +61,7 @@ class RecordCard(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     source: str
     figure: str
+    unit: str = ""
     until: date
     evidence: Evidence
     rows: list[CaseRow]
@@ -84,6 +86,7 @@ def _card(
         subject=subject,
         source=rule.source,
         figure=expectation.figure,
+        unit=Units([rule]).of_rule(rule.name, expectation.figure),
         until=until,
         evidence=desk.evidence.record(rule.name, subject, expectation, since, until + timedelta(days=1)),
         rows=[_row(desk.evidence, expectation, rule.name, *case, calendar) for case in cases],

@@ -12,7 +12,6 @@ from alerts.member_scores import HORIZONS
 from alerts.model import ALL_INDUSTRIES, Text, alert_id
 from alerts.record import CaseRow, RecordCard
 from alerts.rules import digest as digest_rule
-from alerts.units import Units
 from console import figure, formats, labels, studies
 from console.charts import Break
 from console.model import Part
@@ -146,10 +145,10 @@ def _pick(page: Page, both: Text) -> str:
 
 def _table(page: Page, card: RecordCard) -> None:
     """Draw the cases, the newest first, as one element; a click on a date opens the alert."""
-    unit, named = Units(page.site.rules).of_rule(card.rule, card.figure), _names_industries(card)
+    named = _names_industries(card)
     head = "".join(f"<th scope=col>{escape(text)}</th>" for text in _heads(page, card))
     body = "".join(
-        f"<tr>{''.join(_cells(row, f'/alerts/{quote(_published(page, row))}', unit, page, named=named))}</tr>"
+        f"<tr>{''.join(_cells(row, f'/alerts/{quote(_published(page, row))}', card.unit, page, named=named))}</tr>"
         for row in reversed(card.rows)
     )
     ui.html(

@@ -14,8 +14,9 @@ from redis.exceptions import RedisError
 from rich.console import Console
 from typer.testing import CliRunner
 
-from alerts.model import Acknowledgement, Alert, DigestSection, EndedBy, Severity, State
+from alerts.model import Acknowledgement, Alert, DigestSection, EndedBy, Evidence, Severity, State
 from alerts.model import Text as Both
+from alerts.record import CaseRow, RecordCard
 from console import question
 from console.theme import View
 from feeds.feed_report import FeedReport
@@ -27,7 +28,7 @@ from streams import morning_sheet, readers, system_status
 from streams.cli.main import app
 from streams.cli.publish import print_reports
 from streams.cli.render import signals
-from streams.cli.render.alerts import print_alert
+from streams.cli.render.alerts import print_alert, print_record
 from streams.cli.render.signals import print_market, print_periods, print_values
 from streams.cli.render.tables import print_status
 from streams.errors import NothingYetError
@@ -270,3 +271,30 @@ def test_what_was_left_out_of_an_industry_has_its_reason_in_its_line(capsys: pyt
         f"heat 0.5 {INDUSTRY_SIGNALS['heat'].title_zh}",
         "heat_rsi_14 – known of 0 industries, 20 are needed",
     ]
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "shown"), [("ratio", 0.0994453, "9.94%"), ("", 2.05, "2.05"), ("CNY", 1.5e12, "15,000.00 亿元")]
+)
+def test_the_figure_of_a_past_case_has_its_unit(
+    unit: str, value: float, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = CaseRow(
+        alert="a", subject="market", trade_date=date(2024, 6, 3), figure=value, entry_date=None, entry=None,
+        returns={"5": None, "20": None, "60": None}, drawdown=None, hit=None,
+    )  # fmt: skip
+    evidence = Evidence(since=date(2024, 1, 2), definition=Both("en", "zh"))
+    card = RecordCard(
+        rule="peak_warning", subject="market", source="[DG22]", figure="ratio", unit=unit, until=date(2024, 7, 1),
+        evidence=evidence, rows=[row],
+    )  # fmt: skip
+    print_record([card])
+    assert shown in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [("streak", 3, "3 days"), ("peak_lag", -9, "-9 days"), ("lead_lag", 1, "1 day"), ("index_cycle", 2.5, "2.5 years")],
+)
+def test_days_and_years_have_their_unit(name: str, value: float, shown: str) -> None:
+    assert signals.figure(value, SIGNALS[name].unit) == shown

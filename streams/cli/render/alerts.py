@@ -12,6 +12,7 @@ from alerts import plurals
 from alerts.delivery import text as labels
 from alerts.model import Alert, Basis, Evidence, Severity, State
 from alerts.tally import IN_DIGEST, counts, records
+from streams.cli.render.signals import figure
 from streams.cli.terminal import err, out, right, table_of
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def print_record(found: list[RecordCard]) -> None:
             table.add_row(
                 str(row.trade_date),
                 *((row.subject,) if named else ()),
-                "" if row.figure is None else f"{row.figure:.4g}",
+                "" if row.figure is None else figure(row.figure, card.unit),
                 str(row.entry_date or ""),
                 "" if row.entry is None else f"{row.entry:,.2f}",
                 *(_percent(value) for value in row.returns.values()),

@@ -19,14 +19,19 @@ from streams.cli.terminal import out, right, table_of
 
 #: Keys of a need, and days of a window, that a terminal shows.
 _MAX_SHOWN = 12
+#: Units that are words behind a figure.
+_NOUNS = ("days", "years")
 #: From here on a figure is an amount of money or shares; separators make it readable.
 _AMOUNT = 1e5
 
 
 def figure(value: Any, unit: str) -> str:
-    """Return a value in its unit: ratios in per cent, money in 亿元 (1e8 CNY), a dash for an absent value.
+    """Return a value in its unit: ratios in per cent, money in 亿元 (1e8 CNY), days, years; a dash for an absent one.
 
     Other figures have six digits; ``--json`` has all of them.
+
+    >>> figure(-14, "days"), figure(1, "days"), figure(2.63107, "years")
+    ('-14 days', '1 day', '2.63107 years')
     """
     if value is None:
         return "–"
@@ -36,9 +41,9 @@ def figure(value: Any, unit: str) -> str:
         return f"{value * 100:.2f}%"
     if isinstance(value, float) and unit == "CNY":
         return f"{value / 1e8:,.2f} 亿元"
-    if not isinstance(value, float):
-        return str(value)
-    return f"{value:.0f}" if value.is_integer() else f"{value:.6g}"
+    shown = f"{value:.0f}" if isinstance(value, float) and value.is_integer() else value
+    shown = f"{shown:.6g}" if isinstance(shown, float) else str(shown)
+    return f"{shown} {unit.removesuffix('s') if abs(value) == 1 else unit}" if unit in _NOUNS else shown
 
 
 def print_market(signals: dict[str, MarketSignal], late: date | None = None) -> None:
