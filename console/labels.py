@@ -289,7 +289,7 @@ STATES: dict[str, tuple[str, str]] = {
 RULES: dict[str, tuple[str, str]] = {
     "peak_warning": ("Peak warning", "顶部预警"),
     "peak_early_sign": ("Early sign of a peak", "顶部早期信号"),
-    "market_hot": ("Market overheated", "市场过热"),
+    "market_hot": ("Market hot", "市场过热"),
     "market_cold": ("Market cold", "市场低迷"),
     "excess_financing": ("Excess financing", "超额融资"),
     "securities_digest": ("Securities of the day", "每日证券摘要"),

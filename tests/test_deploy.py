@@ -233,7 +233,7 @@ def test_grafana_finds_the_boards_where_compose_mounts_them() -> None:
 def test_every_state_of_the_ratio_has_the_number_that_its_rule_records() -> None:
     (rule,) = [r for r in rules() if r.get("record") == "basis:marginwatch_ratio_state:code"]
     found = {name: int(factor or 1) for name, factor in re.findall(r'state="(\w+)"\}\)(?: \* (-?\d))?', rule["expr"])}
-    assert found == {state.value: code for state, (code, _, _) in dashboards.STATES.items()}
+    assert found == {state.value: code for state, (code, _) in dashboards.STATES.items()}
 
 
 def test_every_alert_rule_has_a_test_that_it_fires_and_one_that_it_does_not() -> None:

@@ -11,15 +11,18 @@ from pathlib import Path
 import pytest
 
 import processors
+from alerts.desk import AlertDesk
 from alerts.model import Severity, State
 from alerts.rules import rules
-from console import labels, reasons
+from console import dashboards, labels, reasons
 from processors.indicators.industry_heat import HEAT, RISK
 from processors.indicators.ratio_state import RatioState
 from processors.parameters import Parameters
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
+from tests.test_desk import CALENDAR, DAYS, RULES, fold, state
 
 ROOT = Path(processors.__file__).parent
+GLOSSARY = ROOT.parent / "docs" / "pages" / "glossary.md"
 #: Words that make a text prose.
 PROSE = re.compile(r"\b(?:is|are|has|have|needs?|lacks?|known|names|knows|covers|no)\b")
 #: Texts with such words that say something else: of formulas, of `explain`, of errors.
@@ -156,3 +159,29 @@ def test_nothing_that_a_page_shows_lacks_a_name() -> None:
     given = [value if isinstance(value, tuple) else (value,) for value in asdict(Parameters()).values()]
     named = {str(one) for value in given for one in value if re.fullmatch(r"\d{6}\.(?:SH|SZ)", str(one))}
     assert "000001.SH" in named and named <= labels.INDICES.keys()
+
+
+@pytest.mark.parametrize(("rule", "entered", "ratio"), [("market_hot", "HOT", 0.104), ("market_cold", "COLD", 0.066)])
+def test_a_state_of_the_market_has_one_name_in_list_text_and_guide(rule: str, entered: str, ratio: float) -> None:
+    desk = AlertDesk([one for one in RULES if one.name == rule], CALENDAR)
+    fold(desk, state(DAYS[0], "NORMAL", "NORMAL", 0.09), state(DAYS[1], entered, "NORMAL", ratio))
+    (alert,) = desk.lifecycle.alerts.values()
+    english, chinese = labels.RULES[rule]
+    assert (alert.text.en.startswith(english), alert.text.zh.startswith(chinese)) == (True, True)
+    assert labels.STATES[entered][1] in chinese
+    guide = (ROOT.parent / "docs" / "pages" / "desk.md").read_text("utf-8")
+    assert f"## {english} {chinese} {{ #{rule} }}" in guide
+
+
+def test_boards_name_the_states_of_the_ratio_as_the_console_does() -> None:
+    # A break of the daily ratio, or of its quantiles, is no peak warning.
+    boards = [path.read_text("utf-8") for path in dashboards.FOLDER.glob("*.json")]
+    for name, (_, chinese) in labels.STATES.items():
+        assert {found for text in boards for found in re.findall(rf'"{name} (\w+)"', text)} == {chinese}
+
+
+def test_the_glossary_has_the_words_of_the_console() -> None:
+    terms = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|", GLOSSARY.read_text("utf-8"), re.MULTILINE))
+    named = {"provisional": labels.LABELS["provisional"][1], "degraded": labels.LABELS["degraded"][1],
+             "peak warning": labels.RULES["peak_warning"][1]}  # fmt: skip
+    assert {term: terms[term] for term in named} == named

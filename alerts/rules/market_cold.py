@@ -1,4 +1,4 @@
-"""market_cold 市场过冷: the mean financing-buy ratio entered the cold zone; no bottom signal by itself [DG22]."""
+"""market_cold 市场低迷: the mean financing-buy ratio entered the cold zone; no bottom signal by itself [DG22]."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
             Text(
                 f"Market cold {s.trade_date}: the {name.en} financing-buy ratio is {change.ratio_text} (≤ {percent(cold)}). "
                 "Coldness is no bottom signal by itself.",
-                f"市场过冷 {s.trade_date}：{name.zh}融资买入占比为{change.ratio_text}（≤{percent(cold)}）。过冷本身不是见底信号。",
+                f"市场低迷 {s.trade_date}：{name.zh}融资买入占比为{change.ratio_text}（≤{percent(cold)}）。低迷本身不是见底信号。",
             ),
             Text(f"Over when the ratio is above {percent(cold)}.", f"占比回到{percent(cold)}以上时结束。"),
         )

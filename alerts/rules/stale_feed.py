@@ -31,7 +31,7 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
         {},
         Text(
             f"Data quality {message.trade_date}: {message.feed} has sent nothing since {clock} (Shanghai), within the session. Provisional values are not updated meanwhile.",
-            f"数据质量 {message.trade_date}：{message.feed}自{clock}起在交易时段内无新数据，盘中暂估值停止更新。",
+            f"数据质量 {message.trade_date}：{message.feed}自{clock}起在交易时段内无新数据，盘中估算值停止更新。",
         ),
         Text("Over once the feed runs again.", "该行情恢复后结束。"),
     )

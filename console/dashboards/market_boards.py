@@ -114,7 +114,7 @@ def bottom(p: Parameters) -> Board:
     board.add(table, width=18, height=10)
     board.add(final("bottom_panel", _PLAIN, decimals=0), width=3, height=5)
     zone = detail("bottom_panel", "cold_zone")
-    board.add(figure("Cold zone 冷区", "bool_yes_no", zone, [(None, CALM), (1, COLD)], text), width=3, height=5)
+    board.add(figure("Cold zone 低迷区间", "bool_yes_no", zone, [(None, CALM), (1, COLD)], text), width=3, height=5)
     sse = {"by": "subject", "subject": "000001.SH"}
     month = detail("bottom_panel", "turnover_rate_month", **sse)
     board.add(

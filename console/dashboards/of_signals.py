@@ -6,17 +6,18 @@ from grafana_foundation_sdk.builders import stat, timeseries
 from grafana_foundation_sdk.models import common as kinds
 from grafana_foundation_sdk.models import dashboard as model
 
+from console import labels
 from console.dashboards.panels import COLD, DAY, HOT, UNITS, WARM, Panel, Steps, bars, curves, figure, targets
 from processors.indicators.ratio_state import RatioState
 from processors.registry import SIGNALS
 
 #: `basis:marginwatch_ratio_state:code` in deploy/prometheus/rules.yml.
 STATES = {
-    RatioState.EXTREME_COLD: (-2, "极冷", "dark-green"),
-    RatioState.COLD: (-1, "冷", COLD),
-    RatioState.NORMAL: (0, "正常", "blue"),
-    RatioState.HOT: (1, "过热", WARM),
-    RatioState.BREAKDOWN: (2, "顶部预警", HOT),
+    RatioState.EXTREME_COLD: (-2, "dark-green"),
+    RatioState.COLD: (-1, COLD),
+    RatioState.NORMAL: (0, "blue"),
+    RatioState.HOT: (1, WARM),
+    RatioState.BREAKDOWN: (2, HOT),
 }
 STATE_CODE = "basis:marginwatch_ratio_state:code"
 #: The trade date of the verdict, which every board shows beside it: an answer is of that day.
@@ -95,8 +96,8 @@ def state_words() -> list[model.ValueMapping]:
     return [
         model.ValueMap(
             options={
-                str(code): model.ValueMappingResult(text=f"{name.value} {chinese}", color=colour, index=i)
-                for i, (name, (code, chinese, colour)) in enumerate(STATES.items())
+                str(code): model.ValueMappingResult(text=f"{name} {labels.STATES[name][1]}", color=colour, index=i)
+                for i, (name, (code, colour)) in enumerate(STATES.items())
             }
         )
     ]

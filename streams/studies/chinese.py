@@ -10,7 +10,7 @@ _WORDS: Final = {
     "all": "全部", "all stocks": "全部标的", "CSI #": "中证#", "SSE #": "上证#", "SSE Composite": "上证指数",
     "ChiNext": "创业板指", "LLT": "LLT", "GFTD": "GFTD", "hold": "持有", "IR": "信息比率", "PE": "市盈率", "Sharpe": "夏普比率",
     "R²": "R²", "MKT": "MKT", "SMB": "SMB", "HML": "HML", "RMW": "RMW", "CMA": "CMA", "A": "A", "B": "B", "C": "C", "k": "k",
-    "COLD": "冷", "NO": "否", "COOLING": "降温", "HOT": "过热", "WARNED": "预警", "absent": "无数据", "breakdown": "跌破",
+    "COLD": "低迷", "NO": "否", "COOLING": "降温", "HOT": "过热", "WARNED": "预警", "absent": "无数据", "breakdown": "跌破",
     "RANGE": "震荡", "RALLY": "上涨", "RANGE by hindsight": "事后划分的震荡", "RALLY by hindsight": "事后划分的上涨",
     "phase A": "A阶段", "phase B": "B阶段", "phase C": "C阶段", "phase": "阶段", "when": "时期", "up": "增加", "down": "减少", "any": "任意",
     "rise": "上升", "fall": "下降", "extreme": "极值", "consecutive": "连续极值", "extreme rise": "极端上升", "extreme fall": "极端下降",
