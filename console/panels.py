@@ -192,11 +192,15 @@ def _digest(page: Page) -> None:
             if newest is None:
                 ui.label(view.label("no_digest")).classes("muted")
                 return
-            for section in newest.sections:
+            # The members name their rule alone: its sections come together, above its securities.
+            for rule in dict.fromkeys(section.rule for section in newest.sections):
                 with ui.element("div"):
-                    ui.label(view.rule(section.rule)).style("font-weight:700")
-                    ui.label(model.directory.annotated(section.text.en if view.language == "en" else section.text.zh))
-                    _named(page, newest, section.rule)
+                    ui.label(view.rule(rule)).style("font-weight:700")
+                    for section in newest.sections:
+                        if section.rule == rule:
+                            text = section.text.en if view.language == "en" else section.text.zh
+                            ui.label(model.directory.annotated(text))
+                    _named(page, newest, rule)
             ui.link(f"{view.label('members')} ({len(newest.members)})", page.path(f"/alerts/{newest.id}"))
 
     page.follow((Part.ALERTS, Part.NAMES), update, every_s=_EVERY_S)

@@ -18,7 +18,7 @@ from nicegui import Client, ui
 from nicegui.elements.mixins.text_element import TextElement
 from nicegui.events import GenericEventArguments, handle_event
 
-from alerts.model import Silence
+from alerts.model import DigestSection, Member, Severity, Silence, Text
 from alerts.rules import rules
 from console import cards, data_strip, figure, home, industry, labels, panels, record, security, studies
 from console.access import Access, Identity
@@ -128,6 +128,24 @@ def test_cards_without_industries_and_groups_say_why(reason: str) -> None:
     model.offer_industries(replace(unknown, left_out=left_out))
     found = texts(home.draw, page_of(model))
     assert found.count(reason or "absent") >= 2  # of the map and of the table
+
+
+@VIEWS
+def test_the_securities_of_a_rule_stand_in_the_digest_once_below_all_of_its_sections(view: View) -> None:
+    """Exchanges and securities have a data note each, and the members of the one were listed below both."""
+    model = ConsoleModel(P.streak_flags, xshg())
+    sections = [
+        DigestSection(rule="data_note", subject=subject, alert=subject, figures={}, thresholds={}, text=Text(en, en))
+        for subject, en in (("margin.market identity", "Of SSE."), ("margin.daily identity", "Of securities."))
+    ]
+    members = [Member("600519.SH", 1e6, rule="data_note")]
+    made = alert("d", "securities_digest", Severity.INFO)
+    model.offer_alert(msgspec.structs.replace(made, sections=sections, members=members))
+    page = page_of(model, view)
+    found = texts(panels.draw, page)
+    assert found.count(view.rule("data_note")) == 1
+    assert found[found.index("Of SSE.") + 1] == "Of securities."
+    assert "".join(markup(panels.draw, page)).count("/security/600519.SH") == 1
 
 
 def test_the_page_of_a_security_that_has_left_the_margin_list_says_so() -> None:
