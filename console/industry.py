@@ -52,10 +52,11 @@ def draw(page: Page, name: str) -> None:
             subject.tone(net),
         )
         subject.tile(title("buy_to_turnover"), formats.percent(last.get("buy_to_turnover")))
-        week = last.get("week_change")
-        subject.tile(
-            title("week_change"), f"{formats.signed(week)} {formats.percent(week, signed=True)}", subject.tone(week)
-        )
+        # A weekly figure is that of the last week's end, with its day.
+        weeks = ((day, value) for day, one in reversed(rows) if (value := one.get("week_change")) is not None)
+        week_end, week = next(weeks, (shown.status.trade_date, None))
+        text = f"{formats.signed(week)} {formats.percent(week, signed=True)}"
+        subject.tile(title("week_change"), formats.dated(text, week_end, shown.status.trade_date), subject.tone(week))
         subject.chart(
             page,
             f"{label('heat')} · {label('risk')}",

@@ -8,7 +8,7 @@ from typing import Any
 
 from nicegui import ui
 
-from console import charts, figure, formats, labels, panel_charts, subject
+from console import charts, figure, formats, labels, panel_charts, subject, tiles
 from console.daily_inputs import adjusted
 from console.model import Part
 from console.panel_charts import Mark
@@ -43,7 +43,7 @@ def draw(page: Page, code: str) -> None:
         )
         subject.tile(
             label("streak"),
-            "–" if streak is None else f"{formats.signed(streak)} {abs(int(streak))}",
+            tiles.streak(None if streak is None else int(streak), view.language),
             subject.tone(streak),
         )
         score = last.get("excess_score")
@@ -159,7 +159,7 @@ def _peers(page: Page, industry: str, code: str) -> None:
         if one in largest[:_PEERS] or one == code
     ]
     money = "v => v == null ? '–' : " + (
-        "(v / 1e8).toFixed(1) + ' 亿'" if page.view.language == "zh" else "(v / 1e9).toFixed(2) + ' bn'"
+        "(v / 1e8).toFixed(1) + ' 亿'" if page.view.language == "zh" else "'¥' + (v / 1e9).toFixed(2) + ' bn'"
     )
     percent = "v => v == null ? '–' : (v > 0 ? '▲ ' : v < 0 ? '▼ ' : '') + Math.abs(v * 100).toFixed(1) + '%'"
     days = "v => v == null ? '–' : v > 0 ? '▲ ' + v : v < 0 ? '▼ ' + -v : '0'"

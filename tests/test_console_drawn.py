@@ -108,7 +108,7 @@ def test_an_absent_level_is_not_inside_the_band(level: int | None, shown: str) -
     assert shown in texts(home.draw, page_of(model))
 
 
-@pytest.mark.parametrize(("streak", "shown"), [(5.0, "▲ 5"), (0.0, " 0"), (np.nan, "–")])
+@pytest.mark.parametrize(("streak", "shown"), [(5.0, "▲ 5 days"), (1.0, "▲ 1 day"), (0.0, " 0 days"), (np.nan, "–")])
 def test_an_absent_streak_of_a_security_is_not_one_of_no_days(streak: float, shown: str) -> None:
     model = ConsoleModel(P.streak_flags, xshg())
     columns = {name: np.full(1, 0.1) for name in ("fin_balance", "fin_change", "excess_score", "streak_excess")}
@@ -211,6 +211,16 @@ def test_a_factor_has_the_sign_that_it_has_in_heat() -> None:
     found = texts(lambda page: industry.draw(page, "银行"), page_of(model))
     parts = {name: found[found.index(name) + 1] for name in ("−PE", "PE", "Breadth")}
     assert parts == {"−PE": "▲ 1.00", "PE": "▼ 1.00", "Breadth": "▲ 0.50"}
+
+
+@pytest.mark.parametrize(("newest", "shown"), [(np.nan, "07-01: ▲ +2.00%"), (-0.01, "▼ −1.00%")])
+def test_an_industry_shows_the_change_of_the_last_week_with_its_day(newest: float, shown: str) -> None:
+    """On four days of five the tile was absent, without a reason."""
+    model = ConsoleModel(P.streak_flags, xshg())
+    model.offer_industries(industries(1, 1.0, week_change=0.02))
+    model.offer_industries(industries(2, 1.0, week_change=newest))
+    found = texts(lambda page: industry.draw(page, "银行"), page_of(model))
+    assert found[found.index("Weekly change of the balance") + 1] == shown
 
 
 @VIEWS
