@@ -61,7 +61,7 @@ class RecordCard(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     source: str
     figure: str
-    unit: str = ""
+    unit: str
     until: date
     evidence: Evidence
     rows: list[CaseRow]

@@ -64,7 +64,7 @@ def _multiple(page: Page, name: str, title: str, *, percent: bool) -> None:
         rank = charts.rank(days, view.parameters.percentile_least)
         if signal is not None and known is not None:
             day, value = known
-            last = formats.percent(value, 1) if percent else formats.money(value, view.language)
+            last = formats.percent(value) if percent else formats.money(value, view.language)
             last = formats.dated(last, day, signal.trade_date)
             card.note.set_text(last if rank is None else f"{last} · {view.label('rank_now')} {rank:.0%}")
         absent = signal is None or signal.value is None

@@ -157,8 +157,8 @@ def _record() -> RecordCard:
         claim=claim,
     )  # fmt: skip
     return RecordCard(
-        rule="peak_warning", subject="fin_buy_ratio_5d", source="[DG22]", figure="ratio", until=DAY, rows=rows,
-        evidence=evidence,
+        rule="peak_warning", subject="fin_buy_ratio_5d", source="[DG22]", figure="ratio", unit="ratio", until=DAY,
+        rows=rows, evidence=evidence,
     )  # fmt: skip
 
 

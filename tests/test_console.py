@@ -64,7 +64,7 @@ def alert(identity: str, rule: str = "peak_warning", severity: Severity = Severi
 
 def card(rule: str, subject: str) -> RecordCard:
     return RecordCard(
-        rule=rule, subject=subject, source="[DG22]", figure="ratio", until=date(2024, 7, 1),
+        rule=rule, subject=subject, source="[DG22]", figure="ratio", unit="ratio", until=date(2024, 7, 1),
         rows=[],
         evidence=Evidence(since=date(2024, 1, 2), definition=Text("en", "zh")),
     )  # fmt: skip

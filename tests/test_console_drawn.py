@@ -20,7 +20,7 @@ from nicegui.events import GenericEventArguments, handle_event
 
 from alerts.model import DigestSection, Member, Severity, Silence, Text
 from alerts.rules import rules
-from console import cards, data_strip, figure, home, industry, labels, panels, record, security, studies
+from console import cards, data_strip, figure, home, industry, labels, panels, record, security, sheet, studies
 from console.access import Access, Identity
 from console.chart_element import ChartElement
 from console.model import ConsoleModel, Feed
@@ -28,7 +28,7 @@ from console.redraws import Redraws
 from console.site import Page, Site, frame
 from console.theme import View
 from processors.codes import to_id
-from processors.days import shanghai_date
+from processors.days import shanghai_date, to_date, to_day
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
 from streams.calendars import xshg
@@ -408,3 +408,20 @@ def test_the_strip_names_the_year_of_a_day_that_is_not_of_this_year() -> None:
     (strip,) = [one for one in elements(data_strip.draw, page) if isinstance(one, ui.html)]
     assert "2015-07-02 complete" in strip.content
     assert f" {today:%m}-01 complete" in strip.content
+
+
+def test_a_figure_on_page_and_sheet_has_one_rounding_and_says_which_days_its_percentile_is_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The page showed 2.6%, whose published deciles are 0.05 points apart, the sheet 2.59%."""
+    model = ConsoleModel(P.streak_flags, xshg())
+    sessions = [to_date(day) for day in xshg().between(to_day(date(2023, 1, 2)), to_day(date(2024, 6, 3)))]
+    for day in sessions:
+        known = msgspec.structs.replace(signal("collateral_ratio", 2.68604), trade_date=day)
+        model.offer_market(known)
+    assert "268.60% · all-time pctl. 100%" in texts(panels.draw, page_of(model))
+    drawn: list[str] = []
+    monkeypatch.setattr(sheet._Sheet, "text", lambda _sheet, _x, _y, text, *_, **__: drawn.append(text))
+    sheet.render(model, EN)
+    assert any(text.startswith("Change, percentile of all days") for text in drawn)
+    assert {"268.60%", "P100"} <= set(drawn)
