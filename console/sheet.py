@@ -18,6 +18,8 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 
+from alerts.delivery.text import evidence
+from alerts.model import Alert, Severity
 from console import formats, labels, question, reasons
 from console.charts import Points, rank
 from console.industry_rows import industry_absence, industry_note, industry_row
@@ -229,17 +231,26 @@ class _Sheet:
         for alert in found[:_ALERTS]:
             text = alert.text.en if view.language == "en" else alert.text.zh
             line = f"{labels.pick(labels.SEVERITIES[alert.severity], view.language)} · {view.rule(alert.rule)}: {text}"
-            lines = wrapped(self.model.directory.annotated(line), _BODY, _INNER, 2)
+            lines, records = wrapped(self.model.directory.annotated(line), _BODY, _INNER, 2), self._records(alert)
             count = shown + 1 < len(found)  # a line for those that are not listed
-            if self.y - (len(lines) + count) * _LEADING < bottom:
+            if self.y - (len(lines) + count) * _LEADING - len(records) * (_SMALL + _APART) < bottom:
                 break
             self.lines(_MARGIN, lines)
+            self.lines(_MARGIN, records, size=_SMALL)
             shown += 1
         if len(found) > shown:
             self.lines(_MARGIN, [f"+{len(found) - shown} {view.label('more')}"])
         if not found:
             self.line(_MARGIN, view.label("no_alerts"), _BODY)
         self.y -= 4
+
+    def _records(self, alert: Alert) -> list[str]:
+        """Return the lines of a warning's records, as its card shows them; an info has none."""
+        if alert.severity is Severity.INFO:
+            return []
+        chinese, known = self.view.language == "zh", f"{self.view.label('known_before')} {alert.trade_date}"
+        records = (f"{evidence(one, chinese=chinese)} · {known}" for one in alert.evidence)
+        return [line for record in records for line in wrapped(record, _SMALL, _INNER, 4)]
 
     def _flags(self) -> list[str]:
         """Return the lines that name the securities with a flag, by kind."""

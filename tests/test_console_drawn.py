@@ -277,7 +277,7 @@ def test_the_record_of_the_industries_is_one_for_all_and_names_each_case(view: V
         for row, name in zip(card.rows, ["银行", "电子"] * 9, strict=False)
     ]
     model.offer_records([msgspec.structs.replace(
-        card, rule="industry_risk_high", subject="industries", figure="risk_sigma", rows=rows)])  # fmt: skip
+        card, rule="industry_risk_high", subject="industries", figure="risk_sigma", unit="", rows=rows)])  # fmt: skip
     found = "".join(markup(lambda page: record.detail(page, "industry_risk_high", "银行"), page_of(model, view)))
     name = {"en": "Banks", "zh": "银行"}[view.language]
     assert all(f">{cell}</td>" in found for cell in (name, "2.1", "1/1"))  # 2.1σ, not 210%
@@ -425,3 +425,19 @@ def test_a_figure_on_page_and_sheet_has_one_rounding_and_says_which_days_its_per
     sheet.render(model, EN)
     assert any(text.startswith("Change, percentile of all days") for text in drawn)
     assert {"268.60%", "P100"} <= set(drawn)
+
+
+@VIEWS
+def test_a_warning_of_the_sheet_has_its_record_as_on_the_page(view: View, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = full()
+    (warning,) = model.firing()
+    other = msgspec.structs.replace(warning.evidence[0], hits=1)
+    info = msgspec.structs.replace(warning, id="i", severity=Severity.INFO, evidence=[other])
+    model.offer_alert(info)
+    drawn: list[str] = []
+    monkeypatch.setattr(sheet._Sheet, "text", lambda _sheet, _x, _y, text, *_, **__: drawn.append(text))
+    sheet.render(model, view)
+    shown = "".join(drawn)
+    assert {"en": "7/9 (78%); any day 53%", "zh": "7/9（78%）；任意日53%"}[view.language] in shown
+    assert {"en": f"known before {warning.trade_date}", "zh": f"统计早于 {warning.trade_date}"}[view.language] in shown
+    assert "1/9" not in shown

@@ -17,6 +17,7 @@ from alerts.desk import AlertDesk, Change
 from alerts.errors import RuleError
 from alerts.lifecycle import timeless
 from alerts.model import Alert, Input, Severity, Silence, State, Text, alert_id
+from alerts.record import cards
 from alerts.rules import rules
 from alerts.rules.base import Message, Rule
 from alerts.rules.custom import load
@@ -388,6 +389,14 @@ def test_a_record_begins_with_the_first_day_whose_outcome_is_known() -> None:
     last = found[DAYS[120]]
     assert (last.since, last.cases, last.unscored) == (DAYS[30], 1, 1)  # the open of day 31 is the first entry
     assert last.base_cases == 120 - 60 - 30
+
+
+def test_the_cases_of_a_record_have_the_unit_of_their_figure() -> None:
+    desk = AlertDesk(RULES, CALENDAR)
+    fold(desk, *history([5], CLOSES))
+    (peak,) = (rule for rule in RULES if rule.name == "peak_warning")
+    (found,) = cards(desk, peak, CALENDAR)
+    assert (found.figure, found.unit) == ("ratio", "ratio")
 
 
 def test_a_desk_loaded_from_its_bytes_has_the_same_records() -> None:
