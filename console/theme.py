@@ -196,7 +196,7 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .data,.data .states{display:flex;flex-direction:row;align-items:baseline;gap:6px 14px}
 .data{padding:6px 10px;font-size:12px} .data .states{flex:1;flex-wrap:wrap}
 .data *{min-width:0} .data .feed{display:inline-block;margin-left:7px;font-weight:400} .data .ok{color:var(--fall)} .data .late,.data .degraded{color:var(--warm);font-weight:700}
-.body--dark .q-btn.bg-primary{color:#10151c!important}
+.body--dark .q-btn.bg-primary .q-btn__content{color:#10151c}
 .q-table th:first-child,.q-table .q-td:first-child{padding-left:6px!important}
 .q-btn{text-transform:none!important} .q-table th,.q-table .q-td{padding:2px 6px!important;font-size:12px}
 .flags .q-table tbody .q-td{height:36px!important} .flags .q-table{table-layout:fixed} .flags th:nth-child(1){width:25%} .flags th:nth-child(2){width:24%} .flags th:nth-child(4){width:15%}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -144,3 +145,25 @@ def test_a_lost_connection_and_an_unknown_address_are_in_the_language_of_the_pag
     for address, kind in (("nothing/here", "text/html"), (file, "application/json")):
         answer = page.request.get(console.url + address)
         assert answer.status == 404 and answer.headers["content-type"].startswith(kind)
+
+
+def test_a_filled_button_is_readable_on_a_dark_page(opened: Any) -> None:
+    """White on the light blue of dark pages had a contrast of 2.2; text needs 4.5."""
+    page = opened()
+    page.get_by_role("button", name="Dark or light").click()
+    page.get_by_role("button", name="Silence", exact=True).first.click()
+    button = page.get_by_role("dialog").get_by_role("button", name="Silence", exact=True)
+    button.wait_for()
+    page.locator(".body--dark").wait_for()
+    content = button.locator(".q-btn__content")
+    text = content.evaluate("e => getComputedStyle(e).color")
+    filled = button.evaluate("e => getComputedStyle(e).backgroundColor")
+    darker, lighter = sorted(map(luminance, (text, filled)))
+    assert (lighter + 0.05) / (darker + 0.05) >= 4.5
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of ``rgb(r, g, b)`` (WCAG 2)."""
+    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return float(0.2126 * red + 0.7152 * green + 0.0722 * blue)
