@@ -46,6 +46,9 @@ class RowPublisher(Protocol):
     def day(self, batches: dict[str, RowBatch], counted: dict[str, RowBatch] | None = None) -> None:
         """Publish the rows of a trade date by topic, then the end-of-day markers; they count ``counted``."""
 
+    def lapse(self, topic: str, day: int) -> None:
+        """Publish the punctuation of a day of a topic whose deadline has passed without a row."""
+
     def dead_letter(self, topic: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
         """Publish a refused message to the dead letters of an input topic."""
 

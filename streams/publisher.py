@@ -18,7 +18,7 @@ from feeds.checks.validate import Severity
 from feeds.feed_report import FeedReport
 from processors.completeness import by_exchange
 from processors.days import shanghai_date, to_date
-from processors.events import INPUT_ROWS, Barrier, DailyRow, EndOfDay, RowBatch
+from processors.events import INPUT_ROWS, Barrier, DailyRow, EndOfDay, Exchange, RowBatch
 from streams import code_changes
 from streams.clients import abandon, kafka_producer
 from streams.codecs.row_frames import encode_frame
@@ -98,20 +98,24 @@ class Publisher:
 
     def close_day(self, batch: RowBatch) -> None:
         """Publish the end-of-day punctuation of a day whose rows are ``batch``, into every partition of its topic."""
-        day = int(batch.days[0])
         parts = dict(self.split(batch))
         whole = dict.fromkeys(by_exchange(batch), 0)
         for partition in range(self.topics.partitions(batch.topic)):
             part = parts.get(partition)
-            punctuation = EndOfDay(
-                feed=batch.topic,
-                trade_date=to_date(day),
-                source=self.source,
-                # Every exchange of the whole day, so that a partition without any of it knows so.
-                expected=whole | (by_exchange(part) if part is not None else {}),
-            )
-            value = msgspec.json.encode(punctuation)
-            self.raw(batch.topic, value, partition=partition, headers=[(CE_TYPE, CLOSE_TYPE)])
+            # Every exchange of the whole day, so that a partition without any of it knows so.
+            expected = whole | (by_exchange(part) if part is not None else {})
+            self._punctuate(batch.topic, int(batch.days[0]), partition, expected)
+
+    def lapse(self, topic: str, day: int) -> None:
+        """Publish the punctuation of a day whose deadline has passed without a row, into every partition."""
+        for partition in range(self.topics.partitions(topic)):
+            self._punctuate(topic, day, partition, {}, deadline=True)
+
+    def _punctuate(
+        self, topic: str, day: int, partition: int, expected: dict[Exchange, int], *, deadline: bool = False
+    ) -> None:
+        end = EndOfDay(feed=topic, trade_date=to_date(day), source=self.source, expected=expected, deadline=deadline)
+        self.raw(topic, msgspec.json.encode(end), partition=partition, headers=[(CE_TYPE, CLOSE_TYPE)])
 
     def day(self, batches: dict[str, RowBatch], counted: dict[str, RowBatch] | None = None) -> None:
         """Publish all rows of a day, then the markers of its daily feeds.

@@ -1097,7 +1097,7 @@ def test_a_date_to_come_stops_a_feed(kept: MemoryStore, tmp_path: Path, monkeypa
 def test_sessions_that_a_history_skips_are_named(
     days: tuple[int, ...], skipped: list[tuple[str, str]], tmp_path: Path
 ) -> None:
-    """No signal of such a day is published, and so no alert names it."""
+    """No row closes such a day, and so no signal of it would name it."""
     for day in days:
         name = f"2024-06-{day:02}"
         write(tmp_path, detail(name, CODES), f"{name}.csv")
@@ -1114,3 +1114,28 @@ def test_a_session_that_is_published_is_not_skipped(kept: MemoryStore, tmp_path:
     for name in ("2024-06-03", "2024-06-05"):
         write(tmp_path / "2024-06-03", detail(name, CODES), f"{name}.csv")
     assert not [one for one in reported("vendor", tmp_path / "2024-06-03")[1]["findings"] if one["check"] == "skipped"]
+
+
+def test_a_skipped_session_is_closed_as_by_its_deadline(kept: MemoryStore, sent: list[Message], tmp_path: Path) -> None:
+    """Its signals are absent with the reason: no row closed the day, and nothing was published of it."""
+    for day in (3, 4, 6, 7):
+        write(tmp_path, detail(f"2024-06-{day:02}", CODES), f"{day}.csv")
+    feed("vendor", tmp_path)
+    partition = next(m[1] for m in sent if m[0] == "margin.daily")
+    closes = [
+        msgspec.json.decode(m[3], type=EndOfDay)
+        for m in sent
+        if m[:2] == ("margin.daily", partition) and (CE_TYPE, CLOSE_TYPE) in m[4]
+    ]
+    assert [(one.trade_date.day, one.deadline) for one in closes] == [
+        (3, False), (4, False), (5, True), (6, False), (7, False),
+    ]  # fmt: skip
+    store = DailyStore("margin.daily", ("SSE",), late_days=20, history_days=0)
+    for one in closes:
+        store.close(one)
+    assert store.missing(to_day(date(2024, 6, 5))) == {"SSE": -1}
+    lapsed = {m[1] for m in sent if m[0] == "margin.daily" and b'"deadline":true' in m[3]}
+    assert lapsed == set(range(Settings().partitions))
+    sent.clear()
+    feed("vendor", tmp_path)
+    assert not [m for m in sent if m[0] == "margin.daily" and (CE_TYPE, CLOSE_TYPE) in m[4]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import numpy as np
@@ -25,7 +25,7 @@ from feeds.daily.publish import OnDay, publish_days
 from feeds.daily.published_figures import DaysBefore, PublishedFigures
 from feeds.daily.replay import Replay
 from feeds.daily.security_names import SecurityNames
-from feeds.daily.skipped_days import skipped_days
+from feeds.daily.skipped_days import skipped_days, skipped_runs
 from feeds.daily.sorted_pages import sorted_pages
 from feeds.daily.stray_days import stray_days
 from feeds.errors import InputError
@@ -36,7 +36,7 @@ from feeds.mappings.refused_rows import refused_rows, still_refused
 from feeds.ports import RowPublisher
 from processors.code_changes import NO_CHANGES, CodeChanges
 from processors.codes import NO_IDS, Ids
-from processors.days import TradingCalendar, to_day
+from processors.days import Days, TradingCalendar, to_day
 from processors.index_members import codes_in
 from processors.trading_hours import TradingHours
 
@@ -52,6 +52,7 @@ class CheckedTables:
     ----------
     dataset : None if no file contains a figure.
     earlier : the days before the next ones, once these are published.
+    skipped : topic → sessions without a row between its others, see `feeds.daily.skipped_days`.
     retry_at : the close of the last day whose session is not over, seconds since the epoch; infinity without one.
     """
 
@@ -60,6 +61,7 @@ class CheckedTables:
     findings: list[Finding]
     report: FeedReport
     earlier: DaysBefore
+    skipped: dict[str, Days] = field(default_factory=dict)
     retry_at: float = math.inf
 
     def rows(self, *, force: bool) -> Dataset:
@@ -139,13 +141,14 @@ class DailyChecks:
         findings = [one for one in tables.findings if one.day is None or _is_wanted(one.day, *dates)]
         report, earlier = FeedReport(source=source, files=tables.files), self._earlier.renewed()
         findings += self._names.compare(tables.tables, earlier.is_published_after)
-        dataset, retry_at = None, math.inf
+        dataset, skipped, retry_at = None, dict[str, Days](), math.inf
         if tables.tables:
             dataset = gather(tables.tables, self._calendar, source, *dates, self._changes, self._master_data)
+            skipped = skipped_days(dataset, self._calendar, earlier)
             findings += [
                 *dataset.findings,
                 *stray_days(dataset, earlier),
-                *skipped_days(dataset, self._calendar, earlier),
+                *skipped_runs(skipped, self._calendar),
             ]
             report.notes = [*dataset.notes, *self._unused_members(dataset)]
             refused = refused_rows(findings)
@@ -164,7 +167,7 @@ class DailyChecks:
                 findings += found
                 earlier.learn(rows)
         report.add_findings(findings)
-        return CheckedTables(tables, dataset, findings, report, earlier, retry_at)
+        return CheckedTables(tables, dataset, findings, report, earlier, skipped, retry_at)
 
     def _unused_members(self, dataset: Dataset) -> Iterator[str]:
         """Yield a note on members that are published, and that no group has."""
@@ -271,7 +274,10 @@ def publish_checked(
             on_day=on_day,
             incomplete=incomplete,
             refused=refused,
+            skipped=checked.skipped,
         )
     else:
-        replay.publish(publisher, dataset, ledger=ledger, speed=speed, on_day=on_day, refused=refused)
+        replay.publish(
+            publisher, dataset, ledger=ledger, speed=speed, on_day=on_day, refused=refused, skipped=checked.skipped
+        )
     checked.report.set_outcomes(None if ledger is None or before is None else ledger.outcomes - before)

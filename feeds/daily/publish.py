@@ -11,7 +11,7 @@ from feeds.files.dataset import DayRows
 from feeds.mappings.refused_rows import RefusedRows
 from feeds.ports import RowPublisher
 from processors.codes import Ids
-from processors.days import to_date
+from processors.days import Days, to_date
 from processors.events import RowBatch
 
 #: A trading session lasts four hours; speed 1× publishes one day in that time.
@@ -32,6 +32,7 @@ def publish_days(
     on_day: OnDay = lambda _day: None,
     incomplete: Collection[IncompleteDay] = (),
     refused: RefusedRows | None = None,
+    skipped: Mapping[str, Days] | None = None,
 ) -> None:
     """Publish the rows and end-of-day markers of every day.
 
@@ -39,6 +40,7 @@ def publish_days(
     ----------
     incomplete : topics and days without their end-of-day markers, because an exchange is missing.
     refused : the rows that were left out; the end-of-day markers count them.
+    skipped : topic → sessions without a row, whose punctuation goes before the next rows of the topic.
     ledger : leaves out rows that were published before, and assigns the revision of corrected rows.
     speed : how many times faster than real sessions; None for as fast as possible.
     on_day : called with each date that has been published.
@@ -49,8 +51,12 @@ def publish_days(
     """
     count = 0
     started = time.monotonic()
+    lapsed = sorted((day, topic) for topic, without in (skipped or {}).items() for day in without.tolist())
     try:
         for day, batches in days:
+            while lapsed and lapsed[0][0] < day:
+                gone, topic = lapsed.pop(0)
+                publisher.lapse(topic, gone)
             if speed is not None:
                 time.sleep(max(0.0, started + count * _SESSION_S / speed - time.monotonic()))
             publish_day(publisher, batches, ledger, incomplete, (refused or {}).get(day))

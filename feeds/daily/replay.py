@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,7 +22,7 @@ from feeds.files.bars import Bars, Snapshot, index_snapshots
 from feeds.files.dataset import Dataset
 from feeds.mappings.refused_rows import RefusedRows
 from feeds.ports import RowPublisher
-from processors.days import SHANGHAI, moment, shanghai_day, shanghai_moment
+from processors.days import SHANGHAI, Days, moment, shanghai_day, shanghai_moment
 from processors.events import RowBatch
 
 #: Nights pass at once: a day begins at the publication of the margin figures, minutes of the day in Shanghai.
@@ -78,12 +78,14 @@ class Replay:
         speed: float | None = None,
         on_day: OnDay = lambda _day: None,
         refused: RefusedRows | None = None,
+        skipped: Mapping[str, Days] | None = None,
     ) -> None:
         """Publish what was known before the first session, then each session as it ran.
 
         Parameters
         ----------
         ledger, refused : as of `publish_days`.
+        skipped : the same, of what was known before; the market's clock passes the deadlines of the sessions.
         speed : how many times faster than real time, from 08:30 of each day on; None for as fast as possible.
         on_day : called with each date that was known before, then with each moment, such as ``2025-04-07 10:15``.
 
@@ -94,7 +96,7 @@ class Replay:
         known = _rows(dataset, lambda batch: batch.stamps < self.begins_at)
         with _ended_by_errors(publisher):
             self.follow(publisher.barrier(moment(self.begins_at)))
-            publish_days(publisher, known.by_day(), ledger=ledger, on_day=on_day, refused=refused)
+            publish_days(publisher, known.by_day(), ledger=ledger, on_day=on_day, refused=refused, skipped=skipped)
             self.follow(publisher.barrier(moment(self.begins_at)))
         moments = self.moments(dataset)
         publish_moments(

@@ -1,13 +1,15 @@
-"""Sessions of which a history has no row, between sessions of which it has: nothing closes such a day of a topic.
+"""Sessions of which a history has no row, between sessions of which it has: their deadline has passed without a row.
 
-No signal of the day is published then, not even an absent one, so the report of the feed is the only place that can
-name it. An exchange that is missing on a day with other rows is the subject of `feeds.checks.incomplete_days`.
+No row closes such a day. So the feed names it, and publishes the punctuation that the deadline of a running day would:
+the signals of the day are absent, with the reason. An exchange that is missing on a day with other rows is the subject
+of `feeds.checks.incomplete_days`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 
@@ -19,31 +21,40 @@ from processors.events import INPUT_ROWS, DailyRow
 from processors.needs import REFERENCE
 
 
-def skipped_days(dataset: Dataset, calendar: TradingCalendar, earlier: DaysBefore) -> Iterator[Finding]:
-    """Find runs of sessions without a row, in topics that have rows of most sessions; published days are none.
+def skipped_days(dataset: Dataset, calendar: TradingCalendar, earlier: DaysBefore) -> dict[str, Days]:
+    """Return the sessions without a row by topic, ascending, of topics that have rows of most sessions.
 
     Parameters
     ----------
-    earlier : what is published. It keeps the newest days: of a day before them it is not known whether it is.
+    earlier : what is published, which is not skipped. It keeps the newest days: of one before them it is not known
+        whether it is.
     """
+    out = {}
     for topic in dict.fromkeys(topic for year in dataset.years for topic in year):
         if topic == REFERENCE or not issubclass(INPUT_ROWS[topic], DailyRow):
             continue
         days = np.unique(np.concatenate([year[topic].days for year in dataset.years if topic in year]))
         sessions = calendar.between(int(days[0]), int(days[-1]))
-        without = np.flatnonzero(~np.isin(sessions, days)).tolist()
+        without = np.setdiff1d(sessions, days)
         if len(without) > len(days):  # single days, such as corrections
             continue
-        for first, last in _runs(without, sessions):
-            if earlier.on(topic, first) is None and not earlier.is_published_after(topic, first):
-                yield Finding(Severity.WARNING, "skipped", topic, first, _text(first, last, calendar))
+        skipped = [
+            day
+            for day in without.tolist()
+            if earlier.on(topic, day) is None and not earlier.is_published_after(topic, day)
+        ]
+        if skipped:
+            out[topic] = np.array(skipped, dtype=np.int32)
+    return out
 
 
-def _runs(places: list[int], sessions: Days) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last day of each run of neighbouring places."""
-    for _, run in groupby(enumerate(places), key=lambda pair: pair[1] - pair[0]):
-        inside = [place for _, place in run]
-        yield int(sessions[inside[0]]), int(sessions[inside[-1]])
+def skipped_runs(skipped: Mapping[str, Days], calendar: TradingCalendar) -> Iterator[Finding]:
+    """Yield a finding for each run of neighbouring sessions that are skipped."""
+    for topic, days in skipped.items():
+        places = [(calendar.position(day) - at, day) for at, day in enumerate(days.tolist())]
+        for _, run in groupby(places, key=itemgetter(0)):
+            inside = [day for _, day in run]
+            yield Finding(Severity.WARNING, "skipped", topic, inside[0], _text(inside[0], inside[-1], calendar))
 
 
 def _text(first: int, last: int, calendar: TradingCalendar) -> str:
@@ -51,5 +62,5 @@ def _text(first: int, last: int, calendar: TradingCalendar) -> str:
     named = "this session" if count == 1 else f"{count} sessions to {to_date(last)}"
     return (
         f"no row of {named}, and rows before and after: publish them too; without them the signals of such a day are "
-        "not published, and windows over it lack it"
+        "absent, and windows over it lack it"
     )
