@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
 from feeds.checks.balance_changes import balance_changes
+from feeds.checks.closes_before import closes_before
 from feeds.checks.column_gaps import column_gaps
 from feeds.checks.compared_day import ComparedDay
 from feeds.checks.cut_lists import cut_lists
@@ -19,6 +20,7 @@ from feeds.files.dataset import SourceTable
 from processors.days import to_date
 from processors.events import Column
 from processors.index_members import columns_of
+from processors.needs import PRICES
 
 #: What a wrong unit explains.
 _BY_UNITS = ("jump", "step", "identity", "cell", "columns")
@@ -34,6 +36,8 @@ def check_with_lists(day: ComparedDay) -> list[Finding]:
     out += [*(one for one in magnitudes(day) if one.topic not in units), *slipped_days(day), *single_cells(day)]
     for topic, batch in day.rows.items():
         out += column_gaps(batch)
+        if topic == PRICES:
+            out += closes_before(batch, day.last.get(topic))
         if topic in day.last:
             out += [*balance_changes(batch, day.last[topic]), *steps(batch, day.last[topic])]
         out += cut_lists(day.listed(topic), day.before.get(topic), day.whole)
