@@ -19,6 +19,7 @@ from feeds.checks.incomplete_days import incomplete_days, unclosed
 from feeds.checks.successors import published_successors, under_codes_of
 from feeds.checks.validate import Finding, Severity
 from feeds.daily import check_report
+from feeds.daily.bars_of_weeks import bars_of_weeks
 from feeds.daily.day_report import day_reports
 from feeds.daily.ledger import PublishLedger
 from feeds.daily.publish import OnDay, publish_days
@@ -149,6 +150,7 @@ class DailyChecks:
                 *dataset.findings,
                 *stray_days(dataset, earlier),
                 *skipped_runs(skipped, self._calendar),
+                *bars_of_weeks(dataset, self._calendar),
             ]
             report.notes = [*dataset.notes, *self._unused_members(dataset)]
             refused = refused_rows(findings)
