@@ -12,6 +12,7 @@ from feeds.checks.compared_day import ComparedDay
 from feeds.checks.cut_lists import cut_lists
 from feeds.checks.magnitudes import magnitudes, steps
 from feeds.checks.mixed_units import mixed_units
+from feeds.checks.shifted_columns import shifted_columns
 from feeds.checks.single_cells import single_cells
 from feeds.checks.slipped_days import slipped_days
 from feeds.checks.validate import Finding, Severity, check_day, key_text
@@ -35,7 +36,7 @@ def check_with_lists(day: ComparedDay) -> list[Finding]:
     units = {one.topic for one in out if one.check == "unit"}
     out += [*(one for one in magnitudes(day) if one.topic not in units), *slipped_days(day), *single_cells(day)]
     for topic, batch in day.rows.items():
-        out += column_gaps(batch)
+        out += [*column_gaps(batch), *shifted_columns(batch)]
         if topic == PRICES:
             out += closes_before(batch, day.last.get(topic))
         if topic in day.last:
