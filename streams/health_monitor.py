@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 
 from streams.errors import FencedError
 from streams.health import Health
+from streams.redis_refusals import refusal
 from streams.stages.feed_watch import FeedWatch
 from streams.stages.partition_runner import PartitionRunner
 
@@ -96,19 +97,18 @@ class HealthMonitor(Service):
                 await self._watch_feeds()
 
     async def _ping(self) -> bool:
-        with contextlib.suppress(RedisError, OSError):
-            return bool(await self._redis.ping())
-        return False
+        return bool(await self._redis.ping())
 
     async def _answers(self, name: str, ask: Callable[[], Awaitable[bool]]) -> bool:
+        why = f"{name.capitalize()} does not answer within {_PATIENCE_S:.0f} s"
         try:
             answers = await asyncio.wait_for(ask(), _PATIENCE_S)
-        except TimeoutError:
-            answers = False
+        except (RedisError, OSError) as error:  # a `TimeoutError` among them
+            answers, why = False, refusal(error) or why
         if answers:
             self._health.clear(f"{name} away")
         else:
-            self._health.raise_(f"{name} away", f"{name.capitalize()} does not answer within {_PATIENCE_S:.0f} s")
+            self._health.raise_(f"{name} away", why)
         return answers
 
     async def _check_claims(self) -> None:

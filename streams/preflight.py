@@ -8,12 +8,13 @@ from typing import Any, cast
 
 import structlog
 from redis import Redis
+from redis.exceptions import AuthenticationError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from streams.clients import redis_client
 from streams.errors import PreflightError
+from streams.redis_refusals import refusal
 from streams.settings import Settings
 
 log = structlog.get_logger()
@@ -26,12 +27,14 @@ def check(settings: Settings) -> None:
 
     Raises
     ------
-    PreflightError : if state would be lost or mixed up; the message names the remedy. A Redis that does not answer is
-        no error: a worker waits for it.
+    PreflightError : if state would be lost or mixed up, or Redis does not let this user in; the message names the
+        remedy. A Redis that does not answer is no error: a worker waits for it.
     """
     with redis_client(settings) as client:
         try:
             info = cast("dict[str, Any]", client.info())
+        except AuthenticationError as error:
+            raise PreflightError(refusal(error)) from error
         except (RedisConnectionError, RedisTimeoutError, OSError):
             return
         except ResponseError as error:

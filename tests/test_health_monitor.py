@@ -8,6 +8,8 @@ from typing import Any, cast
 
 import pytest
 from faust.types import TP
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
 
 from streams import health_monitor
 from streams.clients import async_redis_client
@@ -106,3 +108,28 @@ def test_a_worker_that_has_nothing_to_do_ends_where_redis_was_emptied_or_set_bac
         "securities:0 was set back in Redis, from step 3 to 0",
         "securities:0 is not in Redis any more: was it emptied?",
     ]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RedisConnectionError("refused"), "Redis does not answer within 3 s"),
+        (ResponseError("MISCONF unable to persist to disk."), "Redis refuses the command: MISCONF unable to persist"),
+    ],
+)
+def test_a_redis_that_refuses_is_told_from_one_without_an_answer(error: RedisError, reason: str) -> None:
+    async def refuse() -> bool:
+        raise error
+
+    async def answer() -> bool:
+        return True
+
+    async def go() -> None:
+        health = Health()
+        watched = monitor(health)
+        assert not await watched._answers("redis", refuse)
+        assert health.problems()["redis away"]["reason"].startswith(reason)
+        assert await watched._answers("redis", answer)
+        assert health.ready
+
+    asyncio.run(go())

@@ -21,7 +21,15 @@ import structlog
 from aiokafka.errors import InvalidTimestampError, KafkaError, MessageSizeTooLargeError, TopicAuthorizationFailedError
 from faust.types import TP
 from prometheus_client import REGISTRY
-from redis.exceptions import BusyLoadingError, ReadOnlyError
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -1016,6 +1024,61 @@ def test_a_step_waits_for_redis_longer_and_longer(world: World) -> None:
     reconnected = [e[0] for e in world.recorder.events].count("disconnect")
     assert reconnected == sum(isinstance(error, ReadOnlyError) for error in [*AWAY, *AWAY])  # to find the new master
     assert [e[0] for e in world.recorder.events if e[0] != "disconnect"] == ["claim", "commit", "done", "publish"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OutOfMemoryError("command not allowed when used memory > 'maxmemory'."),
+        ResponseError(
+            "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk."
+        ),
+        ResponseError("Command # 1 (EVALSHA) of pipeline caused error: ('NOREPLICAS Not enough good replicas.',)"),
+        NoPermissionError("this user has no permissions to run the 'evalsha' command"),
+        AuthenticationError("invalid username-password pair"),
+        ReadOnlyError("You can't write against a read only replica."),
+    ],
+)
+@pytest.mark.parametrize("step", ["claim", "commit"])
+def test_a_redis_that_refuses_until_somebody_mends_it_is_waited_for_and_named(
+    world: World, error: RedisError, step: str
+) -> None:
+    """The partition itself is in order: it is not stalled, and a claim that waits keeps where it has to read."""
+    problems = []
+
+    async def go() -> None:
+        world.recorder.failures[step] = [error] * 3
+        world.recorder.on_sleep = lambda: problems.append(dict(world.health.problems()))
+        await world.claim()
+        await world.step(Row(0, b"2"))
+
+    run(go())
+    assert world.recorder.slept == [0.05, 0.1, 0.2]
+    assert all(list(found) == ["redis"] for found in problems)
+    reason = problems[0]["redis"]["reason"]
+    assert str(error).removesuffix(".") in reason and "check its memory and disk, and the user" in reason
+    assert "does not answer" not in reason
+    assert world.health.ready
+    assert world.recorder.of("publish") == [([b"2"],)]
+
+
+def test_a_refusal_that_stays_is_the_stall_of_its_partition(world: World) -> None:
+    world.recorder.failures["claim"] = [ResponseError("WRONGTYPE Operation against a key holding the wrong kind")]
+    run(world.claim())
+    assert [name for name, _ in world.health.problems().items()] == ["sums:0"]
+
+
+def test_a_redis_without_an_answer_is_named_with_the_message_of_the_error(world: World) -> None:
+    reasons = []
+
+    async def go() -> None:
+        await world.claim()
+        world.recorder.failures["commit"] = [RedisConnectionError("Error 111 connecting to 127.0.0.1:6379.")]
+        world.recorder.on_sleep = lambda: reasons.append(world.health.problems()["redis"]["reason"])
+        await world.step(Row(0, b"2"))
+
+    run(go())
+    assert reasons == ["the step is not stored: Redis does not answer: Error 111 connecting to 127.0.0.1:6379."]
 
 
 def test_a_step_waits_for_kafka_longer_and_longer(world: World) -> None:

@@ -6,12 +6,13 @@ import errno
 
 import structlog
 from pydantic import ValidationError
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import RedisError
 from rich.text import Text
 
 from processors.errors import MarginwatchError
 from streams import logs
 from streams.cli.terminal import err
+from streams.redis_refusals import refusal
 from streams.settings import describe_problem
 
 log = structlog.get_logger()
@@ -41,12 +42,9 @@ def _described(error: Exception) -> str | None:
     match error:
         case MarginwatchError():
             return str(error)
-        case ResponseError() | AuthenticationError():
-            remedy = "check its memory and disk, and the user in MARGINWATCH_REDIS_URL"
-            return f"Redis refuses the command: {str(error).removesuffix('.')}: {remedy}"
         case RedisError():
             remedy = "start one, set MARGINWATCH_REDIS_URL, or use `marginwatch up`"
-            return f"Redis: {str(error).removesuffix('.')}: {remedy}"
+            return refusal(error) or f"Redis: {str(error).removesuffix('.')}: {remedy}"
         case ValidationError():
             return "\n  ".join(["settings:", *map(describe_problem, error.errors())])
         case BrokenPipeError():

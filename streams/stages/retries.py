@@ -1,4 +1,4 @@
-"""Asking Redis and Kafka until they answer: while one of them is away a step waits, and the worker reports it."""
+"""Asking Redis and Kafka until they do it: while one is away, or refuses, a step waits, and the worker reports it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from streams import metrics
 from streams.errors import RevokedError
 from streams.health import Health
 from streams.kafka.refusals import wrong_clock
+from streams.redis_refusals import accepts_later, refusal
 from streams.tables import Output
 from streams.topics import Topics
 
 log = structlog.get_logger()
 _T = TypeVar("_T")
-_REDIS_AWAY = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, OSError)
+_AWAY = (KafkaError, RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError)
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.05, 1.0
 
 Step = Callable[[], Awaitable[_T]]
@@ -108,12 +109,14 @@ class Retries:
         while True:
             try:
                 answer = await step()
-            except (KafkaError, *_REDIS_AWAY) as error:
+            except (RedisError, *_AWAY) as error:
+                if not isinstance(error, _AWAY) and not accepts_later(error):
+                    raise
                 one = _service_of(error) or service
                 silent.add(one)
                 _RETRIES[one].inc()
-                self._health.raise_(one, f"{waits}: {_why(one, error)}: {error!r}")
-                log.warning("waiting", service=one, waits=waits, error=repr(error))
+                self._health.raise_(one, f"{waits}: {_why(one, error)}")
+                log.warning("waiting", service=one, waits=waits, error=_words(error))
                 if isinstance(error, ReadOnlyError):  # the master is a replica now: find the new one behind the address
                     await self._redis.connection_pool.disconnect()
                 await self._pauses.wait(wait)
@@ -128,14 +131,20 @@ class Retries:
 
 def _why(service: _Service, error: Exception) -> str:
     """Say whether a service gives no answer, or one that stays the same until a person changes something."""
+    if refused := refusal(error):
+        return refused
     if isinstance(error, BrokerResponseError) and not error.retriable:
-        if clock := wrong_clock(error):
-            return f"Kafka refuses it, {clock}"
-        return (
-            "Kafka refuses it, check the ACLs of this worker's user, and that max.message.bytes of the topics is at "
-            "least MARGINWATCH_MAX_MESSAGE_BYTES"
+        why = wrong_clock(error) or (
+            "check the ACLs of this worker's user, and that max.message.bytes of the topics is at least "
+            "MARGINWATCH_MAX_MESSAGE_BYTES"
         )
-    return f"{service.capitalize()} does not answer"
+        return f"Kafka refuses it, {why}: {_words(error)}"
+    return f"{service.capitalize()} does not answer: {_words(error)}"
+
+
+def _words(error: Exception) -> str:
+    """Return an error with its message, which the representation of an error of Redis lacks."""
+    return (isinstance(error, RedisError) and str(error)) or repr(error)
 
 
 def _service_of(error: Exception) -> _Service | None:

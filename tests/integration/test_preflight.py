@@ -88,6 +88,17 @@ def test_a_clock_that_is_wrong_is_reported(own_redis: tuple[Redis, Settings], mo
     assert any("differ by +60 s" in entry.get("notice", "") for entry in logs)
 
 
+def test_a_wrong_password_is_refused(own_redis: tuple[Redis, Settings]) -> None:
+    client, settings = own_redis
+    client.acl_setuser("default", enabled=True, passwords=["+right"], keys=["*"], categories=["+@all"])
+    at = settings.redis.removeprefix("redis://")
+    preflight.check(settings.model_copy(update={"redis_url": SecretStr(f"redis://:right@{at}")}))
+    for url in (f"redis://:wr0ng@{at}", settings.redis):
+        with pytest.raises(PreflightError, match=r"Redis refuses the command: .*MARGINWATCH_REDIS_URL") as found:
+            preflight.check(settings.model_copy(update={"redis_url": SecretStr(url)}))
+        assert "wr0ng" not in str(found.value)
+
+
 def test_a_redis_that_is_away_is_no_error() -> None:
     preflight.check(Settings(redis_url=SecretStr(f"redis://127.0.0.1:{free_port()}/0")))
 
