@@ -287,19 +287,17 @@ def faust_credentials(settings: Settings) -> Any:
 
 
 def unreachable(settings: Settings, error: Exception) -> str:
-    """Describe that no broker accepted this client, and what to check: a broker that refuses a user only hangs up."""
+    """Describe why no broker accepted this client, and what to check."""
     if "Authorization" in type(error).__name__:  # of kafka-python and of aiokafka
         user = settings.kafka_username or "(none)"
         return (
             f"Kafka refuses the user {user} ({error}): give it the ACLs that the documentation lists (TLS, SASL, ACLs)"
         )
-    found = f"no Kafka broker answers at {', '.join(settings.bootstrap)} ({error}): "
-    if settings.kafka_security_protocol == "PLAINTEXT":
-        return f"{found}start one, set MARGINWATCH_KAFKA_URL, or use `marginwatch up`"
-    user = f" user {settings.kafka_username}, its password," if settings.kafka_username else ""
-    return (
-        f"{found}either it is down, or client and broker refused each other over {settings.kafka_security_protocol}: "
-        f"check{user} kafka_sasl_mechanism ({settings.kafka_sasl_mechanism}) and the certificates (kafka_ca_file)"
+    from streams.kafka import handshake
+
+    return handshake.refusal(settings.bootstrap, kafka_options(settings)) or (
+        f"no Kafka broker answers at {', '.join(settings.bootstrap)} ({error}): start one, set "
+        "MARGINWATCH_KAFKA_URL, or use `marginwatch up`"
     )
 
 

@@ -154,6 +154,16 @@ def test_a_broker_whose_certificate_nobody_vouches_for_is_refused(
     assert "certificates (kafka_ca_file)" in " ".join(done.stderr.split()) and "Traceback" not in done.stderr
 
 
+def test_a_mechanism_that_the_broker_does_not_offer_and_a_client_without_a_login_are_told(settings: Settings) -> None:
+    plain = {"kafka_username": "", "kafka_password_file": None}
+    for changes, expected in (
+        ({"kafka_sasl_mechanism": "PLAIN"}, "does not offer kafka_sasl_mechanism PLAIN"),
+        ({"kafka_security_protocol": "SSL", **plain}, "expects another kafka_security_protocol than SSL"),
+    ):
+        with pytest.raises(TopicError, match=expected):
+            Topics(settings.model_copy(update=changes)).create()
+
+
 def test_what_the_acls_do_not_allow_is_refused_by_name(settings: Settings) -> None:
     outside = settings.model_copy(update={"topic_prefix": "foreign."})
     done = command(outside, "topics", "create")
