@@ -26,22 +26,31 @@ from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from processors.registry import signals_of
 from processors.signal import Level
 from streams import readers
+from streams.files import replaced, write_whole
 from streams.settings import Settings
 
 
 def export(settings: Settings, folder: Path, barrier: str) -> dict[str, int]:
-    """Write the values and alerts before ``barrier``; return the number of rows of each file."""
+    """Write the values and alerts before ``barrier``; return the number of rows of each file.
+
+    Raises `OutputError` if one can't be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+
+    def write(name: str, table: pd.DataFrame, *, index: bool | None = None) -> None:
+        with replaced(folder / name) as file:
+            table.to_parquet(file, index=index)
+
     final = newest_market(readers.market_signals(settings, until=barrier))
     market, details = market_table(final), details_table(final)
-    market.to_parquet(folder / "market.parquet")
-    details.to_parquet(folder / "details.parquet", index=False)
+    write("market.parquet", market)
+    write("details.parquet", details, index=False)
     securities = securities_table(readers.security_signals(settings, until=barrier))
-    securities.to_parquet(folder / "securities.parquet")
+    write("securities.parquet", securities)
     industries = industries_table(readers.industry_signals(settings, until=barrier))
-    industries.to_parquet(folder / "industries.parquet")
+    write("industries.parquet", industries)
     alerts = readers.newest_alerts(settings, until=barrier)
-    (folder / "alerts.jsonl").write_bytes(b"".join(msgspec.json.encode(alert) + b"\n" for alert in alerts))
+    write_whole(folder / "alerts.jsonl", b"".join(msgspec.json.encode(alert) + b"\n" for alert in alerts))
     return {
         "market.parquet": len(market),
         "details.parquet": len(details),

@@ -21,6 +21,7 @@ from streams.clients import http_session, redis_client
 from streams.console_feeds import feeds_of
 from streams.errors import NothingYetError
 from streams.feed_services import load_security_names
+from streams.files import write_whole
 from streams.settings import Settings
 
 
@@ -66,7 +67,7 @@ def write(settings: Settings, path: Path, day: date | None, language: Language) 
     except ImportError as error:
         raise MarginwatchError(f"the sheet needs an extra ({error}): pip install 'marginwatch[console]'") from error
     model, view = model_of(settings, day), View(settings.parameters, language)
-    path.write_bytes(sheet.render(model, view))
+    write_whole(path, sheet.render(model, view))
     return sheet.title(model, view)
 
 

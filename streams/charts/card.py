@@ -12,6 +12,7 @@ import msgspec
 from processors.chart_labels import HORIZONS
 from processors.charts import HEIGHT, LEAST_PRICES, SESSIONS, WIDTH
 from streams.charts.errors import ChartModelError
+from streams.files import write_whole
 
 CARD, PAGE = "card.json", "card.html"
 WEAKNESSES = (
@@ -102,9 +103,7 @@ def write_card(card: ModelCard, model: Path) -> None:
         (PAGE, page(card).encode()),
         (CARD, msgspec.json.format(msgspec.json.encode(card), indent=1)),
     ):
-        part = model / f"{name}.part"
-        part.write_bytes(content)
-        part.replace(model / name)
+        write_whole(model / name, content)
 
 
 def page(card: ModelCard) -> str:

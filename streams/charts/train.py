@@ -14,6 +14,7 @@ from streams.charts.card import CARD, ModelCard, read_card, write_card
 from streams.charts.errors import ChartModelError
 from streams.charts.samples import Samples, read_samples
 from streams.charts.training import Advance, TrainingPlan, train_year
+from streams.files import write_whole
 
 _STATE = "training"
 
@@ -50,7 +51,7 @@ def train(
             continue
         entry, content = train_year(samples, year, plan, calendar, model / _STATE, on_batch)
         entry.file, entry.digest = f"{year}.onnx", sha256(content).hexdigest()
-        (model / entry.file).write_bytes(content)
+        write_whole(model / entry.file, content)
         card.years = sorted([*card.years, entry], key=lambda one: one.year)
         write_card(card, model)
     return card

@@ -34,6 +34,7 @@ from streams.charts.card import Year
 from streams.charts.errors import ChartModelError
 from streams.charts.network import Network, to_onnx
 from streams.charts.samples import Samples
+from streams.files import replaced
 
 Rows = npt.NDArray[np.intp]
 
@@ -156,9 +157,8 @@ class _Training:
     def save(self, path: Path, identity: str) -> None:
         content = {name: getattr(self, name) for name in self._FIGURES}
         content |= {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), "of": identity}
-        part = path.with_suffix(".part")
-        torch.save(content, part)
-        part.replace(path)
+        with replaced(path) as part:
+            torch.save(content, part)
 
     def load(self, path: Path, identity: str) -> None:
         """Continue a saved training; one of other charts or another plan is ignored."""

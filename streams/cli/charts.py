@@ -12,6 +12,7 @@ from streams.charts.errors import ChartModelError
 from streams.cli.options import Data
 from streams.cli.outputs import require_file, require_folder
 from streams.cli.terminal import err, out, progress
+from streams.files import write_whole
 from streams.settings import Settings
 
 charts_app = typer.Typer(no_args_is_help=True, help="Train the chart model; draw charts.")
@@ -86,5 +87,5 @@ def gallery(
 
     settings = Settings()
     require_file(png)
-    png.write_bytes(draw(data, xshg(settings.calendar_file), settings.parameters))
+    write_whole(png, draw(data, xshg(settings.calendar_file), settings.parameters))
     err.print(f"gallery: {png}")

@@ -12,6 +12,7 @@ from streams.cli.options import Data, From, Json, To, span
 from streams.cli.outputs import require_file, require_folder
 from streams.cli.render.studies import print_study
 from streams.cli.terminal import err, print_json, progress
+from streams.files import write_whole
 from streams.settings import Settings
 from streams.studies.names import StudyName
 
@@ -106,7 +107,7 @@ def study(
     for language, path in pages.items():
         from streams.studies.report import report as page
 
-        path.write_text(page(studies, plan, notes, language), "utf-8")
+        write_whole(path, page(studies, plan, notes, language).encode())
         err.print(f"report: {path}")
     # Behind the files: whoever reads the output may close it early.
     if as_json:

@@ -23,6 +23,7 @@ from processors.studies.result import Mode, Result
 from streams.allocator import returning_freed_memory
 from streams.calendars import xshg
 from streams.charts.model import load
+from streams.files import write_whole
 from streams.settings import Settings
 
 #: Calls with what is done, and how much of how much.
@@ -183,7 +184,7 @@ def write(studies: Sequence[Study], out: Path) -> list[Path]:
     files = []
 
     def put(name: str, data: bytes) -> None:
-        (out / name).write_bytes(data)
+        write_whole(out / name, data)
         files.append(out / name)
 
     for study in studies:

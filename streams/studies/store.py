@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import re
 import shutil
 import time
@@ -30,6 +29,7 @@ import msgspec
 
 from console.study_results import StudyComputation, StudyEntry, Version
 from processors.errors import MarginwatchError
+from streams.files import write_whole
 from streams.settings import Settings
 from streams.studies.version import InputVersions
 
@@ -190,7 +190,7 @@ class ResultStore:
             found = self._computation()
             if found is not None and found.ended_at is None:
                 found = msgspec.structs.replace(found, ended_at=datetime.now(UTC), error=_INTERRUPTED)
-                _replace(self._state, msgspec.json.encode(found))
+                write_whole(self._state, msgspec.json.encode(found))
         return found
 
     def _computation(self) -> StudyComputation | None:
@@ -234,10 +234,4 @@ class _Record:
 
     def _write(self) -> None:
         self._written = time.monotonic()
-        _replace(self._path, msgspec.json.encode(self._now))
-
-
-def _replace(path: Path, content: bytes) -> None:
-    fresh = path.with_name(f".{path.name}")
-    fresh.write_bytes(content)
-    os.replace(fresh, path)
+        write_whole(self._path, msgspec.json.encode(self._now))
