@@ -25,7 +25,7 @@ from streams.codecs.row_frames import encode_frame
 from streams.codecs.row_json import encode_array, encode_events
 from streams.errors import PublishError, TopicError
 from streams.form import Form
-from streams.kafka.refusals import wrong_clock
+from streams.kafka.refusals import why_refused
 from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE, Headers
 from streams.settings import Settings
 from streams.topics import BY_CODE, MARKET_INPUTS, SECURITIES_INPUTS, Partitioner, Topic, Topics, dead_letters
@@ -56,7 +56,7 @@ class Publisher:
         self.rows = 0
         self.messages = 0
         self._partitioner = Partitioner(settings.partitions, code_changes.load(settings.code_changes_file))
-        self._failures: list[BaseException] = []
+        self._failures: list[tuple[str, BaseException]] = []  # with the topic on the cluster
         self._existing: dict[str, int] = {}
         self._required: set[str] = set()
         self._producer = kafka_producer(settings)
@@ -178,7 +178,7 @@ class Publisher:
         self._require(name)
         try:
             sent = self._producer.send(name, value=value, key=key, partition=partition, headers=list(headers))
-            sent.add_errback(self._failures.append)
+            sent.add_errback(lambda error: self._failures.append((name, error)))
         except KafkaError as error:
             raise PublishError(f"{name}[{partition}]: {error}") from error
 
@@ -220,5 +220,7 @@ class Publisher:
 
     def _check(self) -> None:
         if self._failures:
-            error = self._failures[0]
-            raise PublishError(f"the broker refused a message, {wrong_clock(error) or repr(error)}") from error
+            name, error = self._failures[0]
+            raise PublishError(
+                f"the broker refused a message of {name}, {why_refused(error) or repr(error)}"
+            ) from error

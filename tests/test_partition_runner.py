@@ -799,7 +799,7 @@ def test_a_question_about_topics_is_asked_until_kafka_answers(world: World, ques
     ("error", "says"),
     [
         (TopicAuthorizationFailedError(), "check the ACLs"),
-        (MessageSizeTooLargeError(), "check the ACLs"),
+        (MessageSizeTooLargeError(), "because it is larger than max.message.bytes of its topic"),
         (InvalidTimestampError(), "because the clock of this machine is ahead"),
     ],
 )

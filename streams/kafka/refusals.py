@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-_CLOCK = "InvalidTimestampError"  # a class of that name in each library
-
-
-def wrong_clock(error: BaseException) -> str:
-    """Return that the clock of this machine is wrong, and what to do, if a broker refuses messages because of it."""
-    if type(error).__name__ != _CLOCK:
-        return ""
-    return (
+#: Classes of these names are in each library.
+_WHY = {
+    "InvalidTimestampError": (
         "because the clock of this machine is ahead of the broker's by more than the topics accept "
         "(message.timestamp.after.max.ms, an hour): set it"
-    )
+    ),
+    "MessageSizeTooLargeError": (
+        "because it is larger than max.message.bytes of its topic: `marginwatch topics check` names the command that "
+        "raises it"
+    ),
+}
+
+
+def why_refused(error: BaseException) -> str:
+    """Return why a broker refuses messages, and what to do; empty where the error does not say it."""
+    return _WHY.get(type(error).__name__, "")

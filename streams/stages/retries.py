@@ -18,7 +18,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from streams import metrics
 from streams.errors import RevokedError
 from streams.health import Health
-from streams.kafka.refusals import wrong_clock
+from streams.kafka.refusals import why_refused
 from streams.redis_refusals import accepts_later, refusal
 from streams.tables import Output
 from streams.topics import Topics
@@ -134,10 +134,7 @@ def _why(service: _Service, error: Exception) -> str:
     if refused := refusal(error):
         return refused
     if isinstance(error, BrokerResponseError) and not error.retriable:
-        why = wrong_clock(error) or (
-            "check the ACLs of this worker's user, and that max.message.bytes of the topics is at least "
-            "MARGINWATCH_MAX_MESSAGE_BYTES"
-        )
+        why = why_refused(error) or "check the ACLs of this worker's user"
         return f"Kafka refuses it, {why}: {_words(error)}"
     return f"{service.capitalize()} does not answer: {_words(error)}"
 

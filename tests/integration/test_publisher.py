@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from kafka.errors import InvalidTimestampError
+from kafka.errors import InvalidTimestampError, KafkaError, MessageSizeTooLargeError
+from kafka.future import Future
 
 from streams.errors import PublishError
 from streams.local.local_kafka import Broker
@@ -35,10 +36,24 @@ def test_what_a_silent_broker_does_not_take_is_given_up_and_nothing_goes_on_send
         broker.resume()
 
 
-def test_a_clock_that_is_ahead_of_the_broker_is_the_error_of_a_feed(stack: Stack) -> None:
-    """Apache Kafka refuses messages from the future; the embedded broker does not."""
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (InvalidTimestampError("Timestamp 1 of message with offset 0 is out of range"), "the clock of this machine is"),
+        (
+            MessageSizeTooLargeError(None),
+            "larger than max.message.bytes of its topic: `marginwatch topics",
+        ),
+    ],
+)
+def test_a_message_that_the_broker_refuses_is_an_error_with_topic_reason_and_remedy(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, error: KafkaError, why: str
+) -> None:
+    """Apache Kafka refuses such messages; the embedded broker does not."""
     publisher = stack.publisher()
-    publisher._failures.append(InvalidTimestampError("Timestamp 1 of message with offset 0 is out of range"))
-    with pytest.raises(PublishError, match="the clock of this machine is ahead"):
-        publisher.raw("margin.intraday", b"x")
+    refused = Future().failure(error)
+    monkeypatch.setattr(publisher._producer, "send", lambda *_, **__: refused)
+    publisher.raw("margin.intraday", b"x")
+    with pytest.raises(PublishError, match=f"a message of {stack.publisher_topic('margin.intraday')}, because .*{why}"):
+        publisher.flush()
     publisher.discard()
