@@ -23,6 +23,7 @@ from tests.publishing import MemoryStore
 
 A, B = "600000.SH", "000001.SZ"
 OPEN = to_day(DAYS[0]) * DAY_US + 90 * 60_000_000  # 09:30 in Shanghai
+CODEC = FrameCodec(Settings())
 #: code, minutes since the open, fin_buy
 Row = tuple[str, int, float]
 
@@ -48,7 +49,7 @@ def plain(classified: ClassifiedRows) -> list[tuple[str, int, float, int]]:
 
 
 def deduplicator(store: MemoryStore | None = None) -> IntradayDeduplicator:
-    return IntradayDeduplicator(store or MemoryStore(), "margin.intraday", FrameCodec(Settings()))
+    return IntradayDeduplicator(store or MemoryStore(), "margin.intraday", CODEC)
 
 
 def published(made: IntradayDeduplicator, rows: RowBatch, how: AcceptancePolicy = STRICT) -> ClassifiedRows:
