@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from feeds.cells.code_styles import BY_NUMBER, by_number, plain_number, to_own
 from feeds.cells.formulas import evaluate
-from feeds.cells.units import UNITS, Kind, parse_number, parse_unit, split_header
+from feeds.cells.units import UNITS, Kind, parse_number, parse_numbers, parse_unit, split_header
 from feeds.errors import InputError
 from processors.codes import to_id
 
@@ -37,22 +37,24 @@ def test_a_header_is_cut_into_name_and_unit(header: str, name: str, unit: str | 
     assert split_header(header) == (name, unit)
 
 
+#: A figure of 1234 in each unit, in CNY, shares, fractions or as a plain number.
+IN_UNITS = {
+    "元": 1234.0, "人民币元": 1234.0, "千元": 1_234_000.0, "万元": 12_340_000.0, "百万元": 1_234_000_000.0,
+    "亿元": 123_400_000_000.0, "股": 1234.0, "份": 1234.0, "手": 123_400.0, "万股": 12_340_000.0, "万份": 12_340_000.0,
+    "万手": 1_234_000_000.0, "亿股": 123_400_000_000.0, "亿份": 123_400_000_000.0, "点": 1234.0, "%": 12.34, "‰": 1.234,
+    "fraction": 1234.0, "倍": 1234.0,
+}  # fmt: skip
+
+
+def test_figures_of_every_unit_become_cny_shares_and_fractions() -> None:
+    assert {text: unit.apply(np.array([1234.0]))[0] for text, unit in UNITS.items()} == IN_UNITS
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "expected"),
-    [
-        ("元", Kind.MONEY, 1234.0),
-        ("万元", Kind.MONEY, 1234e4),
-        ("千元", Kind.MONEY, 1234e3),
-        ("亿元", Kind.MONEY, 1234e8),
-        ("股/份", Kind.SHARES, 1234.0),
-        ("亿股/亿份", Kind.SHARES, 1234e8),
-        ("手", Kind.SHARES, 123_400.0),
-        ("%", Kind.RATIO, 12.34),
-        ("fraction", Kind.RATIO, 1234.0),
-        (None, Kind.NUMBER, 1234.0),
-    ],
+    [("股/份", Kind.SHARES, 1234.0), ("亿股/亿份", Kind.SHARES, 1234e8), (None, Kind.NUMBER, 1234.0)],
 )
-def test_figures_become_cny_shares_and_fractions(text: str | None, kind: Kind, expected: float) -> None:
+def test_names_of_one_unit_are_that_unit(text: str | None, kind: Kind, expected: float) -> None:
     assert parse_unit(text, kind, "here").apply(np.array([1234.0]))[0] == expected
 
 
@@ -105,9 +107,46 @@ def test_what_is_no_number_is_refused(cell: str) -> None:
 def test_a_factor_in_the_cell_counts_only_where_the_column_has_none() -> None:
     assert parse_number("1.5亿", "here", UNITS["元"]) == 1.5e8
     assert parse_number("2万", "here", UNITS["股"]) == 2e4
-    for unit in (UNITS["亿元"], UNITS["%"], None):
+    for unit in (UNITS["亿元"], UNITS["%"], UNITS["fraction"], None):
         with pytest.raises(InputError, match="ambiguous"):
             parse_number("1.5亿", "here", unit)
+
+
+def test_a_percent_sign_counts_only_in_a_column_of_ratios() -> None:
+    assert UNITS["%"].apply(np.array([parse_number("1.25%", "here", UNITS["%"])]))[0] == 0.0125
+    assert parse_number("1.25%", "here", UNITS["fraction"]) == 0.0125
+    for unit in (UNITS["‰"], UNITS["元"], None):
+        with pytest.raises(InputError, match="no number"):
+            parse_number("1.25%", "here", unit)
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [("1.25e8", 125_000_000.0), ("1.234567891e9", 1_234_567_891.0), ("0e9", 0.0), ("2e-4", 0.0002),
+     ("1.25e9", "3 digits"), ("2E+5", "1 digits"), ("2e+5", "1 digits"), ("1.5E8", "2 digits"),
+     (str(2**53), "more digits"), (str(2**53 - 1), float(2**53 - 1)), ('="1234"', 1234.0)],
+)  # fmt: skip
+def test_numbers_in_scientific_notation_are_exact_or_refused(cell: str, expected: float | str) -> None:
+    if isinstance(expected, float):
+        assert parse_number(cell, "here") == expected
+    else:
+        with pytest.raises(InputError, match=expected):
+            parse_number(cell, "here")
+
+
+@pytest.mark.parametrize("flag", [False, True])
+def test_a_column_is_read_as_its_cells_are(flag: bool) -> None:
+    cells = ["1,234.5", "", "12", None, "abc", "-7", "1.5亿", "是", "no"]
+    figures, wrong = parse_numbers(pd.Series(cells, dtype=object), UNITS["元"], flag=flag)
+    words = [1.0, 0.0] if flag else [math.nan, math.nan]
+    np.testing.assert_array_equal(figures, [1234.5, math.nan, 12, math.nan, math.nan, -7, 1.5e8, *words])
+    assert sorted(wrong) == ([4] if flag else [4, 7, 8])
+
+
+def test_a_column_of_true_and_false_is_no_column_of_numbers() -> None:
+    column = pd.Series([True, False])
+    assert sorted(parse_numbers(column)[1]) == [0, 1]
+    assert parse_numbers(column, flag=True)[0].tolist() == [1.0, 0.0]
 
 
 @given(NUMBERS, st.sampled_from(["SH", "SZ", "BJ"]))
