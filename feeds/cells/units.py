@@ -43,12 +43,19 @@ class Unit:
     times: float = 1.0
     over: float = 1.0
 
+    @property
+    def rounded_to(self) -> float | None:
+        """The step to which a table rounds, in CNY or shares: two decimals of 万 and 亿; None for smaller units."""
+        return self.times / 100 if self.times >= FACTORS["万"] else None
+
     def apply(self, values: Floats) -> Floats:
         """Return the values in CNY, shares or fractions."""
         out = values * self.times if self.times != 1.0 else values
         return out / self.over if self.over != 1.0 else out
 
 
+#: What a figure may have behind it, the longest first.
+FACTORS = {"万亿": 1e12, "亿": 1e8, "万": 1e4}
 _MONEY, _SHARES, _RATIO = (Kind.MONEY,), (Kind.SHARES,), (Kind.RATIO,)
 _LOT = 100.0  # 1 手 = 100 shares
 UNITS: dict[str, Unit] = {
@@ -128,7 +135,6 @@ def parse_unit(text: str | None, kind: Kind, where: str) -> Unit:
 #: What a cell contains in place of a figure: terminals write 停牌 for the price of a suspended security, and
 #: 亏损 for the PE of one that makes a loss.
 ABSENT = {"", "-", "--", "---", "—", "——", "nan", "none", "null", "n/a", "无", "停牌", "亏损"}
-_SUFFIXES = {"万亿": 1e12, "亿": 1e8, "万": 1e4}
 _GROUPS = r"\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+"
 _NUMBER = re.compile(rf"[+-]?(?:(?:{_GROUPS})(?:\.(?P<places>\d*))?(?:[eE](?P<power>[+-]?\d+))?|\.\d+)")
 _GROUPED = r"^-?\d{1,3}(,\d{3})+(\.\d+)?$"
@@ -162,13 +168,13 @@ def parse_number(cell: object, where: str, unit: Unit | None = None) -> float:
     if text.lower() in ABSENT:
         return math.nan
     factor = 1.0
-    suffix = next((s for s in _SUFFIXES if text.endswith(s)), None)
+    suffix = next((s for s in FACTORS if text.endswith(s)), None)
     if suffix is not None:
         if unit is None or (unit.times, unit.over) != (1.0, 1.0) or Kind.RATIO in unit.kinds:
             raise InputError(
                 f"{at(where)}{cell!r} has a factor of its own beside the column's unit: ambiguous, remove one of them"
             )
-        text, factor = text.removesuffix(suffix).rstrip(), _SUFFIXES[suffix]
+        text, factor = text.removesuffix(suffix).rstrip(), FACTORS[suffix]
     over = 1.0
     if text.endswith("%") and unit is not None and unit.text in ("%", "fraction"):
         text, over = text.removesuffix("%").rstrip(), 100.0 / unit.over

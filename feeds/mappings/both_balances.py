@@ -20,8 +20,6 @@ _NAMES = {"融资融券余额", "融资融券余额合计", "两融余额"}
 #: tushare's, in 元.
 _TUSHARE = "rzrqye"
 _PARTS = ("fin_balance", "short_balance")
-#: Tables in 万 and 亿 have two decimals.
-_ROUNDED = 1e4
 #: Of a figure in 元, the most digits that two decimals of 亿元 leave at 0.
 _MOST_ROUNDED = 6
 #: So many digits are left of a rounded figure.
@@ -48,7 +46,7 @@ def broken_sums(
     balances = [figures[name] for name in _PARTS]
     parts = np.sum(balances, axis=0)
     units = [unit, *(unit_of(name, table.columns[name], where) for name in _PARTS)]
-    step = sum((one.times / 100 if one.times >= _ROUNDED else 1.0) for one in units if one is not None)
+    step = sum(one.rounded_to or 1.0 for one in units if one is not None)
     tolerance = step + np.sum([_rounding(values) for values in (total, *balances)], axis=0) + _DIGITS * np.abs(total)
     for place in np.flatnonzero(np.abs(total - parts) > tolerance).tolist():
         yield (

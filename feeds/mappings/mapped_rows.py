@@ -37,7 +37,6 @@ _SHORT_FLOATS = {
     "float16": (2**11, "16-bit floats, which are exact to 3"),
     "float32": (2**24, "32-bit floats, which are exact to 7"),
 }
-_ROUNDED = 1e4  # 万
 _CUT = "it is cut off, or lacks a cell; export it again"
 #: Of prices: a row without these is that of a security that does not trade.
 _TRADED = ("close", "volume", "turnover")
@@ -53,7 +52,7 @@ class MappedRows:
     frame : ``row`` (the number of the row in its file), ``key`` (int32), ``day`` (int32; missing if undated), ``name``
         if the table names its column, and figures in CNY, shares and fractions. Rows of the running session have ``ts``
         (int64, µs since the epoch) instead of a day, if the table names it.
-    steps : figures in 万 and 亿 → the step to which they are rounded: such tables have two decimals.
+    steps : figures in 万 and 亿 → the step to which they are rounded (`Unit.rounded_to`).
     sorted_by : days whose rows are in the order of a figure → its column, see `feeds.mappings.row_order`.
     """
 
@@ -285,7 +284,7 @@ class _Reading:
             )
             self._report(Severity.ERROR, "rows", text)
         units = {name: unit_of(name, figure, self.where) for name, figure in self.table.columns.items()}
-        steps = {name: unit.times / 100 for name, unit in units.items() if unit is not None and unit.times >= _ROUNDED}
+        steps = {name: unit.rounded_to for name, unit in units.items() if unit is not None and unit.rounded_to}
         return MappedRows(frame, self.findings, steps)
 
     def _report(self, severity: Severity, check: str, text: str, place: int | None = None) -> None:

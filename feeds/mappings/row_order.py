@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from feeds.cells.units import FACTORS
 from feeds.mappings.mapping import Table
 from processors.codes import Ids
 from processors.days import Days
@@ -30,7 +31,6 @@ _BORDERS = 0.1
 _GAIN_STEP = 1e-4
 _TOPICS = ("prices.daily", "valuations.daily")
 _NUMBER = re.compile(r"([+-]?\d+(?:\.\d+)?)(%|‰|万亿|亿|万|手|元|股)?")
-_TIMES = {"万": 1e4, "亿": 1e8, "万亿": 1e12}
 #: Headers of figures of quotes that no topic has.
 _QUOTE = re.compile(
     "涨|跌|振幅|价|收盘|成交|换手|量比|市值|市盈|市净|流入|股本|pct|chg|change|gain|amount|turnover|vol|mv|cap|price|last|close",
@@ -135,4 +135,4 @@ def _numbers(cells: pd.Series) -> Floats:
 
 def _parsed(cells: pd.Series) -> Floats:
     found = [_NUMBER.fullmatch(str(cell).replace(",", "").strip()) for cell in cells.tolist()]
-    return np.array([np.nan if one is None else float(one[1]) * _TIMES.get(one[2], 1.0) for one in found])
+    return np.array([np.nan if one is None else float(one[1]) * FACTORS.get(one[2], 1.0) for one in found])
