@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pandas as pd
 import pytest
 
+from alerts.delivery.text import body
 from alerts.desk import AlertDesk
 from alerts.model import Alert, Evidence, Input, State
 from alerts.record import RecordCard, cards
@@ -22,6 +24,7 @@ from tests.folding import EXCHANGES, oracle_data
 from tests.made_market import with_made_rows
 from tests.oracle import records as oracle
 from tests.oracle.data import Data
+from tests.texts import figures_in
 
 P = Parameters()
 CALENDAR = xshg()
@@ -104,6 +107,13 @@ def test_the_peak_warnings_of_2018_to_2021(run: Run) -> None:
         assert ended is not None
         assert (CALENDAR.count_before((ended - date(1970, 1, 1)).days)
                 - CALENDAR.count_before((begun - date(1970, 1, 1)).days)) <= 61  # fmt: skip
+
+
+def test_both_languages_of_every_notification_have_the_same_figures(run: Run) -> None:
+    for alert in run.alerts:
+        for one in (alert, msgspec.structs.replace(alert, state=State.FIRING)):
+            english, chinese = (figures_in(body(one, language, most=100_000)) for language in ("en", "zh"))
+            assert english == chinese, body(one, "both", most=100_000)
 
 
 def test_no_alert_of_a_day_in_the_past_fires_for_ever(run: Run) -> None:

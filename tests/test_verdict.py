@@ -27,6 +27,7 @@ from streams.cli.render.signals import print_market
 from tests.building import batch
 from tests.folding import EXCHANGES, check_signal, fold_history, rows_of
 from tests.oracle.data import Data, Published
+from tests.texts import figures_in
 
 CALENDAR = xshg()
 SESSIONS = [date.fromordinal(day + date(1970, 1, 1).toordinal())
@@ -202,6 +203,9 @@ def test_the_answer_in_words(ratios: list[float | None], en: str, zh: str, tone:
         ([HOT, *[BREAK] * 20],
          f"1-day ratio 9.00%; on {SESSIONS[1]} it fell below 10.00% after a hot phase (≥ 10.30%).",
          "≥ 10.30% voids it; ≤ 6.75% plays it out; it expires in 41 sessions."),
+        ([HOT, *[BREAK] * 61],
+         f"1-day ratio 9.00%; on {SESSIONS[1]} it fell below 10.00% after a hot phase (≥ 10.30%).",
+         "≥ 10.30% voids it; ≤ 6.75% plays it out; this is its last session."),
         ([HOT, *[BREAK] * 62],
          f"1-day ratio 9.00%; the warning of {SESSIONS[1]} ended after 60 sessions, neither void nor played out.",
          "≥ 10.30% arms a new warning; ≤ 6.75% is COLD; the cooling expires in 59 sessions."),
@@ -212,7 +216,9 @@ def test_the_answer_in_words(ratios: list[float | None], en: str, zh: str, tone:
 def test_the_reason_and_what_would_change_it(ratios: list[float | None], why: str, change: str) -> None:
     text = verdict_text(verdicts(ratios)[-1])
     assert (text.why.en, text.change.en) == (why, change)
-    assert all(any("\u4e00" <= letter <= "\u9fff" for letter in one.zh) for one in (text.why, text.change))
+    for one in (text.why, text.change):
+        assert figures_in(one.en) == figures_in(one.zh)
+        assert any("\u4e00" <= letter <= "\u9fff" for letter in one.zh)
 
 
 def test_an_absent_ratio_has_its_reason_in_the_words_and_the_warning_goes_on() -> None:

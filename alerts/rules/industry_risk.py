@@ -36,6 +36,7 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
         if score < LEVEL:
             yield Evaluation.of(status, name, Condition.HOLD if score >= CLEAR else Condition.END)
             continue
+        known = int((~np.isnan(scores)).sum())
         yield Evaluation.of(
             status,
             name,
@@ -44,8 +45,8 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
             {"level": LEVEL, "clear": CLEAR},
             Text(
                 f"Industry risk {status.trade_date}: {ENGLISH[name]} is high, {score:.1f}σ above the mean of the "
-                f"{int((~np.isnan(scores)).sum())} industries (rank {rank}).",
-                f"行业风险 {status.trade_date}：{name}风险得分偏高，高出行业均值{score:.1f}σ（第{rank}位）。",
+                f"{known} industries (rank {rank}).",
+                f"行业风险 {status.trade_date}：{name}风险得分偏高，高出{known}个行业均值{score:.1f}σ（第{rank}位）。",
             ),
             Text(
                 f"Over at the end of a week on which it is below {CLEAR:.1f}σ.",

@@ -27,7 +27,7 @@ TOP = 0.05
 HORIZON_DAYS = 60
 _EARLY_HORIZON_DAYS = 20
 _CLAIM = PublishedClaim(
-    Text("about 80% of such breaks were tops or high-level ranges", "此类跌破约八成对应顶部或高位震荡"),
+    Text("about 80% of such breaks were tops or high-level ranges", "此类跌破约80%对应顶部或高位震荡"),
     "[DG22]",
     "2018-01…2022-11",
 )
