@@ -7,8 +7,9 @@ from datetime import date
 import msgspec
 import numpy as np
 
-from alerts.rules.base import Bools, Message
+from alerts.rules.base import Message
 from processors.days import TradingCalendar, to_day
+from processors.events import Mask
 from processors.indicators.regime import RALLY, RANGE, REGIME
 from processors.outputs import MarketSignal
 from processors.table import DAY, Table, TableSet, ValueCodec
@@ -30,7 +31,7 @@ class Regimes:
         self._calendar = calendar
         self._rows: Table[int, _Regime] = Table("regime", DAY, ValueCodec(_Regime))
         self._codes = np.zeros(len(calendar), dtype=np.int8)
-        self._days: dict[str, Bools] = {}  # regime → its days, until a regime changes
+        self._days: dict[str, Mask] = {}  # regime → its days, until a regime changes
         self.newest = 0  # the newest day; 0 if there is none
         self.tables = TableSet(self._rows, on_load=self._loaded)
 
@@ -46,7 +47,7 @@ class Regimes:
         self._set(day, self._rows[day])
         return message.trade_date
 
-    def days_of(self, regime: str) -> Bools:
+    def days_of(self, regime: str) -> Mask:
         """Return which days of the calendar belong to a regime (days,), read-only; all of them if it is empty."""
         if regime not in self._days:
             days = np.asarray(self._codes == _CODES[regime]) if regime else np.ones(len(self._codes), dtype=bool)

@@ -16,10 +16,10 @@ import numpy as np
 
 from processors.calendar_series import windows
 from processors.codes import EXCHANGES, to_id
-from processors.cross_sections import CrossSections, Flags
+from processors.cross_sections import CrossSections
 from processors.days import to_date, to_day
 from processors.errors import UndeclaredNeedError
-from processors.events import INPUT_ROWS, KEYS, Floats
+from processors.events import INPUT_ROWS, KEYS, Floats, Mask
 from processors.margin_exchanges import with_zeros_before
 from processors.needs import DETAIL, INDICES, TOTALS, Need, Source, reference_date
 from processors.signal import Signal
@@ -65,7 +65,7 @@ class Block(CrossSections):
         self._provisional_inputs = provisional
         self._read: dict[tuple[Need, str], Any] = {}
         #: On which days a need is known, and the positions of the others.
-        self._known: dict[tuple[Need, str], tuple[Flags, list[int]]] = {}
+        self._known: dict[tuple[Need, str], tuple[Mask, list[int]]] = {}
         self._reasons: dict[tuple[Need, str, int], str] = {}
         self._unknown_days: dict[tuple[Need, str], tuple[list[int], list[int], int]] = {}
         #: The needs that were read, each with its code, until the caller clears the set.
@@ -228,11 +228,11 @@ class Block(CrossSections):
 
     # -- what is known ---------------------------------------------------------------------------------------
 
-    def known(self, need: Need, code: str = "") -> Flags:
+    def known(self, need: Need, code: str = "") -> Mask:
         """Return on which days a required figure is known (k,)."""
         return self._knowledge(need, code)[0]
 
-    def _knowledge(self, need: Need, code: str) -> tuple[Flags, list[int]]:
+    def _knowledge(self, need: Need, code: str) -> tuple[Mask, list[int]]:
         key = need, self._code(need, code)
         self.asked.add(key)
         if key not in self._known:
@@ -240,7 +240,7 @@ class Block(CrossSections):
             self._known[key] = known, np.flatnonzero(~known).tolist()
         return self._known[key]
 
-    def _is_known(self, need: Need, code: str) -> Flags:
+    def _is_known(self, need: Need, code: str) -> Mask:
         if need.source not in _DAILY_SOURCES:
             return np.ones(len(self), dtype=bool)
         found = self.get(need, code)
@@ -251,7 +251,7 @@ class Block(CrossSections):
         known = ~np.isnan(found)
         return np.asarray(known[:, -1] & (known.sum(axis=1) >= need.required(self.parameters)))
 
-    def met(self, signal: Signal, code: str = "") -> Flags:
+    def met(self, signal: Signal, code: str = "") -> Mask:
         """Return on which days every required need of a signal is known (k,)."""
         out = np.ones(len(self), dtype=bool)
         for need in signal.needs:

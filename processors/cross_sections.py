@@ -13,14 +13,13 @@ import numpy.typing as npt
 
 from processors.codes import EXCHANGES, NO_IDS, Ids, exchange_of, places_sorted, reindex_sorted, taken
 from processors.days import to_date
-from processors.events import Floats
+from processors.events import Floats, Mask
 from processors.industries import INDUSTRIES
 from processors.kinds import is_stock
 from processors.needs import DETAIL, FUNDS, REFERENCE, Days, Need, funds, members, session_before
 from processors.reference import UNKNOWN, Members, industry_numbers
 from processors.sources import Sources
 
-Flags = npt.NDArray[np.bool_]
 #: The exchanges whose rows are unknown on a day: index into `EXCHANGES` → reason. A sum that they belong to is absent.
 Gap = dict[int, str]
 #: Stocks by day and exchange: all, and those that the reference knows.
@@ -64,12 +63,12 @@ class Section:
         """Return the rows of the i-th day of the block."""
         return slice(int(self.starts[i]), int(self.starts[i + 1]))
 
-    def split(self, mask: Flags) -> tuple[npt.NDArray[np.intp], list[slice]]:
+    def split(self, mask: Mask) -> tuple[npt.NDArray[np.intp], list[slice]]:
         """Return the rows that a mask selects, and for each day the part of them that is its own (k,)."""
         rows = np.flatnonzero(mask)
         return rows, [slice(start, end) for start, end in pairwise(np.searchsorted(rows, self.starts).tolist())]
 
-    def counts(self, number: npt.NDArray[Any], width: int, used: Flags) -> npt.NDArray[np.intp]:
+    def counts(self, number: npt.NDArray[Any], width: int, used: Mask) -> npt.NDArray[np.intp]:
         """Return how many of the used rows of each day have each number below ``width`` (k, width).
 
         Parameters
@@ -267,7 +266,7 @@ class CrossSections:
             self._net_buys[buy, repay] = flows, self.with_differences(DETAIL, section, ~np.isnan(flows))
         return self._net_buys[buy, repay]
 
-    def with_differences(self, topic: str, section: Section, known: Flags) -> list[Gap]:
+    def with_differences(self, topic: str, section: Section, known: Mask) -> list[Gap]:
         """Return the gaps of a topic for a figure that needs the day before where ``known`` is False (k,).
 
         Parameters
@@ -281,7 +280,7 @@ class CrossSections:
             out.append(gap | {number: why for number, why in before.items() if number in needed})
         return out
 
-    def unknown_industries(self, gaps: list[Gap]) -> Flags:
+    def unknown_industries(self, gaps: list[Gap]) -> Mask:
         """Return the industries with a stock on an exchange that is unknown (k, 31)."""
         out = np.repeat(np.array([[bool(gap)] for gap in self.unclassified]), len(INDUSTRIES), axis=1)
         for i, gap in enumerate(gaps):
@@ -294,7 +293,7 @@ class CrossSections:
     # -- master data and sums --------------------------------------------------------------------------------
 
     @cached_property
-    def stocks(self) -> Flags:
+    def stocks(self) -> Mask:
         """Which rows of the margin detail are stocks (n,)."""
         return is_stock(self.section(DETAIL).keys)
 
@@ -331,7 +330,7 @@ class CrossSections:
         """Return a figure of ``reference`` for the rows of a topic (n,); NaN where it names no security."""
         return np.concatenate([taken(found.figures[figure], at) for found, at in self._named(topic)])
 
-    def listed_stocks(self, topic: str) -> Flags:
+    def listed_stocks(self, topic: str) -> Mask:
         """Return which rows of a topic are stocks that ``reference`` lists (n,)."""
         return np.asarray(is_stock(self.section(topic).keys) & (self.of_reference("listed", topic) == 1.0))
 

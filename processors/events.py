@@ -22,6 +22,8 @@ from processors.industries import Industry
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+#: Which of n items are meant.
+Mask = npt.NDArray[np.bool_]
 
 Code = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}\.(SH|SZ|BJ)\Z")]
 IndexCode = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}\.(SH|SZ|BJ|SI)\Z")]

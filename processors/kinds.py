@@ -15,8 +15,7 @@ import numpy.typing as npt
 
 from processors.codes import Ids
 from processors.days import to_day
-
-Flags = npt.NDArray[np.bool_]
+from processors.events import Mask
 
 
 class Kind(IntEnum):
@@ -103,17 +102,17 @@ def kind_of(security: int) -> Kind:
     return Kind(int(_KINDS[security % 4, security // 4_000]))
 
 
-def is_stock(securities: Ids) -> Flags:
+def is_stock(securities: Ids) -> Mask:
     """Return which ids are A shares or depositary receipts (n,)."""
     return np.asarray(kinds_of(securities) == Kind.STOCK)
 
 
-def is_fund(securities: Ids) -> Flags:
+def is_fund(securities: Ids) -> Mask:
     """Return which ids are listed funds (n,)."""
     return np.asarray(kinds_of(securities) == Kind.FUND)
 
 
-def is_index(securities: Ids) -> Flags:
+def is_index(securities: Ids) -> Mask:
     """Return which ids are indices (n,)."""
     return np.asarray(kinds_of(securities) == Kind.INDEX)
 
@@ -165,12 +164,12 @@ def board_of(securities: Ids) -> npt.NDArray[np.intp]:
     return np.asarray(_BOARDS.ravel()[_place(securities)])
 
 
-def is_star(securities: Ids) -> Flags:
+def is_star(securities: Ids) -> Mask:
     """Return which ids are stocks of STAR 科创板: SH 688xxx, and 689xxx (depositary receipts) (n,)."""
     return np.asarray(board_of(securities) == _STAR)
 
 
-def is_chinext(securities: Ids) -> Flags:
+def is_chinext(securities: Ids) -> Mask:
     """Return which ids are stocks of ChiNext 创业板: SZ 30xxxx (n,)."""
     return np.asarray(board_of(securities) == _CHINEXT)
 
@@ -188,7 +187,7 @@ SMALLEST_LIMIT: Final = 0.05
 UNLIMITED_DAYS: Final = 5
 
 
-def daily_limits(securities: Ids, day: int, st: Flags) -> npt.NDArray[np.float64]:
+def daily_limits(securities: Ids, day: int, st: Mask) -> npt.NDArray[np.float64]:
     """Return the largest daily move of each security, a fraction (n,); ∞ where it has none.
 
     Funds have `FUND_LIMIT` (ours: those of STAR's and ChiNext's indices do, and a split moves a price further).
@@ -204,7 +203,7 @@ def daily_limits(securities: Ids, day: int, st: Flags) -> npt.NDArray[np.float64
     return np.where(kinds == Kind.STOCK, of_stocks, others)
 
 
-def unlimited_listings(securities: Ids, day: int) -> Flags:
+def unlimited_listings(securities: Ids, day: int) -> Mask:
     """Return on which securities' boards a new listing has no limit for `UNLIMITED_DAYS` (n,)."""
     board = board_of(securities)
     free = board == _STAR

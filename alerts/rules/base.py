@@ -9,11 +9,10 @@ from enum import StrEnum
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from alerts.commands import FeedRun, LiveFeedState
 from alerts.model import Alert, Basis, DigestSection, EndedBy, Input, Member, PublishedClaim, Severity, Text
-from processors.events import Floats
+from processors.events import Floats, Mask
 from processors.needs import CHARTS
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
 from processors.signal import Value
@@ -64,7 +63,6 @@ class Scope(StrEnum):
     DATA = "data"
 
 
-Bools = npt.NDArray[np.bool_]
 _NO_TEXT = Text("", "")
 
 
@@ -136,7 +134,7 @@ class Expectation:
     """
 
     definition: Text
-    hit: Callable[[Floats], Bools]
+    hit: Callable[[Floats], Mask]
     horizon_days: int = 20
     basis: Basis = Basis.INDEX
     name: str = ""
@@ -223,12 +221,12 @@ def by_message(rules: Iterable[Rule]) -> dict[str | type[Message], list[Rule]]:
     return out
 
 
-def ends_higher(path: Floats) -> Bools:
+def ends_higher(path: Floats) -> Mask:
     """Return which returns are positive at the horizon's end."""
     return np.asarray(path[:, -1] > 0)
 
 
-def ends_lower(path: Floats) -> Bools:
+def ends_lower(path: Floats) -> Mask:
     """Return which returns are negative at the horizon's end."""
     return np.asarray(path[:, -1] < 0)
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from alerts.model import EndedBy, PublishedClaim, Severity, Text
 from alerts.percents import percent_below
-from alerts.rules.base import Bools, Condition, Evaluation, Expectation, Message, Rule, percent, short_percent
+from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, percent, short_percent
 from alerts.rules.ratio import MEAN_BASIS, UNITS, StateChange, basis_text, state_change
 from alerts.verdict import warning_end
-from processors.events import Floats
+from processors.events import Floats, Mask
 from processors.indicators.ratio_state import BASIS, COLD_STATES, RatioState
 from processors.parameters import Parameters
 
@@ -82,7 +82,7 @@ def _breakdown(parameters: Parameters, change: StateChange, *, early: bool) -> E
     )
 
 
-def never_higher(path: Floats) -> Bools:
+def never_higher(path: Floats) -> Mask:
     """Return which paths are a top or high-level range: no return is above `TOP` (n,)."""
     return np.asarray((path <= TOP).all(axis=1))
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from feeds.checks.row_groups import Mask, count_in, day_groups, named
+from feeds.checks.row_groups import count_in, day_groups, named
 from feeds.checks.validate import Finding, Severity
 from processors.codes import Ids
-from processors.events import Floats
+from processors.events import Floats, Mask
 from processors.needs import PRICES
 
 #: Prices may be rounded differently.

@@ -13,9 +13,8 @@ import pandas as pd
 
 from processors.codes import EXCHANGES, SHENWAN, Ids, exchange_of, isin_sorted, reindex_sorted
 from processors.days import Days, to_day
-from processors.events import INPUT_ROWS, KEYS, Floats, RowBatch, concat
+from processors.events import INPUT_ROWS, KEYS, Floats, Mask, RowBatch, concat
 
-Mask = npt.NDArray[np.bool_]
 #: No security has this number; it counts the refused rows of an exchange whose codes can't be read.
 UNREAD = 999_999
 #: Since this day shares that are sold short are lent until the next session at least; before, they could be bought back

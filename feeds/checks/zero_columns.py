@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from feeds.checks.row_groups import Mask, count_in, day_groups, named
+from feeds.checks.row_groups import count_in, day_groups, named
 from feeds.checks.validate import Finding, Severity
 from processors.codes import Ids
 from processors.days import Days, to_date
-from processors.events import Floats
+from processors.events import Floats, Mask
 
 #: Figure → the figure beside which zeros in every row can't be, the least number of such rows of a day, and the share
 #: of zeros beside which a few other figures change nothing. In 2016–2025 the largest shares were 1.6%, 51% and 0%.

@@ -26,9 +26,7 @@ import numpy.typing as npt
 from feeds.errors import LedgerError, Refusal
 from feeds.ports import LedgerStore, RowCodec
 from processors.codes import Ids, isin_sorted, to_code
-from processors.events import FIGURES, Floats, RowBatch, concat
-
-Mask = npt.NDArray[np.bool_]
+from processors.events import FIGURES, Floats, Mask, RowBatch, concat
 
 #: Figures that only grow within a day.
 CUMULATIVE = ("volume", "turnover", "fin_buy", "fin_repay")

@@ -6,7 +6,6 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from feeds.cells.dates import NO_DAY, is_open_end, parse_days
@@ -28,7 +27,7 @@ from feeds.mappings.refused_rows import kind_in, placed, without_figures
 from feeds.mappings.row_order import sorted_days
 from feeds.mappings.stated_sums import broken_totals
 from processors.codes import Ids
-from processors.events import INPUT_ROWS, Column, DailyRow, Floats, Sign
+from processors.events import INPUT_ROWS, Column, DailyRow, Floats, Mask, Sign
 from processors.index_members import columns_of
 from processors.kinds import is_fund, is_index
 
@@ -40,7 +39,6 @@ _SHORT_FLOATS = {
 _CUT = "it is cut off, or lacks a cell; export it again"
 #: Of prices: a row without these is that of a security that does not trade.
 _TRADED = ("close", "volume", "turnover")
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from processors.block import Block
-from processors.cross_sections import Flags, Section, merged, reasons
-from processors.events import Floats
+from processors.cross_sections import Section, merged, reasons
+from processors.events import Floats, Mask
 from processors.kinds import BOARDS, board_of
 from processors.needs import DETAIL, REFERENCE, VALUATIONS, members, security, valuation
 from processors.signal import Column, Level, Signal, Values
@@ -59,7 +59,7 @@ def _by_float_cap(block: Block) -> dict[str, Values]:
     return out
 
 
-def _shares(section: Section, caps: Floats, known: Flags, listed: Flags) -> list[float | None]:
+def _shares(section: Section, caps: Floats, known: Mask, listed: Mask) -> list[float | None]:
     """Return the float cap of the listed rows over that of the known ones by day (k,); None where there are none."""
     every, of_every = section.split(known)
     some, of_some = section.split(listed)

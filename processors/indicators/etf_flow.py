@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from processors.block import Block
 from processors.codes import places_sorted
-from processors.cross_sections import Flags, merged, reasons
-from processors.events import FIGURES, Floats
+from processors.cross_sections import merged, reasons
+from processors.events import FIGURES, Floats, Mask
 from processors.kinds import FUND_LIMIT, LIMIT_TOLERANCE
 from processors.needs import FUNDS, funds
 from processors.signal import Column, Level, Signal
@@ -134,7 +134,7 @@ def _style(
     return Column(flows, details, absent=absent)
 
 
-def is_split(shares: Floats, price: Floats) -> Flags:
+def is_split(shares: Floats, price: Floats) -> Mask:
     """Return which funds were split or consolidated (n,).
 
     Their shares jump, and the price moves inversely, beyond its limit. A fund that is suspended on the day of its split

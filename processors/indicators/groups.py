@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from processors.block import Block
 from processors.codes import EXCHANGES, Ids, exchange_of
-from processors.cross_sections import Flags, Gap, Section, merged, reasons
-from processors.events import Floats
+from processors.cross_sections import Gap, Section, merged, reasons
+from processors.events import Floats, Mask
 from processors.index_members import groups_by_reference
 from processors.kinds import is_chinext, is_fund, is_star
 from processors.needs import DETAIL, members, security
@@ -96,7 +96,7 @@ def compute(block: Block) -> dict[str, Column]:
     return out
 
 
-def _sums(section: Section, used: Flags, values: Floats) -> tuple[Floats, npt.NDArray[np.intp]]:
+def _sums(section: Section, used: Mask, values: Floats) -> tuple[Floats, npt.NDArray[np.intp]]:
     """Return the sum of the used rows of each day (k,), NaN where there are none, and their number (k,)."""
     rows, days = section.split(used)
     found = values[rows]
@@ -111,23 +111,23 @@ def _windows(block: Block, name: str, flows: Floats) -> dict[str, Values]:
     return {sums: rolling_sums(window[:, -days:], days)[:, 0] for sums, days in _SUMS.items()}
 
 
-def _exchanges(block: Block, group: str) -> Flags:
+def _exchanges(block: Block, group: str) -> Mask:
     """Return the exchanges whose securities a group may have, by day (k, 3)."""
     if group in _EXCHANGES:
         return np.tile(_flags(_EXCHANGES[group]), (len(block), 1))
 
-    def of_members(found: Members) -> Flags:
+    def of_members(found: Members) -> Mask:
         inside = exchange_of(found.keys[found.in_index(found.keys, group)])
         return np.bincount(inside, minlength=len(EXCHANGES))[: len(EXCHANGES)] > 0
 
     return np.asarray(block.by_members(of_members))
 
 
-def _flags(exchanges: tuple[str, ...]) -> Flags:
+def _flags(exchanges: tuple[str, ...]) -> Mask:
     return np.isin(EXCHANGES, exchanges)
 
 
-def _on(exchanges: Flags, gaps: list[Gap]) -> list[Gap]:
+def _on(exchanges: Mask, gaps: list[Gap]) -> list[Gap]:
     """Return the gaps of each day on its exchanges (k, 3)."""
     return [
         {number: reason for number, reason in gap.items() if number < len(one) and one[number]}
@@ -135,7 +135,7 @@ def _on(exchanges: Flags, gaps: list[Gap]) -> list[Gap]:
     ]
 
 
-def groups_of(block: Block, keys: Ids) -> dict[str, Flags]:
+def groups_of(block: Block, keys: Ids) -> dict[str, Mask]:
     """Return by group which of the margin detail's securities belong to it."""
     return {
         **{

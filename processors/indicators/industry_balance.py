@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.block import Block
-from processors.cross_sections import Flags, Gap, merged, reasons
-from processors.events import Floats
+from processors.cross_sections import Gap, merged, reasons
+from processors.events import Floats, Mask
 from processors.industries import INDUSTRIES
 from processors.needs import DETAIL, VALUATIONS, Need, industry_index, members, security, valuation
 from processors.reference import UNKNOWN, Members
@@ -84,7 +84,7 @@ def _stocks_by_industry(found: Members) -> npt.NDArray[np.intp]:
     return np.bincount(found.stock_industry[found.stock_industry != UNKNOWN], minlength=len(INDUSTRIES))
 
 
-def explain(left_out: list[dict[str, str]], name: str, unknown: Flags, gaps: list[Gap], block: Block) -> None:
+def explain(left_out: list[dict[str, str]], name: str, unknown: Mask, gaps: list[Gap], block: Block) -> None:
     """Add the reason why a column is absent for industries on the days of ``unknown`` (k, 31)."""
     why = reasons(merged(gaps, block.unclassified))
     for i in np.flatnonzero(unknown.any(axis=1)).tolist():

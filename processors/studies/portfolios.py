@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from processors.codes import Ids
@@ -20,7 +19,6 @@ from processors.kinds import is_stock
 from processors.studies.panel import Panel, Trait
 from processors.studies.result import Mode
 
-Flags = npt.NDArray[np.bool_]
 TAILS = (0.1, 0.2, 0.3, 0.5)
 QUINTILES = 5
 #: A pool with fewer stocks forms no portfolio that week (ours).

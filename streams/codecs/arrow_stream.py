@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from processors.errors import RowError
+from processors.events import Mask
 from streams.codecs.arrow_schema import Field, header_of, schema_of
 from streams.codecs.flatbuffers import Record
 
@@ -32,8 +33,6 @@ MAX_ROWS = 250_000
 _CONTINUATION = 0xFFFFFFFF
 _SCHEMA, _DICTIONARY, _BATCH = 1, 2, 3  # types of messages
 _CODECS = ("lz4", "zstd")
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
