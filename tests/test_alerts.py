@@ -399,7 +399,7 @@ def new_high(day: date, side: int) -> MarketSignal:
         ("fin_extreme", securities(DAYS[0]), {"extreme_share": 0.025}, "：5%尾部", "：2.5%尾部"),
         ("fin_divergence", priced(DAYS[0]), {"divergence_streak": 6}, "with 8 days or more", "with 6 days or more"),
         ("fin_divergence", priced(DAYS[0]), {"divergence_streak": 6}, "连续8日以上", "连续6日以上"),
-        ("excess_score_top", priced(DAYS[0]), {"score_top": 0.125}, "the top 10% are", "the top 12.5% are"),
+        ("excess_score_top", priced(DAYS[0]), {"score_top": 0.125}, "top 10% (", "top 12.5% ("),
         ("excess_score_top", priced(DAYS[0]), {"score_top": 0.125}, "：前10%共", "：前12.5%共"),
         ("excess_financing", excess(DAYS[0]), {"excess_lag_days": 20}, "over 15 days the", "over 20 days the"),
         ("excess_financing", excess(DAYS[0]), {"excess_lag_days": 20}, "：15个交易日", "：20个交易日"),

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from functools import partial
 
 from alerts.model import Basis, Severity, Text
-from alerts.plurals import counted
 from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, Scope, ends_higher, short_percent
 from alerts.rules.digest import LEADS, OF_ITS_DAY, either, members, noted
 from processors.outputs import SecuritySignals
@@ -42,7 +41,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         {"early_positioning": len(early), "chasing": len(chasing)},
         {"share": parameters.score_top},
         Text(
-            f"Excess scores: the top {share} are {counted(len(found), 'stock')}: {groups.en}.",
+            f"Excess scores: top {share} ({len(found)}): {groups.en}.",
             f"超额得分：前{share}共{len(found)}只：{groups.zh}。",
         ),
         OF_ITS_DAY,

@@ -78,7 +78,7 @@ def test_the_cases_of_a_rule_as_a_table_and_as_json(redis_server: EmbeddedRedis,
     assert (evidence["claim"]["source"], evidence["claim"]["period"]) == ("[DG22]", "2018-01…2022-11")
 
     shown = record(redis_server, "peak_warning").stdout
-    for part in (f"{DAYS[5]}", "0.099", "too few cases to say", "案例太少", "Published: about 80%", "unscored 1"):
+    for part in (f"{DAYS[5]}", "9.90%", "too few cases to say", "案例太少", "Published: about 80%", "unscored 1"):
         assert part in shown
     (digest,) = json.loads(record(redis_server, "fin_extreme", "--json").stdout)
     assert [(row["members"], row["hit"], row["entry"]) for row in digest["rows"]] == [(1, None, None)]

@@ -46,6 +46,7 @@ class Known:
     base_cases: int
     base_hits: int
     episodes: int
+    since: pd.Timestamp
     outcomes: dict[str, tuple[int, float, float]] = field(default_factory=dict)
     drawdown: float | None = None
 
@@ -133,7 +134,7 @@ def known_before(record: Record, data: Data, day: pd.Timestamp) -> Known:
     """The record before a day: nothing of it or behind it."""
     place = data.places
     today, first, span = place.get(day, len(data.days)), place[record.since], record.horizon
-    history = data.days[first : max(first, today - span)]
+    history = days = data.days[first : max(first, today - span)]
     if record.inside is not None:
         history = history[record.inside.reindex(history).fillna(False).to_numpy(dtype=bool)]
     if record.returns is not None:
@@ -143,7 +144,7 @@ def known_before(record: Record, data: Data, day: pd.Timestamp) -> Known:
         outcomes = _outcomes({h: cases.loc[cases["place"] + h < today, h].tolist() for h in HORIZONS})
         return Known(
             int(sums["known"]), int(sums["hits"]), int(sums["size"] - sums["known"]), int(base["known"]),
-            int(base["hits"]), _episodes(counted, span), outcomes,
+            int(base["hits"]), _episodes(counted, span), _since(all_members["known"].loc[days] > 0, record), outcomes,
         )  # fmt: skip
     over = {h: [when for when, _ in record.cases if place[when] + h < today] for h in HORIZONS}
     scored = [when for when, _ in record.cases if place[when] + span < today]
@@ -155,9 +156,15 @@ def known_before(record: Record, data: Data, day: pd.Timestamp) -> Known:
     return Known(
         len(counted), int(hit.loc[counted].sum()), len(scored) - len(counted), int(known_days.loc[history].sum()),
         int(hit.loc[history].sum()), _episodes(sorted(place[when] for when in counted), span),
+        _since(known_days.loc[days], record),
         _outcomes({h: _ends(data, h).loc[over[h]].to_list() for h in HORIZONS}),
         float(falls.min()) if len(falls) else None,
     )  # fmt: skip
+
+
+def _since(known: pd.Series, record: Record) -> pd.Timestamp:
+    """The first day whose outcome is known; that of the first evaluation where none is."""
+    return known.index[known][0] if known.any() else record.since
 
 
 def _outcomes(returns: dict[int, list[float]]) -> dict[str, tuple[int, float, float]]:
