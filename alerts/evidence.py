@@ -241,14 +241,14 @@ class EvidenceStore(Processor):
         """
         start, end = (self._calendar.count_before(to_day(day)) for day in (first, before))
         records, key = self._records_of(rule, subject, expectation), expectation_key(rule, expectation)
+        past = slice(start, max(start, end - expectation.horizon_days))
         if expectation.has_members:
             found = self._member_record(records, key, expectation, start, end)
-            known = self._bases[key][1] > 0 if key in self._bases else np.zeros(end, dtype=bool)
+            known = self._bases[key][1, past] > 0 if key in self._bases else np.zeros(0, dtype=bool)
         else:
             found = self._index_record(records[0], key, expectation, start, end)
-            known = ~np.isnan(self.index.hits(key, expectation))
-        outcomes = np.flatnonzero(known[start : max(start, end - expectation.horizon_days)])
-        since = to_date(self._calendar.day_at(start + int(outcomes[0]))) if len(outcomes) else first
+            known = ~np.isnan(self.index.hits(key, expectation)[past])
+        since = to_date(self._calendar.day_at(start + int(known.argmax()))) if known.any() else first
         return msgspec.structs.replace(found, since=since)
 
     def _index_record(self, record: str, key: str, expectation: Expectation, start: int, end: int) -> Evidence:
