@@ -7,13 +7,13 @@ import numpy.typing as npt
 
 from processors.bears import bear_markets
 from processors.events import Floats
+from processors.indicators.lead_lag import LAGS
 from processors.studies.measure import block_interval, mean
 from processors.studies.panel import SSE, Panel
 from processors.studies.result import Bars, Cell, Chart, Finding, Kind, Mode, Result, Table, Unit
 
 TITLE = "Lead or lag 领先与滞后: the balance and the SSE Composite"
 SOURCE = "[DG22]"
-LAGS = range(-10, 11)
 #: What we found on 2013–2025; [DG22] publishes the direction alone.
 _FOUND = {0: 0.35, 1: 0.29, 2: 0.23}
 #: A peak is a close from which the index falls by this share; the balance's peak is searched so many sessions around it.
