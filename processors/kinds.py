@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from processors.codes import Ids
 from processors.days import to_day
-from processors.events import Mask
+from processors.events import Floats, Mask
 
 
 class Kind(IntEnum):
@@ -187,7 +187,7 @@ SMALLEST_LIMIT: Final = 0.05
 UNLIMITED_DAYS: Final = 5
 
 
-def daily_limits(securities: Ids, day: int, st: Mask) -> npt.NDArray[np.float64]:
+def daily_limits(securities: Ids, day: int, st: Mask) -> Floats:
     """Return the largest daily move of each security, a fraction (n,); ∞ where it has none.
 
     Funds have `FUND_LIMIT` (ours: those of STAR's and ChiNext's indices do, and a split moves a price further).
@@ -201,6 +201,24 @@ def daily_limits(securities: Ids, day: int, st: Mask) -> npt.NDArray[np.float64]
     of_stocks = np.where(board <= _SZSE_MAIN, main, np.array([np.nan, np.nan, wide, 0.20, 0.30])[board])
     others = np.where(kinds == Kind.FUND, FUND_LIMIT, np.where(kinds == Kind.B_SHARE, main, np.inf))
     return np.where(kinds == Kind.STOCK, of_stocks, others)
+
+
+def limit_prices(before: Floats, limits: Floats) -> tuple[Floats, Floats]:
+    """Return the highest and the lowest price that the exchange accepts: a limit is rounded half up to a cent (n,).
+
+    Parameters
+    ----------
+    before : (n,) the close before in whole cents, CNY.
+    limits : (n,) as of `daily_limits`.
+
+    Examples
+    --------
+    >>> limit_prices(np.array([1.15, 4.35, 4.36]), np.full(3, 0.1))
+    (array([1.27, 4.79, 4.8 ]), array([1.04, 3.92, 3.92]))
+    """
+    cents, percents = np.rint(before * 100), np.rint(limits * 100)  # half a cent is exact in whole numbers alone
+    highest, lowest = (np.floor((cents * (100 + percent) + 50) / 100) / 100 for percent in (percents, -percents))
+    return highest, lowest
 
 
 def unlimited_listings(securities: Ids, day: int) -> Mask:

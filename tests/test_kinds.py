@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from processors.kinds import (
     is_stock,
     kind_of,
     kinds_of,
+    limit_prices,
     unlimited_listings,
 )
 
@@ -130,3 +132,18 @@ def test_new_listings_are_unlimited_from_the_reform_of_their_board_on(code: str,
     assert unlimited_listings(ids(code), to_day(first)).all()
     assert (code.startswith("688")) == bool(unlimited_listings(ids(code), to_day(first) - 1).all())
     assert not unlimited_listings(ids("430047.BJ", "510050.SH"), to_day(date(2024, 1, 2))).any()
+
+
+@pytest.mark.parametrize("percent", [5, 10, 20, 30])
+def test_limit_prices_are_rounded_half_up_to_a_cent(percent: int) -> None:
+    """Of every close before in steps of five cents, where halves of a cent are."""
+    cents = range(100, 30_000, 5)
+    found = limit_prices(np.array(cents) / 100, np.full(len(cents), percent / 100))
+    for prices, factor in zip(found, (100 + percent, 100 - percent), strict=True):
+        exact = ((Decimal(one * factor) / 10_000).quantize(Decimal("0.01"), ROUND_HALF_UP) for one in cents)
+        assert prices.tolist() == [float(price) for price in exact]
+
+
+def test_what_has_no_limit_or_no_close_before_is_at_none() -> None:
+    highest, lowest = limit_prices(np.array([10.0, np.nan]), np.array([np.inf, 0.1]))
+    assert not (np.array([1e6, 11.0]) >= highest).any() and not (np.array([0.01, 9.0]) <= lowest).any()

@@ -12,10 +12,13 @@ import pytest
 
 from processors.codes import to_id
 from processors.days import DAY_US, MINUTE_US, SHANGHAI_OFFSET_US, to_date, to_day
+from processors.studies.collecting import collect
 from processors.studies.panel import Panel, SecurityRows, Trait
 from processors.studies.portfolios import Trading, Weeks
 from processors.studies.result import Mode
 from streams.calendars import xshg
+from tests.building import DAYS, batch
+from tests.made_market import SMALL
 
 CALENDAR = xshg()
 #: The last session ends a week.
@@ -134,6 +137,30 @@ def by_stock(panel: Panel, trading: Trading, member: str | None) -> list[Held | 
         before = Held(long, short, gains, gains[0] - gains[1] - trading.cost * traded)
         out.append(before)
     return out
+
+
+@pytest.mark.parametrize(
+    ("code", "st", "opened", "close", "expected"),
+    [
+        ("600000.SH", 0.0, 4.79, 4.78, Trait.UP_AT_OPEN),
+        ("600000.SH", 0.0, 4.36, 4.79, Trait.UP_AT_CLOSE),
+        ("600000.SH", 0.0, 3.92, 3.93, Trait.DOWN_AT_OPEN),
+        ("600000.SH", 0.0, 4.00, 3.92, Trait.DOWN_AT_CLOSE),  # 3.915, of which a float is less
+        ("600000.SH", 0.0, 4.57, 4.13, 0),
+        ("600000.SH", 1.0, 4.57, 4.13, Trait.ST | Trait.UP_AT_OPEN | Trait.DOWN_AT_CLOSE),
+        ("688981.SH", 0.0, 4.79, 3.92, 0),
+        ("688981.SH", 0.0, 5.22, 3.48, Trait.UP_AT_OPEN | Trait.DOWN_AT_CLOSE),
+    ],
+)  # fmt: skip
+def test_a_stock_at_the_limit_of_its_board_can_not_be_traded_on_that_side(
+    code: str, st: float, opened: float, close: float, expected: int
+) -> None:
+    """Behind a close of 4.35."""
+    bar = {"open": opened, "high": 9.0, "low": 1.0, "close": close, "prev_close": 4.35, "st": st}
+    figures = {"margin.daily": {code: {"fin_balance": 1e8}}, "prices.daily": {code: bar}}
+    days = [{topic: batch(topic, DAYS[0], rows) for topic, rows in figures.items()}]
+    panel = collect(days, SMALL, ("SSE",), CALENDAR)
+    assert panel.traits.tolist() == [[expected]]
 
 
 @pytest.fixture(scope="module")

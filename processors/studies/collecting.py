@@ -17,7 +17,7 @@ from processors.days import TradingCalendar, microseconds, to_day
 from processors.events import Floats, RowBatch
 from processors.history import History
 from processors.industries import INDEX_OF, INDUSTRIES
-from processors.kinds import daily_limits
+from processors.kinds import daily_limits, limit_prices
 from processors.needs import DETAIL, PRICES
 from processors.needs import INDICES as INDEX_TOPIC
 from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal, SecuritySignals
@@ -162,8 +162,7 @@ def _prices(frame: FeatureFrame, rows: RowBatch) -> tuple[Ids, Floats, Floats, n
     order = np.argsort(rows.keys, kind="stable")
     keys, figures = rows.keys[order], {name: values[order] for name, values in rows.figures.items()}
     st = figures["st"] == 1.0
-    limit, before = daily_limits(keys, frame.day, st), figures["prev_close"]
-    highest, lowest = (np.floor(before * (1 + sign * limit) * 100 + 0.5) / 100 for sign in (1, -1))
+    highest, lowest = limit_prices(figures["prev_close"], daily_limits(keys, frame.day, st))
     traits = st * np.uint8(Trait.ST)
     for name, up, down in (
         ("close", Trait.UP_AT_CLOSE, Trait.DOWN_AT_CLOSE),
