@@ -141,6 +141,22 @@ def test_a_confirmation_that_comes_late_reverts_nothing() -> None:
     assert plain(made.begin(positions([(A, 2, 20)]))) == []
 
 
+def test_a_confirmation_leaves_a_later_correction_of_the_same_moment_pending() -> None:
+    store = MemoryStore()
+    first, other = deduplicator(store), deduplicator(store)
+    sent = first.begin(positions([(A, 1, 10)]))
+    assert plain(other.begin(positions([(A, 1, 11)]))) == [(A, 1, 11, 1)]  # the broker may have it
+    first.confirm(sent.new)
+    assert plain(other.begin(positions([(A, 1, 12)]))) == [(A, 1, 12, 2)]
+
+
+def test_late_rows_that_contradict_each_other_are_late_and_not_refused() -> None:
+    made = deduplicator()
+    published(made, positions([(A, 2, 20)]))
+    found = published(made, positions([(A, 1, 5), (A, 1, 6), (A, 3, 30)]))
+    assert (plain(found), found.late, found.refused, found.unchanged) == ([(A, 3, 30, 0)], 2, [], 0)
+
+
 class _Contended(MemoryStore):
     def replace(self, changes: Sequence[tuple[Place, bytes, bytes]]) -> list[bool]:
         return [False for _ in changes]
