@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from alerts.desk import AlertDesk
 from alerts.evidence import EvidenceStore
+from alerts.index_scores import LONGEST, IndexScores
 from alerts.member_scores import HORIZONS, MemberScores, industry_levels
 from alerts.model import Alert, Evidence
 from processors.codes import to_id
@@ -408,3 +409,9 @@ def test_prices_of_industries_are_not_corrected_by_charts() -> None:
     assert scores.observe(frame(129, indices=1, **{CHARTS: 0})) == DAYS[129]
     assert scores.observe(frame(0, indices=1, **{CHARTS: 0})) is None
     assert scores.refused == 1
+
+
+def test_the_last_session_of_the_calendar_has_neither_an_entry_nor_a_path() -> None:
+    scores, last = IndexScores(CALENDAR), len(CALENDAR) - 1
+    assert np.isnan(scores.entry(last))
+    assert np.isnan(scores.paths(np.array([last - 1, last]), LONGEST)).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from feeds.checks.compared_day import ComparedDay
 from feeds.checks.magnitudes import magnitudes
+from feeds.checks.mixed_units import mixed_units
 from feeds.checks.slipped_days import slipped_days
 from feeds.checks.validate import Finding, Severity, check_day
 from feeds.daily.check_report import check_with_lists, format_findings, refuse_errors
@@ -377,15 +379,16 @@ def test_a_sum_without_refused_rows_is_an_error_only_where_they_cannot_explain_i
     assert severity is not Severity.WARNING or all(code in seen[0].text for code in refused)
 
 
-@pytest.mark.parametrize("exchange_column", ["fin_balance", "fin_buy", "short_volume", "short_sell"])
-def test_real_totals_of_shenzhen_taken_for_yuan_are_caught(data_dir: Path, exchange_column: str) -> None:
+def test_real_totals_of_shenzhen_taken_for_yuan_are_caught(data_dir: Path) -> None:
     """Shenzhen publishes 亿元 and 亿股: read as 元 and 股 they don't fit the sums of its detail."""
     ((_, rows),) = read(data_dir, xshg(), date(2020, 3, 2), date(2020, 3, 2)).by_day()
     market = rows["margin.market"]
-    market.figures[exchange_column][market.keys == 1] /= 1e8
-    wrong = [f for f in check_day(ComparedDay.of(rows, {}, xshg(), {})) if f.severity is Severity.ERROR]
-    assert {f.check for f in wrong} == {"unit"}
-    assert all(exchange_column in f.text and "SZSE" in f.text for f in wrong)
+    for name in ("fin_balance", "fin_buy", "short_volume", "short_sell"):
+        taken = np.where(market.keys == 1, market.figures[name] / 1e8, market.figures[name])
+        wrong_rows = rows | {"margin.market": replace(market, figures=market.figures | {name: taken})}
+        wrong = [f for f in check_day(ComparedDay.of(wrong_rows, {}, xshg(), {})) if f.severity is Severity.ERROR]
+        assert {f.check for f in wrong} == {"unit"}
+        assert all(name in f.text and "SZSE" in f.text for f in wrong)
 
 
 @pytest.mark.parametrize(
@@ -530,3 +533,13 @@ def test_shares_and_valuations_of_the_day_before_are_those_of_another_day(
         now, before = day(DAYS[1], more), day(DAYS[0], 0.0)
         found = slipped_days(ComparedDay.of({topic: now}, {topic: before}, xshg(), {}))
         assert [one.severity for one in found] == expected
+
+
+def test_a_part_in_another_unit_is_looked_for_in_the_stocks_of_each_exchange_alone() -> None:
+    """Twelve of thirty buys of Shenzhen are in another unit; those of Shanghai, and of funds, count apart."""
+    usual, wrong = {"fin_balance": 1e8, "fin_buy": 1e7}, {"fin_balance": 1e8, "fin_buy": 1e10}
+    shenzhen = {f"{300000 + i:06d}.SZ": wrong if i < 12 else usual for i in range(30)}
+    rows = dict.fromkeys(CODES, usual) | {f"{159900 + i}.SZ": wrong for i in range(40)} | shenzhen
+    day = ComparedDay.of({"margin.daily": batch("margin.daily", DAYS[0], rows)}, {}, xshg(), {})
+    (found_,) = mixed_units(day)
+    assert "fin_buy of SZSE is more than 30 times fin_balance in 12 of 30 rows" in found_.text
