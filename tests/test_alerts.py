@@ -279,6 +279,33 @@ def test_excess_financing_fires_when_a_level_comes_into_force(value: float, befo
     assert bool(fold(AlertLifecycle(RULES, CALENDAR), signal)) is fires
 
 
+@pytest.mark.parametrize(
+    ("level", "excess", "en", "zh", "record"),
+    [
+        (0.05, 0.0512, "grew 5.12 percentage points more than the SSE Composite (line +5)",
+         "超过上证指数5.12个百分点（警戒线+5）", "up"),
+        (-0.07, -0.0713, "grew 7.13 percentage points less than the SSE Composite (line -7)",
+         "落后上证指数7.13个百分点（警戒线-7）", "down"),
+    ],
+)  # fmt: skip
+def test_excess_financing_names_its_side_which_chooses_its_record(
+    level: float, excess: float, en: str, zh: str, record: str
+) -> None:
+    lifecycle = AlertLifecycle(RULES, CALENDAR)
+    (rule,) = [one for one in RULES if one.name == "excess_financing"]
+
+    def on(at: int, level: float, before: float) -> MarketSignal:
+        return MarketSignal(signal="excess_level", subject="market", trade_date=DAYS[at], available_at=NOW, revision=0,
+                            value=level, details={"excess": excess, "before": before})  # fmt: skip
+
+    (alert,) = fold(lifecycle, on(0, level, 0.0))
+    assert en in alert.text.en and zh in alert.text.zh
+    assert [(one.name, one.horizon_days) for one in rule.expectations if one.covers(alert)] == [(record, 5)]
+    assert fold(lifecycle, on(1, level, level)) == []  # the level is still in force
+    (ended,) = fold(lifecycle, on(2, 0.0, level))
+    assert (ended.id, ended.state, ended.resolved_on) == (alert.id, State.RESOLVED, DAYS[2])
+
+
 def test_a_lifecycle_loaded_from_its_bytes_continues_the_same() -> None:
     messages = [state(DAYS[0], "HOT", "NORMAL", 0.104), state(DAYS[1], "BREAKDOWN", "HOT", 0.099), securities(DAYS[1])]
     lifecycle, other = AlertLifecycle(RULES, CALENDAR), AlertLifecycle(RULES, CALENDAR)
