@@ -18,7 +18,7 @@ from processors.days import TradingCalendar, to_day
 from processors.events import Floats
 from processors.industries import INDEX_OF
 from processors.kinds import is_stock
-from processors.needs import CHARTS
+from processors.needs import DETAIL, INDICES, PRICES
 from processors.outputs import DayStatus, IndustrySignals, SecuritySignals
 from processors.table import DAY, TableSet
 
@@ -31,7 +31,10 @@ _INDICES: Ids = np.array(INDEX_OF, dtype=np.int32)
 
 @dataclass(slots=True)
 class _Levels:
-    """The levels of a day at its open and its close; (n,), NaN where absent."""
+    """The levels of a day at its open and its close; (n,), NaN where absent.
+
+    ``revision`` is that of the prices: what else is in a message may arrive half a year behind in a backfill.
+    """
 
     revision: int
     keys: Ids
@@ -58,7 +61,8 @@ def stock_levels(message: Message) -> tuple[DayStatus, _Levels] | None:
     level, inside = message.columns["price_level"], message.columns["open_to_close"]
     stock = is_stock(message.keys) & ~np.isnan(level)
     opened = level[stock] / (1 + inside[stock])
-    return message.status, _Levels(message.status.revision, message.keys[stock], opened, level[stock])
+    revision = message.status.revision_of(DETAIL, PRICES)
+    return message.status, _Levels(revision, message.keys[stock], opened, level[stock])
 
 
 def industry_levels(message: Message) -> tuple[DayStatus, _Levels] | None:
@@ -68,8 +72,8 @@ def industry_levels(message: Message) -> tuple[DayStatus, _Levels] | None:
     close, opened = message.columns.get("index_close"), message.columns.get("index_open")
     if close is None or opened is None:  # a frame of an earlier release
         return None
-    known, revision = ~np.isnan(close), message.status.without(CHARTS).revision  # charts correct no price
-    return message.status, _Levels(revision, _INDICES[known], opened[known], close[known])
+    known = ~np.isnan(close)
+    return message.status, _Levels(message.status.revision_of(INDICES), _INDICES[known], opened[known], close[known])
 
 
 class MemberScores:
@@ -88,7 +92,7 @@ class MemberScores:
         self._levels = ColumnTable[int, _Levels](
             name,
             DAY,
-            Layout[int](int, [("open", "<f8"), ("close", "<f8")], version=2),
+            Layout[int](int, [("open", "<f8"), ("close", "<f8")], version=3),
             to_columns=lambda s: DayColumns(s.revision, s.keys, {"open": s.opened, "close": s.closed}),
             from_columns=lambda _day, s: _Levels(s.header, s.keys, s.columns["open"], s.columns["close"]),
             keep=_KEPT,
@@ -105,7 +109,7 @@ class MemberScores:
         if day not in self._calendar or (stored is not None and stored.revision >= levels.revision):
             return None
         if len(self._levels) >= _KEPT and day < min(self._levels):
-            self.refused += not status.revision > levels.revision == 0  # else charts alone are new
+            self.refused += not status.revision > levels.revision == 0  # else no price is new
             return None
         self._levels[day] = levels
         return status.trade_date

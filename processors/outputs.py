@@ -65,6 +65,10 @@ class DayStatus(msgspec.Struct, frozen=True, kw_only=True):
         """Whether required rows of the day are missing."""
         return bool(self.missing)
 
+    def revision_of(self, *topics: str) -> int:
+        """Return the revision of the figures that depend on these required topics alone."""
+        return sum(revision for name, revision in self.input_revisions.items() if name.partition("[")[0] in topics)
+
     def without(self, topic: str) -> DayStatus:
         """Return the status of the figures that do not depend on an optional topic: its frames raise no revision."""
         others = {name: revision for name, revision in self.input_revisions.items() if name.partition("[")[0] != topic}

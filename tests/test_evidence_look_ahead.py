@@ -6,6 +6,7 @@ read nothing behind the alert's day.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from datetime import UTC, date, datetime
 
@@ -18,11 +19,11 @@ from hypothesis import strategies as st
 from alerts.desk import AlertDesk
 from alerts.evidence import EvidenceStore
 from alerts.index_scores import LONGEST, IndexScores
-from alerts.member_scores import HORIZONS, MemberScores, industry_levels
+from alerts.member_scores import HORIZONS, MemberScores, industry_levels, stock_levels
 from alerts.model import Alert, Evidence
 from processors.codes import to_id
 from processors.days import TradingCalendar, to_day
-from processors.needs import CHARTS
+from processors.needs import CHARTS, REFERENCE, VALUATIONS
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
 from tests.test_desk import CALENDAR, DAYS, RULES, breakdown, close, fold, peaks
 
@@ -210,7 +211,9 @@ def priced(
     nothing = np.zeros(len(keys))
     inside = nothing if opened is None else levels / opened - 1
     return SecuritySignals(
-        DayStatus(trade_date=DAYS[at], available_at=NOW, revision=revision), keys,
+        DayStatus(
+            trade_date=DAYS[at], available_at=NOW, revision=revision, input_revisions={"prices.daily[0]": revision}
+        ), keys,
         {"price_level": levels, "open_to_close": inside, "excess_top": nothing, "excess_kind": nothing,
          "excess_score": nothing, "divergence": nothing, "streak_excess": nothing}, "pricing",
     )  # fmt: skip
@@ -390,24 +393,35 @@ def test_a_signal_that_is_not_the_index_or_is_provisional_is_no_close() -> None:
     assert record_at(desk, CASE + 30) == before
 
 
-def test_prices_of_industries_are_not_corrected_by_charts() -> None:
-    """They raise the revision of the frame, half a year behind in a backfill: no price was late."""
-    scores = MemberScores("industries", industry_levels, CALENDAR)
+@pytest.mark.parametrize("universe", ["stocks", "industries"])
+def test_what_arrives_half_a_year_behind_and_has_no_price_corrects_none(universe: str) -> None:
+    """Charts and valuations raise the revision of a frame in a backfill, and so do master data: no price was late."""
+    of_stocks = universe == "stocks"
+    scores = MemberScores(universe, stock_levels if of_stocks else industry_levels, CALENDAR)
 
-    def frame(at: int, **revisions: int) -> IndustrySignals:
-        revision = sum(revisions.values()) + (CHARTS in revisions)
-        read = {f"{name}[0]": one for name, one in revisions.items()}
-        status = DayStatus(trade_date=DAYS[at], available_at=NOW, revision=revision, input_revisions=read)
+    def frame(at: int, **revisions: int) -> SecuritySignals | IndustrySignals:
+        topics = {CHARTS, VALUATIONS} & set(revisions)
+        status = DayStatus(
+            trade_date=DAYS[at],
+            available_at=NOW,
+            revision=sum(revisions.values()) + len(topics),
+            input_revisions={f"{name}[0]": one for name, one in revisions.items()},
+        )
+        if of_stocks:
+            return dataclasses.replace(priced(at, np.full(10, 1.0 + at)), status=status)
         return IndustrySignals(status, dict.fromkeys(("index_close", "index_open"), np.full(31, 1.0 + at)), {})
 
+    first = {"margin.daily": 0, "prices.daily": 0, "indices.daily": 0, REFERENCE: 0}
+    late = first | {CHARTS: 0, VALUATIONS: 0, REFERENCE: 3}
+    corrected = late | ({"prices.daily": 1} if of_stocks else {"indices.daily": 1})
     for at in range(130):
-        assert scores.observe(frame(at, indices=0)) == DAYS[at]
+        assert scores.observe(frame(at, **first)) == DAYS[at]
     scores.trim()
     for at in (0, 129):
-        assert scores.observe(frame(at, indices=0, **{CHARTS: 0})) is None
+        assert scores.observe(frame(at, **late)) is None
     assert scores.refused == 0
-    assert scores.observe(frame(129, indices=1, **{CHARTS: 0})) == DAYS[129]
-    assert scores.observe(frame(0, indices=1, **{CHARTS: 0})) is None
+    assert scores.observe(frame(129, **corrected)) == DAYS[129]
+    assert scores.observe(frame(0, **corrected)) is None
     assert scores.refused == 1
 
 
