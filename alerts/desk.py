@@ -226,7 +226,7 @@ class AlertDesk(Processor):
             _, acknowledged = self.acknowledgements.get(alert.id, (0, None))
             alert = msgspec.structs.replace(alert, acknowledged=acknowledged, silence=self._silence_of(alert))
         if alert.id in self.lifecycle.alerts:  # else it has ended and left the kept evaluations in one step
-            silence = alert.silence if alert.state.is_running else None  # it holds back the end, and is over then
+            silence = alert.silence if alert.state.is_running else None  # it delays the end
             self.lifecycle.put(msgspec.structs.replace(alert, silence=silence))
         return _change(alert, alert.state.value, origin, now)
 

@@ -27,7 +27,7 @@ from processors.trading_hours import HALVES
 
 
 def _with_shared_texts(alert: Alert) -> Alert:
-    """Let the members of all alerts share their texts: a decoder makes each anew, 130 bytes a member."""
+    """Let the members of all alerts share their texts: a decoder creates each again, 130 bytes a member."""
     members = [Member(intern(m.code), m.value, intern(m.note), intern(m.rule)) for m in alert.members]
     return msgspec.structs.replace(alert, members=members) if members else alert
 

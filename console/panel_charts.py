@@ -51,7 +51,7 @@ def band(view: View, found: Points) -> Options:
 def flows(view: View, found: Mapping[str, Points], total: Points) -> Options:
     """Return net flows per style as stacked bars, and the sum of all of them since the first day shown as a line.
 
-    The line starts anew behind a day without a total: a sum with an unknown part is absent.
+    The line starts at zero again after a day without a total: a sum with an unknown part is absent.
     """
     colours = (view.colours.accent, view.colours.warm, view.colours.cold, view.colours.hot, view.colours.calm)
     out, unit = frame(view, total), formats.MONEY_UNIT[view.language][1]

@@ -1,4 +1,4 @@
-"""The question above the answer, and what stands for an answer that there is not, in the reader's language."""
+"""The question above the answer, and what the page shows where there is no answer, in the reader's language."""
 
 from __future__ import annotations
 

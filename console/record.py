@@ -20,7 +20,7 @@ from processors.industries import INDUSTRIES
 
 _HORIZONS = tuple(map(str, HORIZONS))
 _HIT = {None: "…", True: "✓", False: "✗"}
-#: The rule and the subject whose record stands beside the verdict.
+#: The rule and the subject whose record is shown beside the verdict.
 PEAK = ("peak_warning", "fin_buy_ratio_5d")
 
 

@@ -79,7 +79,7 @@ class LatestWriter(Service):
         self._news = asyncio.Event()
 
     def release(self) -> None:
-        """Forget everything: the partition is assigned anew."""
+        """Forget everything: the partition is assigned again."""
         self._table: TablePartition | None = None
         self._restored = False
         #: Signal → its age, and the signal or its message: of years in a backfill only the newest are decoded.
@@ -109,7 +109,7 @@ class LatestWriter(Service):
             unwritten: Sequence[Keyed] = ()
             if self._published is not None and (begin := self._unwritten_from(market, written)) is not None:
                 unwritten = await self._published(begin)
-            if self._table is not table:  # assigned anew meanwhile: that claim reads what is true by then
+            if self._table is not table:  # assigned again meanwhile: that claim reads what is true by then
                 return
             self.offer(reversed(unwritten), late=True)
             signals = msgspec.json.decode(market, type=dict[str, MarketSignal]) if market is not None else {}
@@ -249,7 +249,7 @@ class LatestWriter(Service):
         try:
             await table.write_beside({latest_key(self._namespace, name): v for name, v in values.items()})
         except (FencedError, RedisError) as error:
-            if self._table is not table:  # assigned anew meanwhile: that claim restores what is not written
+            if self._table is not table:  # assigned again meanwhile: that claim restores what is not written
                 return
             if isinstance(error, FencedError):
                 self.log.warning("the newest values are another worker's: %s", error)

@@ -20,7 +20,7 @@ PATIENCE_S, POLL_MS = 15.0, 200
 
 
 class TopicProbe:
-    """A consumer that is opened with the first question, and anew after a question that failed."""
+    """A consumer that is opened with the first question, and again after a question that failed."""
 
     def __init__(self, settings: Settings, *, purpose: str) -> None:
         self._settings = settings

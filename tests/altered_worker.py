@@ -91,7 +91,7 @@ def without_outbox() -> None:
 
 
 def without_order() -> None:
-    """Begin the sequence of outputs anew with every claim."""
+    """Begin the sequence of outputs at 0 with every claim."""
 
     async def from_nothing(self: OutputLog, stored: int, topics: Collection[str]) -> Numbering:
         return Numbering(0, ahead=False)

@@ -153,7 +153,7 @@ def make_settings() -> Callable[..., Settings]:
 
 @pytest.fixture
 def no_market_metrics() -> Iterator[None]:
-    """Metrics of no market yet: each keeps the newest day, whichever test of this process has told it."""
+    """Metrics of no market yet: each keeps the newest day, whichever test of this process has set it."""
     metrics.forget_market()
     yield
     metrics.forget_market()

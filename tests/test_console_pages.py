@@ -688,7 +688,7 @@ def test_a_line_of_the_sheet_breaks_between_words_and_between_characters() -> No
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_chart_of_the_console_imports_no_page(language: formats.Language) -> None:
-    """Options are JSON: what is sent to a browser holds no other object."""
+    """Options are JSON: what is sent to a browser contains no other object."""
     view = View(P, language)
     model = known_model()
     days = model.curve("fin_balance")

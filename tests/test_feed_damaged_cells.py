@@ -122,7 +122,7 @@ def test_a_cell_that_breaks_the_identity_of_shanghai_by_a_power_of_ten(name: str
     found = [one for one in findings(wrong, before=(market("margin.daily", DAYS[0]),)) if one.check == "cell"]
     assert found[0].severity is Severity.ERROR
     assert "600005.SH" in found[0].text
-    assert "holds if" in found[0].text or "is not true by far" in found[0].text
+    assert "is true if" in found[0].text or "is not true by far" in found[0].text
 
 
 @pytest.mark.parametrize(

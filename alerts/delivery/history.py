@@ -1,14 +1,14 @@
-"""What a channel was told about one alert, and what it is still to be told.
+"""The notifications of one alert to one channel: those sent, and those still to be sent.
 
-A channel is told of every change of an alert's state, in the order of the messages (their sequence), also when an alert
+A channel is notified of every change of an alert's state, in the order of the messages (their sequence), also when an alert
 fires again that had ended. The first beginning and the first end are sent when they are due. A later change waits
 `SETTLES`: state that is computed again (an emptied Redis, another release) repeats the past within seconds, and a
 change that is taken back meanwhile is not sent.
 
-A withdrawal (`State.SUPERSEDED`) goes to each channel that was told of the alert; what still waits of it is dropped, and
-no silence holds it back.
+A withdrawal (`State.SUPERSEDED`) goes to each channel that was notified of the alert; notifications that still wait are dropped,
+and no silence delays it.
 
-A channel is not told of an alert that was published longer ago than its ``max_age_days``, unless the alert is critical
+A channel is not notified of an alert that was published longer ago than its ``max_age_days``, unless the alert is critical
 and still in force: the feed was down when it began. Its beginning waits `LATE_SETTLES`, as a backfill reads its end soon.
 """
 
@@ -81,7 +81,7 @@ class NotificationHistory(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def reminds(self) -> bool:
-        """Whether the channel was told that the alert fires, and nothing has changed since."""
+        """Whether the channel was notified that the alert fires, and nothing has changed since."""
         last = self.valid[-1:]
         return bool(last) and last[0].status is Status.SENT and last[0].alert.state is self.alert.state is State.FIRING
 
@@ -112,7 +112,7 @@ def advance(history: NotificationHistory, channel: Channel, now: datetime) -> No
         wanted = channel.wants(alert) and (known or not _is_late(alert, channel, now) or _in_force(alert, now))
         return _appended(history, channel, now) if wanted else history
     if last is None:
-        return history  # the channel was not told of the alert: nor is it of its end
+        return history  # the channel was not notified of the alert: nor is it of its end
     held_back = last.due > now  # by quiet hours, by a silence, or to settle
     unsent = _untouched(last)  # a failed attempt may have been delivered
     if unsent and alert.state is State.SUPERSEDED:  # an end that waits must not delay the withdrawal behind it

@@ -94,7 +94,7 @@ class NotificationLog:
         return sorted(notifications, key=lambda n: (n.written, n.name))
 
     async def histories(self) -> list[NotificationHistory]:
-        """Return the history of every alert that the channel was or will be told of."""
+        """Return the history of every alert that the channel was or will be notified of."""
         return [stored.history for _, stored in await self._all_stored() if stored.history is not None]
 
     async def prune(self, before: datetime) -> None:

@@ -265,7 +265,7 @@ class AppriseSender(Sender):
     apprise sends in a thread, which ends after the time limit of an attempt if the service is slow. The next attempt of
     the message waits for it and takes its result: a second one would repeat a mail that was accepted late. So does
     `close`, which waits for a few seconds. A service that never ends its answer keeps a thread for ever: it is one of
-    this channel, which holds up neither other work of the process nor its end.
+    this channel, which delays neither other work of the process nor its end.
     """
 
     @cached_property

@@ -84,10 +84,10 @@ def _beside_the_session_before(batch: RowBatch, last: RowBatch) -> Iterator[Find
                 fits &= (np.abs(gap) > _LEAST) & (right > _CENTS) & ~reported
                 if fits.any():
                     reported |= fits
-                    yield _finding(batch, fits, name, f"{equation} holds if it is {power:g} times as large")
+                    yield _finding(batch, fits, name, f"{equation} is true if it is {power:g} times as large")
         places = (np.abs(gap) > least) & (np.abs(before - now[more] + now[less] - now[balance]) <= _EXACT)
         if places.sum() > _MOST_BROKEN * (np.abs(gap) > least).sum():
-            yield _finding(batch, places, more, f"{equation} holds if both change places")
+            yield _finding(batch, places, more, f"{equation} is true if both change places")
             reported |= places
         if balance != "fin_balance":
             continue

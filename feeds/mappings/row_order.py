@@ -23,7 +23,7 @@ from processors.events import Floats
 #: Fewer rows are in an order by accident; and the largest probability of one, of figures in a random order.
 FEWEST = 20
 _ACCIDENT = log(1e-9)
-#: Where a page ends, the next one or that of the next board may begin anew: one row of so many.
+#: Where a page ends, the next one or that of the next board may begin again: one row of so many.
 _SHORTEST_PAGE = 20
 #: Lists in the order of codes have a few places where the next exchange or board begins, as a share of their rows.
 _BORDERS = 0.1

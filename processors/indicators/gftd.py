@@ -28,7 +28,7 @@ GFTD = Signal(
     (CLOSES, HIGHS, LOWS),
     "setup: n2 = 4 closes each below (above) the close n1 = 4 earlier; then a count to n3 = 4 of days with close ≥ high "
     "of two days before, high > high of the day before, close > close of the day counted before (sell: mirrored); both "
-    "are counted side by side; absent behind a day without prices until both counts have begun anew",
+    "are counted side by side; absent behind a day without prices until both counts have begun again",
     "[GF25], conditions of the count ours",
     subjects=True,
     parameters=("gftd_setup", "gftd_count"),

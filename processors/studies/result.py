@@ -27,7 +27,7 @@ class Unit(StrEnum):
 class Kind(StrEnum):
     """What a published figure claims; from it follows when ours reproduces the figure, see `claims.verdict_of`."""
 
-    NONE = "none"  # no claim: our figure stands beside nothing
+    NONE = "none"  # no claim: our figure has nothing beside it
     LEVEL = "level"  # a description, such as a quantile: ours is near it
     EFFECT = "effect"  # a distance from the base rate: ours has its sign and most of its size
     LOSS = "loss"  # a risk, such as a drawdown: ours is not much larger

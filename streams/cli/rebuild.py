@@ -36,7 +36,7 @@ def rebuild(
     same bytes. Stop the workers before tables are replaced: the command refuses while one is connected to Redis. If
     Redis was emptied, all tables are recomputed, and signals and alerts are published again under their old ids.
 
-    A worker that finds that a topic has lost messages stands still and names this command with --reset.
+    A worker that finds that a topic has lost messages stops the partition and names this command with --reset.
     """
     from streams.rebuild import describe
     from streams.rebuild import rebuild as replay

@@ -1,6 +1,6 @@
 """From the bytes of an input topic to columns: JSON events, Arrow frames, markers, barriers.
 
-One message holds one JSON event, or an array of events (`streams.codecs.row_json`), or a frame of many rows
+One message contains one JSON event, or an array of events (`streams.codecs.row_json`), or a frame of many rows
 (`streams.codecs.row_frames`; header ``content-type: application/vnd.apache.arrow.stream``). All give the same
 `RowBatch`. Whatever doesn't decode or validate becomes a `DeadLetter` with the reason: a message, or a row of an array
 or frame. What is around it counts. An optional figure that is impossible is absent, and reported by

@@ -4,7 +4,7 @@ A client library that can't read a batch raises an error out of its iterator, in
 every try: a worker would never get past it. Such a batch is common: a producer that compresses by a codec for which the
 library has no package. Others are rare: a header's name that is no UTF-8, a checksum that does not match.
 
-`Batches` stands between a client and the class of its library that cuts a fetch into batches. It decompresses, up to
+`Batches` is between a client and the class of its library that cuts a fetch into batches. It decompresses, up to
 `MOST_BYTES`, by the codecs of pyarrow, and gives the library batches without compression. What the library still can't
 read is read here record by record. A record, or a whole batch, that nobody can read becomes one record that every
 decoder refuses: the dead letter has its bytes and the reason.

@@ -4,7 +4,7 @@ arrives.
 One fetch at a time is on its way to a broker. Partitions that are not in it, because their records are not consumed
 yet, wait for its answer; so the broker delays an empty answer for milliseconds only. An idle consumer would then ask a
 hundred times a second, and keep a broker as busy as a feed does. The longer nothing arrives, the longer waits a fetch
-of all partitions of a broker, which holds nobody up. Apache Kafka answers it as soon as there is a record; the embedded
+of all partitions of a broker, which delays nobody. Apache Kafka answers it as soon as there is a record; the embedded
 broker looks for one after half of the wait, so the first record after a pause is late by that much there: by a fortieth
 of the pause.
 """

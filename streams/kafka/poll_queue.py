@@ -65,7 +65,7 @@ class PollQueue(ThrowableQueue):  # type: ignore[misc]  # a library without type
         """Read on where there is room: here once an event has left."""
 
     def clear(self) -> None:
-        """Drop all events; the partitions are assigned anew."""
+        """Drop all events; the partitions are assigned again."""
         super().clear()
         self._read_on()
 

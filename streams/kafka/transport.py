@@ -19,7 +19,7 @@ partitions that it asks for, but does not wake up who waits for records; this tr
 have arrived would wait for the next ones.
 
 **One loop.** Faust runs the consumer in a thread of its own. Every poll then crosses two threads and waits for the one
-that holds the interpreter, which doubles the latency of a busy worker. Here the consumer runs in the event loop of the
+that keeps the interpreter, which doubles the latency of a busy worker. Here the consumer runs in the event loop of the
 app. Large polls are folded in a thread instead (`streams.stages.partition_runner`), so its heartbeats are in time.
 
 `streams.kafka.assignment` says which worker reads which partitions, and `streams.kafka.faust_adapter` has the means to

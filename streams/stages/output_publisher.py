@@ -78,7 +78,7 @@ class OutputPublisher:
             await self._producer(table.table)
 
     def release(self) -> None:
-        """Close the producers of all partitions: the group is assigned anew."""
+        """Close the producers of all partitions: the group is assigned again."""
         for stage in list(self._owners):
             self._discard(stage)
 

@@ -358,7 +358,7 @@ class PartitionRunner:
 
         if not stage.messages_at_once and poll.size < _LARGE_BYTES:
             return folded()
-        # A stage that takes long holds up no large polls.
+        # A stage that takes long does not delay large polls.
         thread = None if stage.messages_at_once else self._folder
         with owned.folded_in_a_thread():
             found = await asyncio.get_running_loop().run_in_executor(thread, folded)

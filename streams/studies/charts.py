@@ -39,7 +39,7 @@ _LEGEND, _HANDLE, _WIDE = 62, 7, 0x2E7F
 _PHONE = (5.0, 3.4)
 #: Width of a letter and height of a name beside a point, in parts of the points' range.
 _NAME_WIDTH, _NAME_HEIGHT = 0.0145, 0.05
-#: Height of a lying bar, whose label stands above it.
+#: Height of a lying bar, whose label is above it.
 _LYING = 0.42
 _STYLE = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3,
           "legend.frameon": False, "svg.fonttype": "none", "svg.hashsalt": "marginwatch",

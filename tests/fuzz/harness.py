@@ -1,7 +1,7 @@
 """Runs inputs in processes of their own, and finds what crashes, hangs, grows or raises.
 
 A process notes the number of its input before it begins with it. One that dies is replaced by another one that goes on
-behind that input. Time is CPU time, so that a busy machine finds nothing; a virtual machine that stands still counts as
+behind that input. Time is CPU time, so that a busy machine finds nothing; a virtual machine that is paused counts as
 such time, so an input that takes too long is given once more before it is a finding.
 """
 

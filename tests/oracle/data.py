@@ -249,7 +249,7 @@ def _figures(raw: pd.DataFrame, keys: list[str], names: list[str]) -> pd.DataFra
 
 
 def load(folder: Path, start: date | None = None, end: date | None = None) -> Data:
-    """The folder's files from `start` to `end`, both included. The cut holds for every input, indices too."""
+    """The folder's files from `start` to `end`, both included. The cut applies to every input, indices too."""
     details, totals = [], []
     for exchange, suffix in (("SSE", ".SH"), ("SZSE", ".SZ")):
         rows = _read(folder, f"margin_detail_{exchange.lower()}").rename(columns=RAW_FIGURES)
