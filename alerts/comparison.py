@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alerts.model import RecordFinding
-from processors.events import Floats
+from processors.arrays import Floats
 from processors.shares import Z, episodes, wilson
 
 #: Fewest episodes of which a record says anything (ours).

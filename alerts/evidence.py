@@ -13,7 +13,6 @@ from operator import itemgetter
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from alerts.comparison import Comparison, compare_blocks, compare_shares
 from alerts.index_scores import LONGEST, IndexScores
@@ -21,12 +20,10 @@ from alerts.member_scores import HORIZONS, Excess, MemberScores, industry_levels
 from alerts.model import Alert, Basis, Evidence, HorizonOutcome
 from alerts.regimes import Regimes
 from alerts.rules.base import Expectation, Message, Rule
+from processors.arrays import Floats, Ints
 from processors.codes import isin_sorted, to_id
 from processors.days import TradingCalendar, to_date, to_day
-from processors.events import Floats
 from processors.table import DAY_TEXT, Processor, Table, TableSet, ValueCodec
-
-Counts = npt.NDArray[np.int64]
 
 
 class Case(msgspec.Struct, array_like=True):
@@ -70,9 +67,9 @@ class EvidenceStore(Processor):
         self._cases: dict[str, dict[int, Case]] = {}  # the same by record and day
         self._day_of: dict[tuple[str, str], int] = {}  # (record, alert) → day
         # The same by position in the calendar.
-        self._counts: dict[str, Counts] = {}  # by record with members: size, known, hits
+        self._counts: dict[str, Ints] = {}  # by record with members: size, known, hits
         self._outcomes: dict[str, Floats] = {}  # by record with members: the outcomes by horizon
-        self._bases: dict[str, Counts] = {}  # by expectation: hits, known
+        self._bases: dict[str, Ints] = {}  # by expectation: hits, known
         self.tables = TableSet(
             self.index.tables, *(scores.tables for scores in self.members.values()), self.regimes.tables,
             self._case_rows, self._base_rows,

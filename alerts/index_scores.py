@@ -10,11 +10,10 @@ from datetime import date
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from alerts.rules.base import Expectation, Message
+from processors.arrays import Floats, Indexer
 from processors.days import TradingCalendar, to_day
-from processors.events import Floats
 from processors.outputs import MarketSignal
 from processors.table import DAY, Table, TableSet, ValueCodec
 
@@ -62,7 +61,7 @@ class IndexScores:
         """Return the open of the session after a position, points; NaN where absent."""
         return float(self._open[at + 1])
 
-    def paths(self, at: npt.NDArray[np.intp], days: int) -> Floats:
+    def paths(self, at: Indexer, days: int) -> Floats:
         """Return the returns from the entry of each position to the closes of its next ``days`` sessions (n, days)."""
         closes = np.lib.stride_tricks.sliding_window_view(self._close, days)[at + 1]
         return np.asarray(closes / self._open[at + 1, None] - 1)

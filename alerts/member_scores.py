@@ -12,10 +12,10 @@ from datetime import date
 import numpy as np
 
 from alerts.rules.base import Message
-from processors.codes import Ids, reindex_sorted
+from processors.arrays import Floats, Ids
+from processors.codes import reindex_sorted
 from processors.column_table import ColumnTable, DayColumns, Layout
 from processors.days import TradingCalendar, to_day
-from processors.events import Floats
 from processors.industries import INDEX_OF
 from processors.kinds import is_stock
 from processors.needs import DETAIL, INDICES, PRICES

@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 
 from alerts.rules.base import Message
+from processors.arrays import Mask
 from processors.days import TradingCalendar, to_day
-from processors.events import Mask
 from processors.indicators.regime import RALLY, RANGE, REGIME
 from processors.outputs import MarketSignal
 from processors.table import DAY, Table, TableSet, ValueCodec

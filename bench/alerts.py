@@ -27,6 +27,7 @@ from bench.figures import Figure, table_of
 from bench.pipeline import running_worker, simulated_market
 from bench.services import services
 from feeds.publication_times import available_at
+from processors.arrays import Floats
 from processors.codes import EXCHANGES, to_id
 from processors.days import to_date, to_day
 from processors.events import FIGURES, RowBatch
@@ -70,7 +71,7 @@ class _Clock:
         if (alert.rule, alert.subject, alert.state) == (_RULE, _SUBJECT, State.FIRING):
             seen.setdefault(alert.trade_date, time.perf_counter())
 
-    def ms(self, seen: dict[date, float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def ms(self, seen: dict[date, float]) -> Floats:
         return np.array([(seen.get(day, np.inf) - sent) * 1000 for day, sent in self.sent.items()])
 
 

@@ -20,6 +20,7 @@ from bench.figures import Figure, table_of
 from bench.pipeline import cpu_of, latencies, running_worker, simulated_market, wait_for
 from bench.services import services
 from feeds.daily.publish import publish_days
+from processors.arrays import Floats
 from streams import readers
 from streams.cli.terminal import out
 from streams.publisher import Publisher
@@ -61,7 +62,7 @@ def figures(broker: str, model: Path, stocks: int = 5000, seconds: float = 10.0)
             wait_for(lambda: passed(settings, barrier, client), worker)
             charts = _charts(settings)
 
-            async def beside() -> np.ndarray:
+            async def beside() -> Floats:
                 scoring = asyncio.create_task(_rescore(settings, charts))
                 try:
                     return (await latencies(settings, market, seconds, _LATER_S))[0]

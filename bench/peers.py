@@ -40,8 +40,8 @@ from rich.table import Table
 from bench.figures import Figure, machine
 from bench.pipeline import running_worker, simulated_market, wait_for
 from bench.services import services
+from processors.arrays import Floats
 from processors.errors import MarginwatchError
-from processors.events import Floats
 from processors.needs import DETAIL
 from streams.calendars import xshg
 from streams.cli.terminal import err, out

@@ -29,8 +29,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from bench.figures import Figure, table_of
 from bench.services import services
 from feeds import simulate
+from processors.arrays import Floats
 from processors.days import microseconds, to_day
-from processors.events import Floats, RowBatch
+from processors.events import RowBatch
 from processors.outputs import MarketSignal
 from streams.calendars import xshg
 from streams.cli.terminal import out

@@ -12,7 +12,8 @@ from datetime import date, datetime
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import Ids, to_codes, to_id
+from processors.arrays import Ids, Ints, Revisions
+from processors.codes import to_codes, to_id
 from processors.days import to_date
 from processors.errors import RowError
 from processors.events import FIGURES, RowBatch
@@ -37,8 +38,8 @@ class _Rows:
     """Rows of one topic and day: ``keys`` (n,) ascending, one row a key; ``columns`` (n,) float32 by name."""
 
     keys: Ids
-    revisions: npt.NDArray[np.int32]
-    stamps: npt.NDArray[np.int64]  # available_at, µs since the epoch
+    revisions: Revisions
+    stamps: Ints  # available_at, µs since the epoch
     columns: Mapping[str, npt.NDArray[np.float32]]
 
 

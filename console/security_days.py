@@ -8,9 +8,9 @@ from datetime import date, datetime
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from console.versions import Versions
+from processors.arrays import Floats
 from processors.codes import to_codes, to_id
 from processors.errors import RowError
 from processors.outputs import SecuritySignals
@@ -121,7 +121,7 @@ class SecurityDays:
             columns |= priced.columns
         size = len(frame.keys)
 
-        def column(name: str) -> npt.NDArray[np.float64]:
+        def column(name: str) -> Floats:
             found = columns.get(name)
             return np.full(size, np.nan) if found is None else np.asarray(found, dtype=np.float64)
 

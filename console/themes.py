@@ -15,10 +15,10 @@ from console.model import Part
 from console.site import Page, content, heading
 from console.theme import View
 from console.theme_members import members
+from processors.arrays import Floats
 from processors.chart_scores import NO_MODEL, occlusion
 from processors.charts import HEIGHT, PIXELS_A_SESSION, SESSIONS, WIDTH, Heights
 from processors.charts import draw as image_of
-from processors.events import Floats
 from processors.indicators.themes import TOP
 from processors.industries import INDUSTRIES
 from processors.needs import CHARTS

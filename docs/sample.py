@@ -14,11 +14,12 @@ from functools import lru_cache
 import numpy as np
 
 from feeds import simulate
+from processors.arrays import Floats, Ids
 from processors.chart_labels import HORIZONS
 from processors.charts import CLOSE, SESSIONS, Heights, numbers
-from processors.codes import Ids, to_codes, to_id
+from processors.codes import to_codes, to_id
 from processors.days import to_day
-from processors.events import FIGURES, Floats, RowBatch, concat
+from processors.events import FIGURES, RowBatch, concat
 from processors.history import History, blocks
 from processors.industries import INDEX_OF, INDUSTRIES
 from processors.kinds import is_fund, is_stock

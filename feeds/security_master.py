@@ -30,9 +30,9 @@ from feeds.files.index_codes import index_code, member_column, member_columns
 from feeds.files.vendor import load
 from feeds.folder import folder_mapping
 from feeds.mappings.mapping import Mapping, Table, every_column
+from processors.arrays import Floats
 from processors.codes import to_id
 from processors.days import TradingCalendar, to_date, to_day
-from processors.events import Floats
 from processors.industries import INDUSTRIES
 from processors.needs import REFERENCE
 

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from feeds.errors import ConfigurationError
 from feeds.publication_times import available_at
+from processors.arrays import Floats, Ids
 from processors.block import SSE_COMPOSITE, TURNOVER_INDEX
-from processors.codes import Ids, to_codes, to_id
+from processors.codes import to_codes, to_id
 from processors.days import TradingCalendar, shanghai_moment, to_date
-from processors.events import FIGURES, Floats, RowBatch
+from processors.events import FIGURES, RowBatch
 from processors.industries import INDEX_OF, INDUSTRIES
 from processors.kinds import is_chinext, is_stock
 
@@ -234,7 +234,7 @@ def _ratios(days: int, rng: np.random.Generator) -> Floats:
     """Return the script of the ratio over a number of days, with noise too small to hide its episodes."""
     ends = np.cumsum([share for share, _ in _SCRIPT]) * (days - 1)
     path = np.interp(np.arange(days), [0.0, *ends], [0.080, *(level for _, level in _SCRIPT)])
-    noise: npt.NDArray[np.float64] = rng.normal(0, 0.0012, days)
+    noise: Floats = rng.normal(0, 0.0012, days)
     return np.asarray(path + noise)
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from processors.events import Floats
+from processors.arrays import Floats
 
 
 @dataclass(frozen=True, slots=True)

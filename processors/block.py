@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from processors.arrays import Floats, Mask
 from processors.calendar_series import windows
 from processors.codes import EXCHANGES, to_id
 from processors.cross_sections import CrossSections
 from processors.days import to_date, to_day
 from processors.errors import UndeclaredNeedError
-from processors.events import INPUT_ROWS, KEYS, Floats, Mask
+from processors.events import INPUT_ROWS, KEYS
 from processors.margin_exchanges import with_zeros_before
 from processors.needs import DETAIL, INDICES, TOTALS, Need, Source, reference_date
 from processors.signal import Signal

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from processors.codes import Ids
+from processors.arrays import Floats, Ids, Indexer
 from processors.days import TradingCalendar
-from processors.events import Floats
 from processors.industries import INDEX_OF
 from processors.needs import INDICES
 
@@ -56,7 +54,7 @@ class CalendarSeries:
             for of_industries, chosen in parts:
                 self._put((topic, name, of_industries), keys[chosen], at, values[:, chosen])
 
-    def _put(self, group: _Group, keys: Ids, at: npt.NDArray[np.intp], values: Floats) -> None:
+    def _put(self, group: _Group, keys: Ids, at: Indexer, values: Floats) -> None:
         known = ~np.isnan(values)
         if known.any():
             self.first_known = min(self.first_known, int(at[known.any(axis=1)].min()))
@@ -87,7 +85,7 @@ def _is_industry(topic: str, key: int) -> bool:
     return topic == INDICES and key in _INDUSTRY_ROW
 
 
-def windows(series: Floats, ends: npt.NDArray[np.intp], days: int) -> Floats:
+def windows(series: Floats, ends: Indexer, days: int) -> Floats:
     """Return the ``days`` values of a series up to each position of ``ends``, oldest first.
 
     Parameters

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from processors.events import Floats
+from processors.arrays import Floats
 
 #: Horizons of the labels, sessions; the first one is that of the score.
 HORIZONS: Final = (5, 20)

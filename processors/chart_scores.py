@@ -10,11 +10,10 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from processors.arrays import Array, Floats
 from processors.charts import EMPTY, SESSIONS, Heights, from_words
 from processors.days import to_date
-from processors.events import Floats
 from processors.outputs import ChartFrame, FeatureFrame
-from processors.pack import Array
 
 SCORE: Final = "chart_score"
 #: Processors differ in the last bits of a network's sums.

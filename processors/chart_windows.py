@@ -8,12 +8,10 @@ closes of the 20 sessions up to it; it requires as many prices as a chart.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from processors.arrays import Array, Floats, Indexer
 from processors.charts import LEAST_PRICES, LINES, SESSIONS, Bars, enough, heights, to_words
 from processors.days import TradingCalendar
-from processors.events import Floats
-from processors.pack import Array
 from processors.price_levels import DayLevels, PriceLevels
 
 
@@ -27,7 +25,7 @@ class ChartWindows:
         # (6, columns of the store at that time, and one more for securities that came later).
         self._bars: dict[int, tuple[DayLevels | None, Floats]] = {}
 
-    def bars(self, day: int, columns: npt.NDArray[np.intp]) -> Bars:
+    def bars(self, day: int, columns: Indexer) -> Bars:
         """Return the bars of the 20 sessions up to a day, of some columns of the store (n,)."""
         sessions = [self._calendar.shift(day, -back) for back in range(SESSIONS - 1, -1, -1)]
         self._bars = {session: self._bars_of(session) for session in sessions if session is not None}
@@ -37,7 +35,7 @@ class ChartWindows:
                 out[:, i] = self._bars[session][1].take(columns, axis=1, mode="clip")
         return Bars(*(line.T for line in out))
 
-    def features(self, day: int, columns: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], dict[str, Array]]:
+    def features(self, day: int, columns: Indexer) -> tuple[Indexer, dict[str, Array]]:
         """Return the columns of the store that have a chart on a day (m,), and its heights as columns of a frame.
 
         Parameters

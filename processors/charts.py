@@ -18,8 +18,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from processors.events import Floats
-from processors.pack import Array
+from processors.arrays import Array, Floats, Mask
 
 Heights = npt.NDArray[np.uint8]
 Images = npt.NDArray[np.uint8]
@@ -64,7 +63,7 @@ class Bars:
     volumes: Floats
 
 
-def enough(bars: Bars) -> npt.NDArray[np.bool_]:
+def enough(bars: Bars) -> Mask:
     """Return which windows have prices on at least `LEAST_PRICES` sessions (n,)."""
     return np.asarray((~np.isnan(bars.closes)).sum(axis=1) >= LEAST_PRICES)
 

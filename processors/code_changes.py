@@ -14,7 +14,8 @@ from hashlib import blake2b
 
 import numpy as np
 
-from processors.codes import Ids, places_sorted, to_code, to_id
+from processors.arrays import Ids
+from processors.codes import places_sorted, to_code, to_id
 from processors.days import to_day
 from processors.errors import MarginwatchError
 from processors.events import RowBatch

@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from processors.arrays import Array, Floats, Ids, Indexer, Keys, Mask
 from processors.errors import RowError
 
-Ids = npt.NDArray[np.int32]
 NO_IDS: Ids = np.empty(0, dtype=np.int32)
-#: Ids, or ids with a day in the upper bits.
-Keys: TypeAlias = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
 EXCHANGES = ("SSE", "SZSE", "BSE")
 #: Suffixes behind the dot: three exchanges, and Shenwan (SI), whose indices no exchange publishes.
@@ -113,7 +109,7 @@ def exchange_of(securities: Ids) -> Ids:
     return securities % 4
 
 
-def places_sorted(keys: Keys, known: Keys) -> npt.NDArray[np.intp]:
+def places_sorted(keys: Keys, known: Keys) -> Indexer:
     """Return the place of each key in ``known`` (n,), −1 where it is not there.
 
     Parameters
@@ -133,7 +129,7 @@ def places_sorted(keys: Keys, known: Keys) -> npt.NDArray[np.intp]:
     return at
 
 
-def taken(values: npt.NDArray[Any], places: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+def taken(values: Array, places: Indexer) -> Floats:
     """Return the values at places of `places_sorted` (n,); NaN at −1."""
     if not len(values):
         return np.full(len(places), np.nan)
@@ -142,7 +138,7 @@ def taken(values: npt.NDArray[Any], places: npt.NDArray[np.intp]) -> npt.NDArray
     return out
 
 
-def isin_sorted(keys: Ids, known: Ids) -> npt.NDArray[np.bool_]:
+def isin_sorted(keys: Ids, known: Ids) -> Mask:
     """Return which of ``keys`` are in ``known`` (n,).
 
     Parameters
@@ -152,7 +148,7 @@ def isin_sorted(keys: Ids, known: Ids) -> npt.NDArray[np.bool_]:
     return places_sorted(keys, known) >= 0
 
 
-def reindex_sorted(keys: Ids, known: Ids, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def reindex_sorted(keys: Ids, known: Ids, values: Floats) -> Floats:
     """Return the values of ``known`` for other keys (n,); NaN where ``known`` lacks a key.
 
     Parameters

@@ -23,14 +23,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import NO_IDS, Ids
+from processors.arrays import Array, Ids
+from processors.codes import NO_IDS
 from processors.errors import StateError
 from processors.table import REMEDY, KeyCodec, Rows, StoredDict, encode_row, read_row
 
 K = TypeVar("K")
 V = TypeVar("V")
 H = TypeVar("H")
-Array = npt.NDArray[Any]
 #: Name and dtype of each column.
 Columns = tuple[tuple[str, str], ...]
 _LARGEST_BUCKET_BITS = 6  # at most 64 rows in a bucket on average

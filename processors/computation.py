@@ -10,6 +10,7 @@ from types import ModuleType
 import msgspec
 import numpy as np
 
+from processors.arrays import Array
 from processors.block import Block, ProvisionalInputs
 from processors.closed_days import ClosedDays
 from processors.completeness import EVERYTHING
@@ -25,7 +26,6 @@ from processors.needs import (
     session_before,
 )
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals, StageOutput
-from processors.pack import Array
 from processors.registry import (
     INDUSTRY_INDICATORS,
     MARKET_INDICATORS,

@@ -6,14 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from processors.codes import EXCHANGES, NO_IDS, Ids, exchange_of, places_sorted, reindex_sorted, taken
+from processors.arrays import Array, Counts, Floats, Ids, Indexer, Ints, Mask
+from processors.codes import EXCHANGES, NO_IDS, exchange_of, places_sorted, reindex_sorted, taken
 from processors.days import to_date
-from processors.events import Floats, Mask
 from processors.industries import INDUSTRIES
 from processors.kinds import is_stock
 from processors.needs import DETAIL, FUNDS, REFERENCE, Days, Need, funds, members, session_before
@@ -23,7 +21,7 @@ from processors.sources import Sources
 #: The exchanges whose rows are unknown on a day: index into `EXCHANGES` → reason. A sum that they belong to is absent.
 Gap = dict[int, str]
 #: Stocks by day and exchange: all, and those that the reference knows.
-_KnownStocks = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
+_KnownStocks = tuple[Indexer, Indexer]
 #: The share of an exchange's stocks of which the reference may know nothing without a notice (ours): industries as of
 #: 2026 lack up to 6.6% of the stocks of 2018, dated ones up to 0.8% of those of 2016–2021.
 _TOLERATED = 0.1
@@ -57,18 +55,18 @@ class Section:
 
     topic: str
     keys: Ids
-    starts: npt.NDArray[np.intp]
+    starts: Indexer
 
     def rows(self, i: int) -> slice:
         """Return the rows of the i-th day of the block."""
         return slice(int(self.starts[i]), int(self.starts[i + 1]))
 
-    def split(self, mask: Mask) -> tuple[npt.NDArray[np.intp], list[slice]]:
+    def split(self, mask: Mask) -> tuple[Indexer, list[slice]]:
         """Return the rows that a mask selects, and for each day the part of them that is its own (k,)."""
         rows = np.flatnonzero(mask)
         return rows, [slice(start, end) for start, end in pairwise(np.searchsorted(rows, self.starts).tolist())]
 
-    def counts(self, number: npt.NDArray[Any], width: int, used: Mask) -> npt.NDArray[np.intp]:
+    def counts(self, number: Array, width: int, used: Mask) -> Counts:
         """Return how many of the used rows of each day have each number below ``width`` (k, width).
 
         Parameters
@@ -80,12 +78,12 @@ class Section:
         return np.bincount(cell, minlength=days * width).reshape(days, width)
 
     @cached_property
-    def day_of_row(self) -> npt.NDArray[np.intp]:
+    def day_of_row(self) -> Indexer:
         """Position in the block of each row's day (n,)."""
         return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
 
     @cached_property
-    def day_keys(self) -> npt.NDArray[np.int64]:
+    def day_keys(self) -> Ints:
         """Position of the day and security of each row as one ascending number (n,)."""
         return (self.day_of_row.astype(np.int64) << 32) + self.keys
 
@@ -104,13 +102,13 @@ class CrossSections:
         self.calendar = sources.series.calendar
         self._sources = sources
         self._sections: dict[str, Section] = {}
-        self._places: dict[tuple[str, str], npt.NDArray[np.intp]] = {}
+        self._places: dict[tuple[str, str], Indexer] = {}
         self._columns: dict[tuple[str, Need], Floats] = {}
         self._gaps: dict[tuple[str, Days], list[Gap]] = {}
         self._net_buys: dict[tuple[Need, Need], tuple[Floats, list[Gap]]] = {}
-        self._in_reference: dict[str, list[tuple[Members, npt.NDArray[np.intp]]]] = {}
+        self._in_reference: dict[str, list[tuple[Members, Indexer]]] = {}
         self._known_stocks: dict[tuple[str, bool], _KnownStocks] = {}
-        self._industry_cells: dict[str, npt.NDArray[np.intp]] = {}
+        self._industry_cells: dict[str, Indexer] = {}
 
     def __len__(self) -> int:
         return len(self.days)
@@ -144,7 +142,7 @@ class CrossSections:
             self._columns[section.topic, need] = found
         return self._columns[section.topic, need]
 
-    def places(self, section: Section, topic: str) -> npt.NDArray[np.intp]:
+    def places(self, section: Section, topic: str) -> Indexer:
         """Return the row of each row's day and security in the section of another topic (n,), −1 where it has none."""
         if (section.topic, topic) not in self._places:
             self._places[section.topic, topic] = places_sorted(section.day_keys, self.section(topic).day_keys)
@@ -247,7 +245,7 @@ class CrossSections:
         return self._known_stocks[topic, classified]
 
     @staticmethod
-    def _unnamed(every: npt.NDArray[np.intp], named: npt.NDArray[np.intp]) -> list[Gap]:
+    def _unnamed(every: Indexer, named: Indexer) -> list[Gap]:
         """Return the exchanges of whose stocks less than half are known (k,); takes the counts (k, 3)."""
         out: list[Gap] = [{} for _ in every]
         for i, number in np.argwhere(2 * named < every).tolist():
@@ -303,14 +301,14 @@ class CrossSections:
         self._sources.require(members())
         return [self._sources.members(day) for day in self.days]
 
-    def by_members(self, count: Callable[[Members], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    def by_members(self, count: Callable[[Members], Array]) -> Array:
         """Return a figure of the master data by day (k, …), computed once for days with the same master data."""
-        found: list[npt.NDArray[Any]] = []
+        found: list[Array] = []
         for i, of_day in enumerate(self.members):
             found.append(found[-1] if i and of_day is self.members[i - 1] else count(of_day))
         return np.array(found)
 
-    def _named(self, topic: str) -> list[tuple[Members, npt.NDArray[np.intp]]]:
+    def _named(self, topic: str) -> list[tuple[Members, Indexer]]:
         """Return the master data of each spell of days, and the places in them of the spell's rows of a topic.
 
         A place is −1 where the reference does not name the security.
@@ -335,11 +333,11 @@ class CrossSections:
         return np.asarray(is_stock(self.section(topic).keys) & (self.of_reference("listed", topic) == 1.0))
 
     @cached_property
-    def industry(self) -> npt.NDArray[np.intp]:
+    def industry(self) -> Indexer:
         """Industry of each row of the margin detail (n,); `reference.UNKNOWN` for funds and unclassified stocks."""
         return np.where(self.stocks, industry_numbers(self.of_reference("industry")), UNKNOWN)
 
-    def _cells(self, topic: str) -> npt.NDArray[np.intp]:
+    def _cells(self, topic: str) -> Indexer:
         """Return the day and industry of each row of a topic as one number (n,), −1 without an industry.
 
         Outside of the margin detail, only listed stocks have one.
@@ -369,7 +367,7 @@ class CrossSections:
         out[np.bincount(cell, minlength=size) == 0] = np.nan
         return out.reshape(len(self), len(INDUSTRIES))
 
-    def fund_rows(self, i: int, back: int) -> dict[str, npt.NDArray[Any]]:
+    def fund_rows(self, i: int, back: int) -> dict[str, Array]:
         """Return the rows of ``etf.daily`` ``back`` trading days before the i-th day: ``key`` and figures, by key."""
         self._sources.require(funds(back=back))
         store, day = self._sources.stores[FUNDS], self.calendar.shift(self.days[i], -back)

@@ -18,13 +18,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-from processors.codes import EXCHANGES, Ids
+from processors.arrays import Days, Floats, Ids, Indexer, Mask, Revisions
+from processors.codes import EXCHANGES
 from processors.column_table import ColumnTable
 from processors.day_rows import Day, day_layout, from_columns, to_columns
-from processors.days import Days, moment, to_date, to_day
-from processors.events import FIGURES, EndOfDay, Floats, RowBatch
+from processors.days import moment, to_date, to_day
+from processors.events import FIGURES, EndOfDay, RowBatch
 from processors.key_index import KeyIndex
 from processors.margin_exchanges import on_day
 from processors.outputs import DayStatus
@@ -132,12 +132,12 @@ class DailyStore:
         figure = np.nan if column is None else float(self.figure(day, name)[column])
         return None if np.isnan(figure) else figure
 
-    def present(self, day: int) -> npt.NDArray[np.bool_]:
+    def present(self, day: int) -> Mask:
         """Return which columns have a row on ``day`` (width,)."""
         entry = self.days.get(day)
         return entry.present(self.width) if entry is not None else np.zeros(self.width, dtype=bool)
 
-    def columns_on(self, day: int) -> npt.NDArray[np.intp]:
+    def columns_on(self, day: int) -> Indexer:
         """Return the columns that have a row on the closed ``day``, in ascending order of their keys; none if open."""
         return self.key_index.where(self.present(day) & self.is_closed(day))
 
@@ -350,8 +350,8 @@ class DailyStore:
         self,
         entry: Day,
         batch: RowBatch,
-        columns: npt.NDArray[np.intp],
-        stored: npt.NDArray[np.int32],
+        columns: Indexer,
+        stored: Revisions,
         applied: ApplyResult,
     ) -> None:
         same = batch.revisions == stored

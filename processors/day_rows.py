@@ -10,8 +10,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from processors.arrays import Floats, Indexer, Mask, Revisions
 from processors.column_table import DayColumns, Layout
-from processors.events import Floats
 from processors.key_index import KeyIndex, widened
 
 _ABSENT = -1
@@ -44,14 +44,14 @@ class Day:
     """
 
     values: Floats  # (figures, capacity), NaN where absent; packed: (figures, rows)
-    revisions: npt.NDArray[np.int32]  # (capacity,), −1 where there is no row; packed: (rows,)
+    revisions: Revisions  # (capacity,), −1 where there is no row; packed: (rows,)
     expected: dict[str, int] = field(default_factory=dict)  # rows by exchange, of the punctuation
     closed: bool = False
     revision: int = 0
     available_at: int = 0  # µs since the epoch, the latest of the rows
-    columns: npt.NDArray[np.intp] | None = None  # packed: (rows,) the column of each row
+    columns: Indexer | None = None  # packed: (rows,) the column of each row
 
-    def present(self, width: int) -> npt.NDArray[np.bool_]:
+    def present(self, width: int) -> Mask:
         """Return which of the first ``width`` columns have a row (width,)."""
         return np.asarray(self._whole(self.revisions, width, _ABSENT) >= 0)
 

@@ -12,11 +12,10 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
+from processors.arrays import Days, Ints, Mask
 from processors.errors import MarginwatchError, RowError
 
-Days = npt.NDArray[np.int32]
 #: Offset of the exchange's clock (UTC+8 all year), a day and a minute, in µs.
 SHANGHAI_OFFSET_US, DAY_US, MINUTE_US = 8 * 3_600_000_000, 86_400_000_000, 60_000_000
 #: The same for datetimes.
@@ -78,7 +77,7 @@ def shanghai_date(when: datetime) -> date:
     return when.astimezone(SHANGHAI).date()
 
 
-def shanghai_days(stamps: npt.NDArray[np.int64]) -> Days:
+def shanghai_days(stamps: Ints) -> Days:
     """Return `shanghai_day` of many moments."""
     return ((stamps + SHANGHAI_OFFSET_US) // DAY_US).astype(np.int32)
 
@@ -149,7 +148,7 @@ class TradingCalendar:
         """Return the sessions at the positions ``start`` ≥ 0 to ``end`` − 1."""
         return self._listed[start:end]
 
-    def contains(self, days: Days) -> npt.NDArray[np.bool_]:
+    def contains(self, days: Days) -> Mask:
         """Return which of ``days`` are sessions (n,)."""
         at = np.searchsorted(self._days, days)
         at[at == len(self._days)] = 0

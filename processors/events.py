@@ -14,16 +14,10 @@ from typing import Annotated, ClassVar, Literal, Union, get_args, get_origin, ge
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from processors.codes import EXCHANGES, Ids
-from processors.days import Days
+from processors.arrays import Days, Floats, Ids, Indexer, Ints, Mask, Revisions
+from processors.codes import EXCHANGES
 from processors.industries import Industry
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-#: Which of n items are meant.
-Mask = npt.NDArray[np.bool_]
 
 Code = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}\.(SH|SZ|BJ)\Z")]
 IndexCode = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}\.(SH|SZ|BJ|SI)\Z")]
@@ -363,14 +357,14 @@ class RowBatch:
     topic: str
     keys: Ids
     days: Days
-    revisions: npt.NDArray[np.int32]
+    revisions: Revisions
     stamps: Ints
     figures: dict[str, Floats]
 
     def __len__(self) -> int:
         return len(self.keys)
 
-    def take(self, rows: npt.NDArray[np.intp] | npt.NDArray[np.bool_] | slice) -> RowBatch:
+    def take(self, rows: Indexer | Mask | slice) -> RowBatch:
         """Return the given rows."""
         return RowBatch(
             self.topic,

@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from processors.arrays import Floats, Ids
 from processors.block import Block
-from processors.codes import NO_IDS, Ids, reindex_sorted, to_codes, to_id
-from processors.events import Floats
+from processors.codes import NO_IDS, reindex_sorted, to_codes, to_id
 from processors.index_members import groups_by_reference
 from processors.indicators import extreme
 from processors.indicators.etf_flow import STYLES

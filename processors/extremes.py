@@ -8,15 +8,14 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from processors.codes import EXCHANGES, Ids, exchange_of, reindex_sorted
+from processors.arrays import Array, Floats, Ids
+from processors.codes import EXCHANGES, exchange_of, reindex_sorted
 from processors.column_table import ColumnTable, DayColumns, Layout
 from processors.days import TradingCalendar
-from processors.events import Floats
 from processors.indicators import extreme
 from processors.kinds import is_stock
 from processors.needs import DETAIL
 from processors.outputs import Detail, SecuritySignals
-from processors.pack import Array
 from processors.parameters import Parameters
 from processors.registry import PUBLISHED_COLUMNS
 from processors.table import DAY, TableSet

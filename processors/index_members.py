@@ -13,8 +13,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from processors.arrays import Floats
 from processors.errors import RowError
-from processors.events import FIGURES, Column, Floats, RowBatch, Sign
+from processors.events import FIGURES, Column, RowBatch, Sign
 
 #: The field of a row.
 FIELD = "indices"

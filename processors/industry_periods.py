@@ -8,8 +8,8 @@ from datetime import date, timedelta
 
 import numpy as np
 
+from processors.arrays import Floats
 from processors.days import TradingCalendar, to_date, to_day
-from processors.events import Floats
 from processors.indicators.industry_balance import ranks
 from processors.industries import INDUSTRIES
 from processors.outputs import IndustrySignals

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import Ids
-from processors.events import FIGURES, Floats, RowBatch
+from processors.arrays import Floats, Ids, Indexer
+from processors.events import FIGURES, RowBatch
 from processors.outputs import Partial
 from processors.record_table import RecordTable
 from processors.table import TableSet
@@ -52,7 +52,7 @@ class IntradayStore:
     def apply(self, batch: RowBatch) -> int:
         """Fold intraday rows; return the number of rows that were newer than the stored ones."""
         columns = self.table.columns_of(batch.keys)
-        rows: npt.NDArray[np.intp] = np.arange(len(batch))
+        rows: Indexer = np.arange(len(batch))
         if not _all_differ(columns, len(self.table.key_index)):
             order = np.lexsort((batch.revisions, batch.stamps, columns))
             rows = order[np.r_[np.diff(columns[order]) != 0, True]]
@@ -110,7 +110,7 @@ class IntradayStore:
         self.day = int(max(records["prices"]["day"].max(), records["margin"]["day"].max()))
 
 
-def _all_differ(columns: npt.NDArray[np.intp], width: int) -> bool:
+def _all_differ(columns: Indexer, width: int) -> bool:
     """Return whether no column occurs twice: otherwise a later position overwrites an earlier one."""
     written, positions = np.empty(width, dtype=np.intp), np.arange(len(columns))
     written[columns] = positions

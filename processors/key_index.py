@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-from processors.codes import NO_IDS, Ids
-
-Columns = npt.NDArray[np.intp]
-Array = npt.NDArray[Any]
+from processors.arrays import Array, Ids, Indexer, Mask
+from processors.codes import NO_IDS
 
 
 class KeyIndex:
@@ -24,14 +19,14 @@ class KeyIndex:
 
     def __init__(self) -> None:
         self.keys: Ids = NO_IDS
-        self.by_key: Columns = np.empty(0, dtype=np.intp)
+        self.by_key: Indexer = np.empty(0, dtype=np.intp)
         self._sorted: Ids = NO_IDS
-        self._last: tuple[Ids, Columns] = self.keys, self.by_key  # the last lookup: a list is the same on most days
+        self._last: tuple[Ids, Indexer] = self.keys, self.by_key  # the last lookup: a list is the same on most days
 
     def __len__(self) -> int:
         return len(self.keys)
 
-    def where(self, mask: npt.NDArray[np.bool_]) -> Columns:
+    def where(self, mask: Mask) -> Indexer:
         """Return the columns that a mask selects, in ascending order of their keys.
 
         Parameters
@@ -54,7 +49,7 @@ class KeyIndex:
         at = int(np.searchsorted(self._sorted, key))
         return int(self.by_key[at]) if at < len(self._sorted) and self._sorted[at] == key else None
 
-    def get_or_add(self, keys: Ids) -> Columns:
+    def get_or_add(self, keys: Ids) -> Indexer:
         """Return the columns of many keys (m,); unknown keys get new columns, in ascending order of the keys.
 
         Examples

@@ -13,9 +13,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import Ids
+from processors.arrays import Floats, Ids, Indexer, Mask
 from processors.days import to_day
-from processors.events import Floats, Mask
 
 
 class Kind(IntEnum):
@@ -148,7 +147,7 @@ BOARDS: Final = ("SSE main", "SZSE main", "ChiNext", "STAR", "BSE")
 _SSE_MAIN, _SZSE_MAIN, _CHINEXT, _STAR, _BSE = range(len(BOARDS))
 
 
-def _board_table() -> npt.NDArray[np.intp]:
+def _board_table() -> Indexer:
     out = np.full((4, 1000), _SSE_MAIN, dtype=np.intp)
     out[_SZ], out[_BJ] = _SZSE_MAIN, _BSE
     out[_SH, 688:690] = _STAR  # 689 are depositary receipts
@@ -159,7 +158,7 @@ def _board_table() -> npt.NDArray[np.intp]:
 _BOARDS: Final = _board_table()
 
 
-def board_of(securities: Ids) -> npt.NDArray[np.intp]:
+def board_of(securities: Ids) -> Indexer:
     """Return the index into `BOARDS` of each stock (n,)."""
     return np.asarray(_BOARDS.ravel()[_place(securities)])
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from processors.arrays import Floats
 from processors.errors import MarginwatchError
-from processors.events import Floats
 
 #: Weight of the squared coefficients against the mean loss: it only keeps the equations solvable.
 _RIDGE = 1e-4

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 
+from processors.arrays import Floats
 from processors.days import TradingCalendar, to_day
-from processors.events import Floats
 
 #: Exchange that joined others → its first day of margin trading.
 _JOINED = {"BSE": to_day(date(2023, 2, 13))}

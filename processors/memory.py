@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from processors.arrays import Floats
 from processors.days import TradingCalendar
-from processors.events import Floats
 from processors.table import DAY, Table, ValueCodec
 
 _STATE = "~"

@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
 
 import msgspec
-import numpy.typing as npt
 
-from processors.codes import Ids
-from processors.pack import Array
+from processors.arrays import Array, Ids
 from processors.signal import Value
 
-Column = npt.NDArray[Any]
 #: Number of identity breaks that a check names, the largest ones.
 MAX_NAMED_GAPS = 20
 

@@ -10,12 +10,11 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from processors.arrays import Array
 from processors.table import encode_row, read_row
 
 VERSION = 1
-Array = npt.NDArray[Any]
 
 _decoder = msgspec.msgpack.Decoder(tuple[int, dict[str, Any], list[tuple[str, str, bytes]]])
 

@@ -20,17 +20,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from processors.arrays import Array, Floats, Indexer, Mask
 from processors.charts import SESSIONS
 from processors.codes import EXCHANGES, exchange_of
 from processors.column_table import ColumnTable, DayColumns, Layout
 from processors.completeness import CheckedStore
 from processors.daily_store import ApplyResult
 from processors.days import TradingCalendar
-from processors.events import Floats
 from processors.key_index import widened
 from processors.kinds import LIMIT_TOLERANCE, SMALLEST_LIMIT, UNLIMITED_DAYS, daily_limits, unlimited_listings
 from processors.needs import PRICES, Need, session_before
-from processors.pack import Array
 from processors.parameters import Parameters
 from processors.registry import frame_columns
 from processors.table import DAY, TableSet
@@ -42,8 +41,8 @@ class DayLevels:
 
     level: Floats  # last known level, NaN before the first price
     close: Floats  # last known close, CNY
-    fresh: npt.NDArray[np.bool_]  # whether the day itself has a price
-    action: npt.NDArray[np.bool_]  # whether the move since the last price is a corporate action
+    fresh: Mask  # whether the day itself has a price
+    action: Mask  # whether the move since the last price is a corporate action
     age: npt.NDArray[np.int16]  # days with a price since the listing, `_LONG_AGO` where the topic begins later
     unknown: npt.NDArray[np.int16]  # sessions since the last price that lack the rows of the exchange
     total: Floats  # Σ of the levels of all days with a price, for means over a window
@@ -129,7 +128,7 @@ class PriceLevels:
             before.count + fresh,
         )
 
-    def _never_arrived(self, day: int) -> npt.NDArray[np.bool_]:
+    def _never_arrived(self, day: int) -> Mask:
         """Return the securities without a row on a closed day that lacks rows of their exchange (width,)."""
         lacking = [EXCHANGES.index(exchange) for exchange in self.store.missing(day)]
         return ~self.store.present(day) & np.isin(exchange_of(self.store.keys), lacking)
@@ -137,11 +136,11 @@ class PriceLevels:
     def _beyond_limit(
         self,
         day: int,
-        columns: npt.NDArray[np.intp],
+        columns: Indexer,
         move: Floats,
         age: npt.NDArray[np.int16],
         sessions: npt.NDArray[np.int16],
-    ) -> npt.NDArray[np.bool_]:
+    ) -> Mask:
         """Return which prices moved further than their boards allow in a number of sessions (n,).
 
         Parameters
@@ -157,7 +156,7 @@ class PriceLevels:
         tolerance = LIMIT_TOLERANCE + 1e-9
         return np.asarray(~free & ((move > highest + tolerance) | (move < lowest - tolerance)))
 
-    def features(self, day: int, columns: npt.NDArray[np.intp]) -> dict[str, Array]:
+    def features(self, day: int, columns: Indexer) -> dict[str, Array]:
         """Return the columns of a closed day's feature frame: name → (m,), NaN where absent.
 
         ``level`` requires a price of the day itself. A level of an earlier day is the last known level on that day.

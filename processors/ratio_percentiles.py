@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from processors.events import Floats
+from processors.arrays import Floats
 from processors.needs import Need, Window
 from processors.parameters import Parameters
 from processors.signal import Column, Level, Signal

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from processors.codes import Ids, to_codes, to_id
+from processors.arrays import Ids, Indexer
+from processors.codes import to_codes, to_id
 from processors.errors import StateError
 from processors.key_index import KeyIndex
 from processors.table import REMEDY, Rows, check_version
@@ -41,7 +42,7 @@ class RecordTable:
     def schema(self) -> str:
         return f"{self.name}:{self._version}:{self.records.dtype.descr}"
 
-    def columns_of(self, keys: Ids) -> npt.NDArray[np.intp]:
+    def columns_of(self, keys: Ids) -> Indexer:
         """Return the columns of securities; new ones get a blank record."""
         columns = self.key_index.get_or_add(keys)
         if len(self.key_index) > len(self.records):
@@ -50,7 +51,7 @@ class RecordTable:
             self._dirty = np.concatenate([self._dirty, np.zeros(more, dtype=bool)])
         return columns
 
-    def touch(self, columns: npt.NDArray[np.intp]) -> None:
+    def touch(self, columns: Indexer) -> None:
         """Mark records as changed."""
         self._dirty[columns] = True
 

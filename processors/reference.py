@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from processors import index_members
-from processors.codes import Ids, reindex_sorted
+from processors.arrays import Floats, Ids, Indexer, Mask
+from processors.codes import reindex_sorted
 from processors.daily_store import ApplyResult, DailyStore
 from processors.days import moment, to_date
-from processors.events import Floats, RowBatch
+from processors.events import RowBatch
 from processors.key_index import widened
 from processors.kinds import is_stock
 from processors.needs import REFERENCE
@@ -38,13 +38,13 @@ class Members:
     keys: Ids
     figures: dict[str, Floats]
     stocks: Ids
-    stock_industry: npt.NDArray[np.intp]
+    stock_industry: Indexer
 
-    def industry_of(self, keys: Ids) -> npt.NDArray[np.intp]:
+    def industry_of(self, keys: Ids) -> Indexer:
         """Return the index into `industries.INDUSTRIES` of each security (n,), `UNKNOWN` where there is none."""
         return industry_numbers(self._of(keys, "industry"))
 
-    def in_index(self, keys: Ids, index: str) -> npt.NDArray[np.bool_]:
+    def in_index(self, keys: Ids, index: str) -> Mask:
         """Return whether each security is a member of an index, such as ``csi300`` or ``000852.SH`` (n,)."""
         return np.asarray(self._of(keys, index) == 1.0)
 
@@ -52,7 +52,7 @@ class Members:
         return reindex_sorted(keys, self.keys, self.figures[name])
 
 
-def industry_numbers(industry: Floats) -> npt.NDArray[np.intp]:
+def industry_numbers(industry: Floats) -> Indexer:
     """Return the figure ``industry`` as an index into `industries.INDUSTRIES` (n,), `UNKNOWN` where it is NaN."""
     return np.where(np.isnan(industry), UNKNOWN, industry).astype(np.intp)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from processors.events import Column, Floats, Sign
+from processors.arrays import Floats, Mask
+from processors.events import Column, Sign
 
 
-def impossible(column: Column, values: Floats) -> npt.NDArray[np.bool_]:
+def impossible(column: Column, values: Floats) -> Mask:
     """Return which values of a column no row can have (n,).
 
     They are not finite, outside of the valid range, or absent although every row must have one.

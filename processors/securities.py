@@ -14,18 +14,18 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from processors.arrays import Array, Floats, Ids, Indexer, Mask
 from processors.chart_windows import ChartWindows
-from processors.codes import EXCHANGES, Ids, to_codes
+from processors.codes import EXCHANGES, to_codes
 from processors.column_table import ColumnTable, DayColumns, Layout
 from processors.daily_store import ApplyResult, DailyStore
 from processors.days import TradingCalendar
-from processors.events import EndOfDay, Floats, RowBatch
+from processors.events import EndOfDay, RowBatch
 from processors.indicators import fin_change, streak
 from processors.intraday_store import IntradayStore
 from processors.kinds import is_stock
 from processors.needs import CHARTS, DETAIL, PRICES, VALUATIONS, Need, session_before
 from processors.outputs import MAX_NAMED_GAPS, ChartFrame, FeatureFrame, FrameHeader, IdentityCheck, Partial
-from processors.pack import Array
 from processors.parameters import Parameters
 from processors.price_levels import PriceLevels
 from processors.registry import frame_columns
@@ -142,7 +142,7 @@ class Securities(Processor):
                 frames.append(self._chart_frame(day, columns))
         return frames
 
-    def _chart_frame(self, day: int, columns: npt.NDArray[np.intp]) -> ChartFrame:
+    def _chart_frame(self, day: int, columns: Indexer) -> ChartFrame:
         """Return the charts of the stocks at the end of a week; the charts stage scores them."""
         stocks = columns[is_stock(self.prices.store.keys[columns])]
         charted, words = self._charts.features(day, stocks)
@@ -171,7 +171,7 @@ class Securities(Processor):
         self,
         store: DailyStore,
         day: int,
-        columns: npt.NDArray[np.intp],
+        columns: Indexer,
         figures: dict[str, Array],
         identity: IdentityCheck | None = None,
     ) -> FeatureFrame:
@@ -229,7 +229,7 @@ class Securities(Processor):
         )
         return np.where(np.isnan(found), before + buy - now, found)
 
-    def _identity(self, day: int, columns: npt.NDArray[np.intp]) -> IdentityCheck:
+    def _identity(self, day: int, columns: Indexer) -> IdentityCheck:
         """Check balance = previous balance + buys − repayments where all four are known; change no figure."""
         yesterday = self._calendar.shift(day, -1)
         if yesterday is None or yesterday not in self.margin.days:
@@ -288,14 +288,14 @@ _NOT_LISTED, _UNKNOWN = -1, -2
 _NO_HISTORY = Derived(np.empty(0), np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int32), frozenset())
 
 
-def _unlisted(keys: Ids, published: frozenset[str]) -> npt.NDArray[np.int32]:
+def _unlisted(keys: Ids, published: frozenset[str]) -> Ids:
     """Return the age of securities without a row: not listed if their exchange has published a list, else unknown."""
     return np.where(_is_on(keys, published), _NOT_LISTED, _UNKNOWN).astype(np.int32)
 
 
-def _is_on(keys: Ids, exchanges: Set[str]) -> npt.NDArray[np.bool_]:
+def _is_on(keys: Ids, exchanges: Set[str]) -> Mask:
     """Return which securities are listed on one of the exchanges (n,)."""
-    among: npt.NDArray[np.bool_] = np.array([name in exchanges for name in (*EXCHANGES, "")])
+    among: Mask = np.array([name in exchanges for name in (*EXCHANGES, "")])
     return among[keys % 4]
 
 

@@ -8,14 +8,14 @@ from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from processors.arrays import Array
 from processors.needs import Days, Need, count, topics
 from processors.parameters import DEFAULTS, Parameters
 
 Value: TypeAlias = float | int | str
 #: One value a day: floats (NaN where absent), integers or flags, or labels (None where absent).
-Values: TypeAlias = npt.NDArray[Any] | Sequence[Value | None]
+Values: TypeAlias = Array | Sequence[Value | None]
 _UNDEFINED: Final = "its inputs are known, but the formula has no value for them"
 
 

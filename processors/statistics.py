@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from processors.events import Floats
+from processors.arrays import Floats
 
 
 def percentiles(windows: Floats, min_periods: int = 1) -> Floats:

@@ -16,8 +16,9 @@ import numpy.typing as npt
 from aiokafka.partitioner import murmur2
 
 from processors import market, securities
+from processors.arrays import Ids
 from processors.code_changes import NO_CHANGES, CodeChanges
-from processors.codes import NO_IDS, Ids, places_sorted, to_codes, to_id
+from processors.codes import NO_IDS, places_sorted, to_codes, to_id
 from processors.events import INPUT_ROWS
 from streams.clients import BOOTSTRAP_MS, async_kafka_reader, kafka_admin, started, unreachable
 from streams.errors import TopicError

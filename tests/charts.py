@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from processors.arrays import Floats
 from processors.charts import Bars, Heights, draw, numbers
-from processors.events import Floats
 
 #: The columns of the last five sessions.
 NEWEST = slice(45, 60)

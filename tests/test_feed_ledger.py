@@ -19,7 +19,8 @@ from feeds.daily.ledger_rebuild import rebuild_ledger
 from feeds.daily.publish import publish_days
 from feeds.errors import LedgerError
 from feeds.ports import Place
-from processors.codes import Ids, to_id
+from processors.arrays import Ids
+from processors.codes import to_id
 from processors.days import to_day
 from processors.events import RowBatch
 from streams.feed_services import RedisLedgerStore, TopicRows, open_ledger

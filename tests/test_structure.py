@@ -169,3 +169,10 @@ def test_a_parallel_run_keeps_the_tests_of_a_file_together(request: pytest.Fixtu
     if "PYTEST_XDIST_WORKER" not in os.environ:
         pytest.skip("this run is not parallel")
     assert request.node.nodeid.endswith("@tests/test_structure.py")
+
+
+def test_array_types_have_one_home() -> None:
+    """A signature names what an array contains by its alias of `processors.arrays`."""
+    named = re.compile(r"NDArray\[(np\.(bool_|float64|int64|intp)|Any)\]")
+    found = [name for name, path in modules().items() if named.search(path.read_text("utf-8"))]
+    assert found == ["processors.arrays"]

@@ -12,7 +12,7 @@ import numpy as np
 
 from alerts.commands import FeedRun, LiveFeedState
 from alerts.model import Alert, Basis, DigestSection, EndedBy, Input, Member, PublishedClaim, Severity, Text
-from processors.events import Floats, Mask
+from processors.arrays import Floats, Mask
 from processors.needs import CHARTS
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
 from processors.signal import Value

@@ -8,13 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import date
 
-import numpy as np
-import numpy.typing as npt
-
 from alerts.model import Alert, Member, Severity, Text
 from alerts.rules.base import Rule, Scope
+from processors.arrays import Floats, Mask
 from processors.codes import to_codes
-from processors.events import Floats
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
 
@@ -64,9 +61,7 @@ def summary(day: date, counts: Mapping[str, int], absent: Iterable[str]) -> Text
     )
 
 
-def members(
-    frame: SecuritySignals, flagged: npt.NDArray[np.bool_], figure: str, notes: list[str], strength: Floats
-) -> list[Member]:
+def members(frame: SecuritySignals, flagged: Mask, figure: str, notes: list[str], strength: Floats) -> list[Member]:
     """Return the flagged securities, the strongest first.
 
     Parameters

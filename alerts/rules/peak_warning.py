@@ -17,7 +17,7 @@ from alerts.percents import percent_below
 from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, percent, short_percent
 from alerts.rules.ratio import MEAN_BASIS, UNITS, StateChange, basis_text, state_change
 from alerts.verdict import warning_end
-from processors.events import Floats, Mask
+from processors.arrays import Floats, Mask
 from processors.indicators.ratio_state import BASIS, COLD_STATES, RatioState
 from processors.parameters import Parameters
 

@@ -18,7 +18,8 @@ import pandas as pd
 
 from feeds.cells.distinct_cells import read_distinct
 from feeds.errors import InputError
-from processors.days import DAY_US, SHANGHAI, Days, shanghai_date, to_day
+from processors.arrays import Days
+from processors.days import DAY_US, SHANGHAI, shanghai_date, to_day
 
 #: In place of a day: the cell contains none.
 NO_DAY = np.iinfo(np.int32).min

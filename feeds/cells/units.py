@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from feeds.errors import InputError, at
-from processors.events import Floats
+from processors.arrays import Floats
 
 
 class Kind(StrEnum):

@@ -20,12 +20,12 @@ from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pyarrow import parquet
 
 from feeds.cells.row_kinds import END_OF_ROW
 from feeds.errors import ConfigurationError, InputError
+from processors.arrays import Ints
 
 #: Name of a sheet → its cells without a header; the index is the number of the row. An empty cell is ``""``, a cell
 #: that the row of a text file lacks is `END_OF_ROW`.
@@ -222,7 +222,7 @@ def _text_grid(text: str, name: str) -> pd.DataFrame:
     return grid.set_axis(range(1, len(grid) + 1))
 
 
-def _widths(text: str, separator: str, name: str) -> npt.NDArray[np.int64]:
+def _widths(text: str, separator: str, name: str) -> Ints:
     """Return the number of cells of each row.
 
     Raises

@@ -16,6 +16,7 @@ import pandas as pd
 
 from feeds.checks.price_bars import LOT
 from feeds.checks.validate import Finding, Severity
+from processors.arrays import Ints, Mask
 from processors.days import TradingCalendar, to_date
 from processors.trading_hours import CLOSING_AUCTION, HALVES, last_minute
 
@@ -37,7 +38,7 @@ _OFF, _WIDE = 2.0, 3.0
 _FEW = 5
 
 
-def contradicting(bars: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def contradicting(bars: pd.DataFrame) -> Mask:
     """Return which bars have a turnover that is not that of their volume, or an open far from their close (n,).
 
     Parameters
@@ -56,9 +57,7 @@ def contradicting(bars: pd.DataFrame) -> npt.NDArray[np.bool_]:
     return np.asarray(judged & traded & ((off > np.log(_OFF)) & ~rounded | (wide > np.log(_WIDE))))
 
 
-def lacking_bars(
-    bars: pd.DataFrame, suspended: pd.DataFrame, ends: npt.NDArray[np.int64], calendar: TradingCalendar
-) -> pd.Series:
+def lacking_bars(bars: pd.DataFrame, suspended: pd.DataFrame, ends: Ints, calendar: TradingCalendar) -> pd.Series:
     """Return which sessions of securities lack bars, by key and day: the sums of their volumes would be too small.
 
     Parameters
@@ -74,16 +73,14 @@ def lacking_bars(
     return (counts < expected) & many & bool(np.diff(ends)[0] >= _TRADED_MINUTES)
 
 
-def _traded_ends(ends: npt.NDArray[np.int64], day: int, calendar: TradingCalendar) -> npt.NDArray[np.int64]:
+def _traded_ends(ends: Ints, day: int, calendar: TradingCalendar) -> Ints:
     """Return the ends of the bars in which a session trades: before its end, and not within the closing auction."""
     begins = ends - (ends[0] - HALVES[0][0])
     auction = (begins >= CLOSING_AUCTION) & (ends < HALVES[1][1])
     return np.asarray(ends[(begins < last_minute(day, calendar)) & ~auction])
 
 
-def bar_sessions(
-    bars: pd.DataFrame, ends: npt.NDArray[np.int64], calendar: TradingCalendar, since: int
-) -> Iterator[Finding]:
+def bar_sessions(bars: pd.DataFrame, ends: Ints, calendar: TradingCalendar, since: int) -> Iterator[Finding]:
     """Find what no bars of whole sessions have.
 
     Parameters
@@ -171,7 +168,7 @@ def _missing_sessions(bars: pd.DataFrame, calendar: TradingCalendar, since: int)
         yield _error(missing, "there is none, but of sessions before and after: add them")
 
 
-def _missing_ends(bars: pd.DataFrame, ends: npt.NDArray[np.int64], calendar: TradingCalendar) -> Iterator[Finding]:
+def _missing_ends(bars: pd.DataFrame, ends: Ints, calendar: TradingCalendar) -> Iterator[Finding]:
     """Find sessions in which most securities have no bar that ends at some minute."""
     counts = bars.groupby(["day", "minute"]).size().unstack(fill_value=0).reindex(columns=ends, fill_value=0)
     known = bars.groupby("day")["key"].nunique()

@@ -16,8 +16,9 @@ import numpy as np
 
 from feeds.checks.row_groups import figure_of, masks_of
 from feeds.checks.validate import Finding, Severity, names_of
+from processors.arrays import Mask
 from processors.days import to_date
-from processors.events import Mask, RowBatch
+from processors.events import RowBatch
 from processors.kinds import LIMIT_TOLERANCE, daily_limits, is_stock
 
 #: CNY: a limit is rounded to a cent, and so are prices.

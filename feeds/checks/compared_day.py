@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from feeds.checks.row_groups import overlaid, rows_of_keys
-from processors.codes import NO_IDS, Ids
+from processors.arrays import Ids
+from processors.codes import NO_IDS
 from processors.days import TradingCalendar
 from processors.events import RowBatch, concat
 

@@ -18,9 +18,10 @@ import numpy as np
 from feeds.checks.compared_day import Rows
 from feeds.checks.row_groups import figure_of, group_names, groups_of
 from feeds.checks.validate import Finding, Severity
+from processors.arrays import Mask
 from processors.block import TURNOVER_INDEX
 from processors.days import to_date
-from processors.events import Mask, RowBatch
+from processors.events import RowBatch
 from processors.kinds import is_fund, is_stock
 from processors.needs import INDICES, PRICES, TOTALS, VALUATIONS
 

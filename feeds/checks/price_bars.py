@@ -13,8 +13,7 @@ import pandas as pd
 
 from feeds.checks.row_groups import count_in, day_groups, named
 from feeds.checks.validate import Finding, Severity
-from processors.codes import Ids
-from processors.events import Floats, Mask
+from processors.arrays import Floats, Ids, Mask
 from processors.needs import PRICES
 
 #: Prices may be rounded differently.

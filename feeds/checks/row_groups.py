@@ -8,12 +8,12 @@ from datetime import date
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from processors.codes import EXCHANGES, SHENWAN, Ids, exchange_of, isin_sorted, reindex_sorted
-from processors.days import Days, to_day
-from processors.events import INPUT_ROWS, KEYS, Floats, Mask, RowBatch, concat
+from processors.arrays import Days, Floats, Ids, Indexer, Mask
+from processors.codes import EXCHANGES, SHENWAN, exchange_of, isin_sorted, reindex_sorted
+from processors.days import to_day
+from processors.events import INPUT_ROWS, KEYS, RowBatch, concat
 
 #: No security has this number; it counts the refused rows of an exchange whose codes can't be read.
 UNREAD = 999_999
@@ -49,13 +49,13 @@ def masks_of(batch: RowBatch) -> Iterator[tuple[str, Mask]]:
         yield group_names(batch.topic)[group], groups == group
 
 
-def day_groups(topic: str, keys: Ids, days: Days | None) -> npt.NDArray[np.intp]:
+def day_groups(topic: str, keys: Ids, days: Days | None) -> Indexer:
     """Return the number of the group and day of each row (n,); of the group alone where days are not known."""
     groups = groups_of(topic, keys).astype(np.int64)
     return pd.factorize(groups if days is None else groups + days.astype(np.int64) * 8)[0]
 
 
-def count_in(flags: Mask, places: npt.NDArray[np.intp]) -> Floats:
+def count_in(flags: Mask, places: Indexer) -> Floats:
     """Return how many rows with a flag there are in the group of each row (n,), as of `day_groups`."""
     return np.asarray(np.bincount(places, weights=flags)[places])
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from feeds.checks.row_groups import masks_of
 from feeds.checks.validate import Finding, Severity
-from processors.events import Floats, RowBatch
+from processors.arrays import Floats
+from processors.events import RowBatch
 from processors.needs import DETAIL, PRICES
 
 #: Topic → pairs of figures, and half of the least correlation that any list had.

@@ -20,8 +20,9 @@ import numpy as np
 from feeds.checks.compared_day import ComparedDay
 from feeds.checks.row_groups import figure_of, over
 from feeds.checks.validate import Finding, Severity, key_text, names_of
+from processors.arrays import Floats, Mask
 from processors.days import to_date
-from processors.events import Floats, Mask, RowBatch
+from processors.events import RowBatch
 from processors.kinds import is_stock
 from processors.needs import DETAIL, PRICES, TOTALS
 

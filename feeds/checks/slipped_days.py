@@ -14,9 +14,10 @@ import numpy as np
 from feeds.checks.compared_day import ComparedDay
 from feeds.checks.row_groups import figure_of, masks_of, over
 from feeds.checks.validate import Finding, Severity, names_of
+from processors.arrays import Floats, Mask
 from processors.codes import EXCHANGES
 from processors.days import to_date
-from processors.events import FIGURES, Floats, Mask, RowBatch
+from processors.events import FIGURES, RowBatch
 
 #: Topic → the figures of which one is not 0 where a security trades.
 _TRADED = {

@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from feeds.checks.magnitudes import TURNOVER
+from processors.arrays import Floats
 from processors.block import TURNOVER_INDEX
 from processors.codes import to_code
-from processors.events import Floats, RowBatch
+from processors.events import RowBatch
 from processors.kinds import is_stock
 
 #: So many stocks, or indices, are judged by their median.

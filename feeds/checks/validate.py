@@ -21,9 +21,10 @@ import pandas as pd
 
 from feeds.checks.compared_day import ComparedDay
 from feeds.checks.row_groups import UNREAD, figure_of, is_bounded, masks_of
-from processors.codes import EXCHANGES, Ids, exchange_of, isin_sorted, to_code
+from processors.arrays import Floats, Ids
+from processors.codes import EXCHANGES, exchange_of, isin_sorted, to_code
 from processors.days import to_date
-from processors.events import FIGURES, INPUT_ROWS, KEYS, Floats, RowBatch, Sign
+from processors.events import FIGURES, INPUT_ROWS, KEYS, RowBatch, Sign
 from processors.needs import DETAIL, PRICES, TOTALS
 from processors.row_rules import impossible
 
@@ -384,7 +385,7 @@ def key_text(topic: str, key: int) -> str:
     return to_code(key) if field == "code" else KEYS[field][key]
 
 
-def names_of(batch: RowBatch, keys: npt.NDArray[np.int32]) -> str:
+def names_of(batch: RowBatch, keys: Ids) -> str:
     """Return the first of some keys as text."""
     named = ", ".join(key_text(batch.topic, key) for key in np.unique(keys)[:_NAMED].tolist())
     return named + (" …" if len(np.unique(keys)) > _NAMED else "")

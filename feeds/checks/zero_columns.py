@@ -12,14 +12,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from feeds.checks.row_groups import count_in, day_groups, named
 from feeds.checks.validate import Finding, Severity
-from processors.codes import Ids
-from processors.days import Days, to_date
-from processors.events import Floats, Mask
+from processors.arrays import Days, Floats, Ids, Indexer, Mask
+from processors.days import to_date
 
 #: Figure → the figure beside which zeros in every row can't be, the least number of such rows of a day, and the share
 #: of zeros beside which a few other figures change nothing. In 2016–2025 the largest shares were 1.6%, 51% and 0%.
@@ -86,8 +84,8 @@ class _Rows:
     topic: str
     keys: Ids
     days: Days | None
-    of_day: npt.NDArray[np.intp]
-    of_file: npt.NDArray[np.intp]
+    of_day: Indexer
+    of_file: Indexer
 
     @classmethod
     def of(cls, topic: str, keys: Ids, days: Days | None) -> _Rows:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from feeds.checks.validate import Finding, Severity, key_text
 from feeds.files.dataset import Dataset
-from processors.days import Days, TradingCalendar
+from processors.arrays import Days, Ints
+from processors.days import TradingCalendar
 from processors.needs import INDICES, PRICES
 
 #: Rows of a key, of which the newest may be that of a running week; and how many keys a finding names.
@@ -61,9 +61,9 @@ def _are_periods(days: Days, calendar: TradingCalendar) -> bool:
     return False
 
 
-def _weeks(days: Days) -> npt.NDArray[np.int64]:
+def _weeks(days: Days) -> Ints:
     return np.asarray((days.astype(np.int64) + _FROM_MONDAY) // 7)
 
 
-def _months(days: Days) -> npt.NDArray[np.int64]:
+def _months(days: Days) -> Ints:
     return np.asarray(days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64))

@@ -35,9 +35,10 @@ from feeds.files.dataset import Dataset, SourceTables, between, gather, require_
 from feeds.files.master_data import MasterData, nothing_published
 from feeds.mappings.refused_rows import refused_rows, still_refused
 from feeds.ports import RowPublisher
+from processors.arrays import Days, Ids
 from processors.code_changes import NO_CHANGES, CodeChanges
-from processors.codes import NO_IDS, Ids
-from processors.days import Days, TradingCalendar, to_day
+from processors.codes import NO_IDS
+from processors.days import TradingCalendar, to_day
 from processors.index_members import codes_in
 from processors.trading_hours import TradingHours
 

@@ -21,7 +21,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 from redis.exceptions import RedisError
 
 from feeds.checks.row_groups import counts, rows_of_keys
@@ -31,7 +30,8 @@ from feeds.errors import LedgerError
 from feeds.files.master_data import MasterData, nothing_published
 from feeds.mappings.refused_rows import newly_refused, places, still_refused
 from feeds.ports import LedgerStore, Place
-from processors.codes import NO_IDS, Ids
+from processors.arrays import Ids, Mask
+from processors.codes import NO_IDS
 from processors.days import to_date
 from processors.events import INPUT_ROWS, DailyRow, RowBatch
 from processors.index_members import columns_of
@@ -78,7 +78,7 @@ class _Begun:
     digests: Digests
     refused: Ids
     entry: LedgerEntry | None
-    outcomes: Mapping[str, npt.NDArray[np.bool_]]
+    outcomes: Mapping[str, Mask]
 
     @property
     def place(self) -> Place:
@@ -200,7 +200,7 @@ class PublishLedger:
                 self._open.append((one, new))
                 yield one
 
-    def _count(self, batch: RowBatch, outcome: str, rows: npt.NDArray[np.bool_]) -> None:
+    def _count(self, batch: RowBatch, outcome: str, rows: Mask) -> None:
         for exchange, count in counts(batch.topic, batch.keys[rows]).items():
             self.outcomes[int(batch.days[0]), batch.topic, exchange, outcome] += count
 

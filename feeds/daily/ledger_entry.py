@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from feeds.errors import LedgerError
-from processors.codes import Ids
+from processors.arrays import Ids, Indexer, Mask
 
 Digests = npt.NDArray[np.uint64]
 #: Revisions whose highest bit is set until the broker has acknowledged the row, the next one if it was refused.
@@ -44,7 +44,7 @@ class LedgerEntry:
         return self.revision_flags & ~_FLAGS
 
     @property
-    def refused(self) -> npt.NDArray[np.bool_]:
+    def refused(self) -> Mask:
         """Whether each row was refused, and is not published."""
         return (self.revision_flags & REFUSED) > 0
 
@@ -76,14 +76,14 @@ class LedgerEntry:
         columns = (self.keys.astype("<i4"), self.revision_flags.astype("<u4"), self.digests.astype("<u8"))
         return _FORMAT + zlib.compress(b"".join(column.tobytes() for column in columns), 1)
 
-    def find(self, keys: Ids) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+    def find(self, keys: Ids) -> tuple[Indexer, Mask]:
         """Return the index of each key, and whether the entry contains it."""
         if not len(self.keys):
             return np.zeros(len(keys), np.intp), np.zeros(len(keys), np.bool_)
         at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return at, np.asarray(self.keys[at] == keys)
 
-    def take(self, rows: npt.NDArray[np.bool_]) -> LedgerEntry:
+    def take(self, rows: Mask) -> LedgerEntry:
         """Return the entry with some of its rows."""
         return LedgerEntry(self.keys[rows], self.digests[rows], self.revision_flags[rows])
 

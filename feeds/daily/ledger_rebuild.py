@@ -18,7 +18,7 @@ from feeds.daily.ledger_entry import Digests, LedgerEntry, RevisionFlags
 from feeds.daily.published_figures import SLOTS, PublishedFigures
 from feeds.errors import LedgerError
 from feeds.ports import LedgerStore, PublishedRows
-from processors.codes import Ids
+from processors.arrays import Ids
 from processors.events import RowBatch, concat
 
 

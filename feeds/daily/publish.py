@@ -10,8 +10,8 @@ from feeds.daily.ledger import PendingRows, PublishLedger
 from feeds.files.dataset import DayRows
 from feeds.mappings.refused_rows import RefusedRows
 from feeds.ports import RowPublisher
-from processors.codes import Ids
-from processors.days import Days, to_date
+from processors.arrays import Days, Ids
+from processors.days import to_date
 from processors.events import RowBatch
 
 #: A trading session lasts four hours; speed 1× publishes one day in that time.

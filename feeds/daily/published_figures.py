@@ -19,7 +19,8 @@ from feeds.checks.row_groups import group_names, groups_of, overlaid
 from feeds.daily.ledger_entry import LedgerEntry
 from feeds.errors import LedgerError
 from feeds.ports import LedgerStore, Place
-from processors.codes import NO_IDS, Ids
+from processors.arrays import Ids
+from processors.codes import NO_IDS
 from processors.events import RowBatch, concat
 from processors.index_members import columns_of
 

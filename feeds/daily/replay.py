@@ -13,8 +13,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from feeds.daily.ledger import PublishLedger
 from feeds.daily.publish import OnDay, publish_day, publish_days
 from feeds.errors import UnavailableError
@@ -22,7 +20,8 @@ from feeds.files.bars import Bars, Snapshot, index_snapshots
 from feeds.files.dataset import Dataset
 from feeds.mappings.refused_rows import RefusedRows
 from feeds.ports import RowPublisher
-from processors.days import SHANGHAI, Days, moment, shanghai_day, shanghai_moment
+from processors.arrays import Days, Mask
+from processors.days import SHANGHAI, moment, shanghai_day, shanghai_moment
 from processors.events import RowBatch
 
 #: Nights pass at once: a day begins at the publication of the margin figures, minutes of the day in Shanghai.
@@ -177,7 +176,7 @@ def _ended_by_errors(publisher: RowPublisher, ledger: PublishLedger | None = Non
         raise
 
 
-def _rows(dataset: Dataset, wanted: Callable[[RowBatch], np.ndarray]) -> Dataset:
+def _rows(dataset: Dataset, wanted: Callable[[RowBatch], Mask]) -> Dataset:
     """Return the rows of a dataset that a condition accepts."""
     years = [{topic: batch.take(wanted(batch)) for topic, batch in year.items()} for year in dataset.years]
     return replace(dataset, years=[{topic: batch for topic, batch in year.items() if len(batch)} for year in years])

@@ -16,7 +16,8 @@ import numpy as np
 from feeds.checks.validate import Finding, Severity
 from feeds.daily.published_figures import DaysBefore
 from feeds.files.dataset import Dataset
-from processors.days import Days, TradingCalendar, to_date
+from processors.arrays import Days
+from processors.days import TradingCalendar, to_date
 from processors.events import INPUT_ROWS, DailyRow
 from processors.needs import REFERENCE
 

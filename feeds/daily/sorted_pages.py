@@ -15,8 +15,8 @@ from feeds.checks.row_groups import groups_of
 from feeds.checks.validate import Finding, Severity
 from feeds.files.dataset import SourceTable
 from feeds.mappings.row_order import FEWEST
+from processors.arrays import Floats
 from processors.codes import isin_sorted
-from processors.events import Floats
 from processors.kinds import is_stock
 
 #: Fewer stocks than a market has had since 2001.

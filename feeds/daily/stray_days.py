@@ -16,8 +16,8 @@ from feeds.checks.row_groups import groups_of
 from feeds.checks.validate import Finding, Severity
 from feeds.daily.published_figures import DaysBefore
 from feeds.files.dataset import Dataset
-from processors.codes import Ids
-from processors.days import Days, to_date
+from processors.arrays import Days, Ids
+from processors.days import to_date
 from processors.events import INPUT_ROWS, DailyRow, RowBatch
 from processors.kinds import is_fund
 from processors.needs import REFERENCE

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from feeds.cells.code_styles import BY_NUMBER, to_own
@@ -27,7 +26,8 @@ from feeds.checks.bar_sessions import bar_sessions, contradicting, lacking_bars
 from feeds.checks.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity
 from feeds.errors import ConfigurationError, InputError
 from feeds.mappings.mapped_keys import NO_KEY
-from processors.codes import Ids, to_code, to_id
+from processors.arrays import Days, Ids
+from processors.codes import to_code, to_id
 from processors.days import SHANGHAI, TradingCalendar, shanghai_moment, to_date, to_day
 from processors.events import FIGURES, RowBatch
 from processors.kinds import is_fund
@@ -286,7 +286,7 @@ def _columns_of(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     return raw[list(columns)]
 
 
-def _days(ts: pd.Series) -> npt.NDArray[np.int32]:
+def _days(ts: pd.Series) -> Days:
     """Return days since 1970-01-01; 0, which is no session, for no time."""
     return ts.fillna(pd.Timestamp(0)).to_numpy("datetime64[D]").astype(np.int32)
 

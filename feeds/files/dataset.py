@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from feeds.checks.row_groups import group_of
@@ -20,8 +19,9 @@ from feeds.files.joined_rows import KEYS, batch_of, joined
 from feeds.files.master_data import MasterData, nothing_published, rows_of_spells
 from feeds.mappings.mapped_rows import MappedRows
 from feeds.mappings.refused_rows import lacking_day
+from processors.arrays import Days, Ints, Mask
 from processors.code_changes import NO_CHANGES, CodeChanges
-from processors.days import Days, TradingCalendar, to_date, to_day
+from processors.days import TradingCalendar, to_date, to_day
 from processors.events import RowBatch, concat
 
 #: Trade date (days since 1970-01-01) and its rows by topic.
@@ -288,7 +288,7 @@ def _by_year(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
         yield frame[years == year] if len(distinct) > 1 else frame
 
 
-def _years(days: Days) -> npt.NDArray[np.int64]:
+def _years(days: Days) -> Ints:
     return days.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64)
 
 
@@ -312,9 +312,7 @@ def _without_covered(frames: list[pd.DataFrame], fallbacks: Sequence[bool]) -> l
     return [frame for frame in out if len(frame)]
 
 
-def _sessions(
-    table: SourceTable, frame: pd.DataFrame, calendar: TradingCalendar, findings: list[Finding]
-) -> npt.NDArray[np.bool_]:
+def _sessions(table: SourceTable, frame: pd.DataFrame, calendar: TradingCalendar, findings: list[Finding]) -> Mask:
     """Return which rows are of trading days; report the others, each as a row of the day that lacks it.
 
     Raises

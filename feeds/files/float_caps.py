@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from processors.codes import Ids
-from processors.days import Days
+from processors.arrays import Days, Ids, Keys
 from processors.events import RowBatch
 
 
@@ -29,5 +28,5 @@ def with_float_caps(valuations: RowBatch, prices: RowBatch) -> RowBatch:
     return replace(valuations, figures=valuations.figures | {"float_cap": cap})
 
 
-def _places(days: Days, keys: Ids) -> np.ndarray:
+def _places(days: Days, keys: Ids) -> Keys:
     return days.astype(np.int64) * 2**32 + keys

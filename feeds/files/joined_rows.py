@@ -6,14 +6,14 @@ from collections.abc import Collection, Hashable, Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from feeds.checks.validate import Finding, Severity, key_text
 from feeds.errors import InputError
 from feeds.publication_times import available_at
+from processors.arrays import Floats, Ints, Revisions
 from processors.days import TradingCalendar
-from processors.events import Floats, RowBatch
+from processors.events import RowBatch
 from processors.index_members import MOST_IN_MESSAGE, codes_in, columns_of
 
 #: A day times this, plus a key, is both as one number.
@@ -54,7 +54,7 @@ def joined(
     return pd.concat([frame[~several], twice.groupby("id", as_index=False, sort=False).first()], ignore_index=True)
 
 
-def _differing(frame: pd.DataFrame, by: list[str], figures: list[str]) -> npt.NDArray[np.int64]:
+def _differing(frame: pd.DataFrame, by: list[str], figures: list[str]) -> Ints:
     """Return the ``id`` of groups in which a figure has two values."""
     groups = frame.groupby(by, sort=False)[figures]
     low, high = groups.min(), groups.max()
@@ -98,7 +98,7 @@ def batch_of(topic: str, frame: pd.DataFrame, names: Collection[Hashable], calen
     stamps = np.array([available_at(topic, int(d), calendar) for d in distinct], dtype=np.int64)
     # Views of one number take no memory.
     absent: Floats = np.broadcast_to(np.float64(np.nan), len(frame))
-    revisions: npt.NDArray[np.int32] = np.broadcast_to(np.int32(0), len(frame))
+    revisions: Revisions = np.broadcast_to(np.int32(0), len(frame))
     figures = {
         c.name: frame[c.name].to_numpy(np.float64)[order] if c.name in frame else absent
         for c in columns_of(topic, names)

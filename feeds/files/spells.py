@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 
 from feeds.errors import InputError
+from processors.arrays import Days, Floats
 from processors.codes import exchange_of, to_code
 from processors.days import TradingCalendar, to_date, to_day
-from processors.events import Floats
 from processors.index_members import columns_of
 from processors.kinds import is_stock
 from processors.needs import REFERENCE
@@ -164,7 +164,7 @@ def _listings(every: pd.DataFrame, rows: list[pd.DataFrame], exchanges: Collecti
     )
 
 
-def _sessions(days: np.ndarray, calendar: TradingCalendar) -> np.ndarray:
+def _sessions(days: Days, calendar: TradingCalendar) -> Days:
     """Return the first session from each day on."""
     sessions = calendar.between(calendar.first, calendar.last)
     at = np.searchsorted(sessions, days)

@@ -17,16 +17,15 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, replace
-from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from feeds.errors import LedgerError, Refusal
 from feeds.ports import LedgerStore, RowCodec
-from processors.codes import Ids, isin_sorted, to_code
-from processors.events import FIGURES, Floats, Mask, RowBatch, concat
+from processors.arrays import Array, Days, Floats, Ids, Ints, Mask, Revisions
+from processors.codes import isin_sorted, to_code
+from processors.events import FIGURES, RowBatch, concat
 
 #: Figures that only grow within a day.
 CUMULATIVE = ("volume", "turnover", "fin_buy", "fin_repay")
@@ -171,13 +170,13 @@ class _NewestLookup:
         self._known = known
         self._at = np.searchsorted(known.keys, keys[self.found])
 
-    def stamps(self) -> npt.NDArray[np.int64]:
+    def stamps(self) -> Ints:
         return self._spread(self._known.stamps, np.iinfo(np.int64).min)
 
-    def days(self) -> npt.NDArray[np.int32]:
+    def days(self) -> Days:
         return self._spread(self._known.days, -1)
 
-    def revisions(self) -> npt.NDArray[np.int32]:
+    def revisions(self) -> Revisions:
         return self._spread(self._known.revisions, -1)
 
     def figure(self, name: str) -> Floats:
@@ -190,7 +189,7 @@ class _NewestLookup:
             same &= values == self.figure(name)
         return same
 
-    def _spread(self, values: npt.NDArray[Any], absent: float) -> npt.NDArray[Any]:
+    def _spread(self, values: Array, absent: float) -> Array:
         out = np.full(len(self.found), absent, dtype=values.dtype)
         out[self.found] = values[self._at]
         return out

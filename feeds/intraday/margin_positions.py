@@ -30,9 +30,10 @@ from feeds.mappings.mapped_keys import misplaced
 from feeds.mappings.mapped_rows import map_rows
 from feeds.mappings.mapping import CodeColumn, DateColumn, Figure, Mapping, Table
 from feeds.plan import MarginPositions, PositionsFolder
-from processors.codes import Ids, to_code, to_id
+from processors.arrays import Floats, Ids, Ints
+from processors.codes import to_code, to_id
 from processors.days import microseconds, shanghai_day, shanghai_days
-from processors.events import FIGURES, Amount, Code, Floats, IntradayRow, Ints, Moment, RowBatch, concat
+from processors.events import FIGURES, Amount, Code, IntradayRow, Moment, RowBatch, concat
 from processors.row_rules import impossible
 
 log = structlog.get_logger()

@@ -28,8 +28,9 @@ from feeds.mappings.row_order import derived, is_by_code, order_of
 from feeds.ports import FeedState
 from feeds.tasks import FeedTask
 from feeds.web.snapshot_sources import Reading, Source
+from processors.arrays import Ids
 from processors.block import TURNOVER_INDEX
-from processors.codes import Ids, isin_sorted, to_code
+from processors.codes import isin_sorted, to_code
 from processors.days import SHANGHAI, shanghai_day, shanghai_days, shanghai_moment
 from processors.events import FIGURES, RowBatch, Sign
 from processors.kinds import is_index

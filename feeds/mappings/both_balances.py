@@ -14,7 +14,7 @@ import pandas as pd
 from feeds.cells.units import KINDS, Unit, parse_numbers, parse_unit, split_header
 from feeds.errors import InputError
 from feeds.mappings.mapping import Table, unit_of
-from processors.events import Floats
+from processors.arrays import Floats
 
 _NAMES = {"融资融券余额", "融资融券余额合计", "两融余额"}
 #: tushare's, in 元.

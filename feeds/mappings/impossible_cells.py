@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from processors.events import Column, Floats, Sign
+from processors.arrays import Floats
+from processors.events import Column, Sign
 from processors.row_rules import impossible
 
 

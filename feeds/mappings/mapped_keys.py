@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from feeds.cells.code_styles import EXCHANGE_NAMES, clean_code, exchange_name, own_code, plain_number, to_own
@@ -13,7 +12,8 @@ from feeds.cells.distinct_cells import read_distinct
 from feeds.cells.index_names import index_named, index_names
 from feeds.errors import InputError, at
 from feeds.mappings.mapping import Table
-from processors.codes import EXCHANGES, SUFFIX_OF, Ids, to_code, to_id
+from processors.arrays import Ids, Mask
+from processors.codes import EXCHANGES, SUFFIX_OF, to_code, to_id
 from processors.errors import RowError
 from processors.events import KEYS
 from processors.kinds import Kind, is_index, is_stock, kinds_of
@@ -84,7 +84,7 @@ def _mapped_code(codes: Mapping[str, str], cell: object) -> str | None:
     return own if own in codes.values() else None
 
 
-def _named_as_index(names: pd.Series) -> npt.NDArray[np.bool_]:
+def _named_as_index(names: pd.Series) -> Mask:
     """Return which names are those of an index or a board (n,)."""
     places, distinct = pd.factorize(names, use_na_sentinel=False)
     return np.array(index_names(distinct), dtype=bool)[places]

@@ -9,8 +9,8 @@ from feeds.cells.row_kinds import is_blank
 from feeds.errors import InputError
 from feeds.mappings.mapped_keys import column_of
 from feeds.mappings.mapping import DateColumn
+from processors.arrays import Ints
 from processors.days import DAY_US, SHANGHAI_OFFSET_US
-from processors.events import Ints
 
 #: In place of a moment: the cell contains none.
 NO_MOMENT = 0

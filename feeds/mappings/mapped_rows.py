@@ -26,8 +26,8 @@ from feeds.mappings.mapping import Figure, SpellColumns, Table, unit_of
 from feeds.mappings.refused_rows import kind_in, placed, without_figures
 from feeds.mappings.row_order import sorted_days
 from feeds.mappings.stated_sums import broken_totals
-from processors.codes import Ids
-from processors.events import INPUT_ROWS, Column, DailyRow, Floats, Mask, Sign
+from processors.arrays import Array, Floats, Ids, Mask
+from processors.events import INPUT_ROWS, Column, DailyRow, Sign
 from processors.index_members import columns_of
 from processors.kinds import is_fund, is_index
 
@@ -104,7 +104,7 @@ class _Reading:
     def __init__(self, table: Table, raw: pd.DataFrame, where: str) -> None:
         self.table, self.raw, self.where = table, raw, where
         self.keys: Ids = np.zeros(len(raw), dtype=np.int32)
-        self.columns: dict[str, np.ndarray] = {"row": raw.index.to_numpy()}
+        self.columns: dict[str, Array] = {"row": raw.index.to_numpy()}
         self.findings: list[Finding] = []
         self.refused = 0
         self.has_rows = False

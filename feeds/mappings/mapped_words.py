@@ -11,7 +11,8 @@ from feeds.cells.row_kinds import is_blank
 from feeds.cells.shenwan import industry_of, renamed
 from feeds.errors import InputError
 from feeds.mappings.mapping import Figure
-from processors.events import Column, Floats
+from processors.arrays import Floats
+from processors.events import Column
 from processors.industries import INDUSTRIES
 
 

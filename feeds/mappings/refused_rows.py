@@ -20,7 +20,8 @@ from feeds.checks.validate import Finding
 from feeds.mappings.mapped_keys import NO_KEY
 from feeds.mappings.mapping import Table
 from feeds.mappings.stated_sums import day_in
-from processors.codes import Ids, exchange_of
+from processors.arrays import Ids
+from processors.codes import exchange_of
 from processors.events import INPUT_ROWS, RowBatch
 from processors.needs import DETAIL
 

@@ -11,14 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import lgamma, log
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from feeds.cells.units import FACTORS
 from feeds.mappings.mapping import Table
-from processors.codes import Ids
-from processors.days import Days
-from processors.events import Floats
+from processors.arrays import Days, Floats, Ids, Indexer
 
 #: Fewer rows are in an order by accident; and the largest probability of one, of figures in a random order.
 FEWEST = 20
@@ -89,7 +86,7 @@ def derived(figures: Mapping[str, Floats]) -> Iterator[tuple[str, Floats]]:
         yield _AMPLITUDE, (figures["high"] - figures["low"]) / before
 
 
-def _without_order_of_codes(days: Days, keys: Ids) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
+def _without_order_of_codes(days: Days, keys: Ids) -> Iterator[tuple[int, Indexer]]:
     """Yield the days that have enough rows, and not in the order of codes; with the places of their rows."""
     if len(days) < FEWEST:
         return

@@ -12,8 +12,7 @@ from feeds.cells.row_kinds import is_blank
 from feeds.cells.units import parse_numbers
 from feeds.checks.validate import Finding, Severity
 from feeds.mappings.mapping import DateColumn, Table, unit_of
-from processors.days import Days
-from processors.events import Floats
+from processors.arrays import Days, Floats
 
 #: The cells of the rows of sums (header → cell), by the number of the row.
 Sums = Mapping[int, Mapping[Hashable, object]]

@@ -21,9 +21,10 @@ from feeds.checks.row_groups import group_names, groups_of
 from feeds.checks.validate import TOO_MANY_ROWS, Finding, Severity, key_text
 from feeds.errors import ConfigurationError, InputError, NotPublishedError
 from feeds.files.dataset import SourceTable, SourceTables
-from processors.codes import EXCHANGES, Ids
+from processors.arrays import Floats, Ids
+from processors.codes import EXCHANGES
 from processors.days import to_day
-from processors.events import FIGURES, Floats
+from processors.events import FIGURES
 from processors.kinds import is_fund, is_stock
 from processors.needs import DETAIL, TOTALS
 

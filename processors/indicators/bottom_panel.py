@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from processors.arrays import Floats, Indexer
 from processors.bears import bear_markets, current_drawdowns
 from processors.block import Block
-from processors.events import Floats
 from processors.indicators.fin_buy_ratio import trailing_ratio
 from processors.indicators.index_pe import pe_percentiles
 from processors.needs import index, total, turnover
@@ -68,7 +67,7 @@ def _valuation(rates: Floats, pes: Floats, code: str, least: int) -> dict[str, V
     }
 
 
-def _falls(closes: Floats, positions: npt.NDArray[np.intp], code: str, depth: float) -> dict[str, Values]:
+def _falls(closes: Floats, positions: Indexer, code: str, depth: float) -> dict[str, Values]:
     """Return the drawdown of an index and its rank among past bear markets, by name; None where there were none."""
     # The window of the block's last day contains those of its other days: a bear market that has ended stays as it is.
     behind = positions[-1] - positions

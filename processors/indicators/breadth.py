@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from processors.arrays import Floats
 from processors.block import Block
 from processors.cross_sections import reasons
-from processors.events import Floats
 from processors.kinds import is_stock
 from processors.needs import LAST_YEAR, PRICES, price
 from processors.signal import Column, Level, Signal, Value

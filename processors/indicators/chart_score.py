@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from processors.arrays import Array
 from processors.block import Block
 from processors.needs import DETAIL, chart, price
-from processors.pack import Array
 from processors.signal import Level, Signal
 
 LEVEL, SCORE = price("level"), chart("chart_score")

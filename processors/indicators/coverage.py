@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from processors.arrays import Floats, Mask
 from processors.block import Block
 from processors.cross_sections import Section, merged, reasons
-from processors.events import Floats, Mask
 from processors.kinds import BOARDS, board_of
 from processors.needs import DETAIL, REFERENCE, VALUATIONS, members, security, valuation
 from processors.signal import Column, Level, Signal, Values

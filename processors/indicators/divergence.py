@@ -5,15 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
+from processors.arrays import Array, Counts, Floats
 from processors.block import Block
-from processors.events import Floats
 from processors.indicators.equal_weight import EQUAL_WEIGHT
 from processors.indicators.regime import RALLY, RANGE, REGIME
 from processors.indicators.streak import FIN_STREAK
 from processors.needs import DETAIL, price, result, security
-from processors.pack import Array
 from processors.signal import Level, Signal
 
 #: Prices are retained over this many days; the excess return of a longer streak covers its last 60 days.
@@ -64,7 +62,7 @@ def compute(block: Block) -> dict[str, Array]:
     return {"streak_excess": excess, "divergence": case}
 
 
-def _excess(block: Block, streaks: npt.NDArray[np.intp], level: Floats) -> Floats:
+def _excess(block: Block, streaks: Counts, level: Floats) -> Floats:
     """Return the excess return over the streak for the rows of the margin detail (n,); NaN without a streak."""
     section = block.section(DETAIL)
     length = np.where(block.stocks & ~np.isnan(level), np.minimum(np.abs(streaks), MAX_STREAK_DAYS), 0)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from processors.arrays import Array, Floats, Indexer, Mask
 from processors.block import Block
 from processors.codes import places_sorted
 from processors.cross_sections import merged, reasons
-from processors.events import FIGURES, Floats, Mask
+from processors.events import FIGURES
 from processors.kinds import FUND_LIMIT, LIMIT_TOLERANCE
 from processors.needs import FUNDS, funds
 from processors.signal import Column, Level, Signal
@@ -46,7 +45,7 @@ SIGNALS = (
 )
 
 #: The rows of a day and of the day before it, and the place of each of the day's funds in the latter; −1 without one.
-_Rows = tuple[dict[str, npt.NDArray[Any]], dict[str, npt.NDArray[Any]], npt.NDArray[np.intp]]
+_Rows = tuple[dict[str, Array], dict[str, Array], Indexer]
 _NONE = np.empty(0)
 #: Ratios of a split are multiples of one half up to this one, and published shares have them this exactly.
 _LARGEST_SPLIT, _SPLIT_TOLERANCE = 20, 2e-3

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from processors.arrays import Array, Floats
 from processors.block import Block
-from processors.events import Floats
 from processors.needs import DETAIL, price, security
-from processors.pack import Array
 from processors.signal import Level, Signal
 
 BALANCE, BALANCE_BEFORE = security("fin_balance"), security("fin_balance", back="score_days")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from processors.events import Floats
+from processors.arrays import Floats, Mask
 from processors.indicators.fin_change import FIN_CHANGE
 from processors.needs import cross_section, security
 from processors.signal import Level, Signal
@@ -37,7 +36,7 @@ SIGNALS = (
 )
 
 
-def extreme(change: Floats, stock: npt.NDArray[np.bool_], share: float) -> Floats:
+def extreme(change: Floats, stock: Mask, share: float) -> Floats:
     """Return +1, −1 or 0 for every stock with a Δ (n,); NaN for other securities, for absent Δ, and where the tails are empty.
 
     Parameters
@@ -65,7 +64,7 @@ def extreme(change: Floats, stock: npt.NDArray[np.bool_], share: float) -> Float
     return out
 
 
-def consecutive(today: Floats, yesterday: Floats, unknown: npt.NDArray[np.bool_]) -> Floats:
+def consecutive(today: Floats, yesterday: Floats, unknown: Mask) -> Floats:
     """Return the side where it equals the previous day's, else 0 (n,); NaN where one of them is not known.
 
     Parameters

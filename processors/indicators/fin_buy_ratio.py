@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from processors.arrays import Floats
 from processors.block import Block
-from processors.events import Floats
 from processors.needs import total, turnover
 from processors.signal import Column, Level, Signal
 from processors.statistics import rolling_sums

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from processors.events import Floats
+from processors.arrays import Floats
 from processors.needs import security
 from processors.signal import Level, Signal
 

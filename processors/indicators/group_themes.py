@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from processors.arrays import Floats
 from processors.block import Block
 from processors.cross_sections import reasons
-from processors.events import Floats
 from processors.index_members import groups_by_reference
 from processors.indicators.industry_balance import ranks
 from processors.kinds import is_chinext, is_star

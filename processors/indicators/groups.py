@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from processors.arrays import Counts, Floats, Ids, Mask
 from processors.block import Block
-from processors.codes import EXCHANGES, Ids, exchange_of
+from processors.codes import EXCHANGES, exchange_of
 from processors.cross_sections import Gap, Section, merged, reasons
-from processors.events import Floats, Mask
 from processors.index_members import groups_by_reference
 from processors.kinds import is_chinext, is_fund, is_star
 from processors.needs import DETAIL, members, security
@@ -96,7 +95,7 @@ def compute(block: Block) -> dict[str, Column]:
     return out
 
 
-def _sums(section: Section, used: Mask, values: Floats) -> tuple[Floats, npt.NDArray[np.intp]]:
+def _sums(section: Section, used: Mask, values: Floats) -> tuple[Floats, Counts]:
     """Return the sum of the used rows of each day (k,), NaN where there are none, and their number (k,)."""
     rows, days = section.split(used)
     found = values[rows]

@@ -6,8 +6,8 @@ indices of Guozheng (large and small, growth and value) show size within a style
 
 from __future__ import annotations
 
+from processors.arrays import Floats
 from processors.block import Block
-from processors.events import Floats
 from processors.needs import Need, index
 from processors.signal import Column, Level, Signal
 

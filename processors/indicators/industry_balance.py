@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from processors.arrays import Counts, Floats, Mask
 from processors.block import Block
 from processors.cross_sections import Gap, merged, reasons
-from processors.events import Floats, Mask
 from processors.industries import INDUSTRIES
 from processors.needs import DETAIL, VALUATIONS, Need, industry_index, members, security, valuation
 from processors.reference import UNKNOWN, Members
@@ -79,7 +78,7 @@ def compute(block: Block) -> IndustryColumns:
     return columns, left_out
 
 
-def _stocks_by_industry(found: Members) -> npt.NDArray[np.intp]:
+def _stocks_by_industry(found: Members) -> Counts:
     """Return the number of listed stocks of each industry (31,)."""
     return np.bincount(found.stock_industry[found.stock_industry != UNKNOWN], minlength=len(INDUSTRIES))
 

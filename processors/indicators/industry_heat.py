@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from processors.arrays import Floats
 from processors.block import Block
 from processors.cross_sections import merged, reasons
-from processors.events import Floats
 from processors.indicators.fin_change import FIN_CHANGE
 from processors.indicators.industry_balance import (
     BALANCE,

@@ -7,11 +7,10 @@ common trend do not look related.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from processors.arrays import Floats, Indexer
 from processors.block import Block
 from processors.days import to_date
-from processors.events import Floats
 from processors.needs import index, total
 from processors.signal import Column, Level, Signal, Value
 from processors.statistics import means
@@ -93,13 +92,13 @@ def _correlations(returns: Floats, growth: Floats, k: int, least: int) -> Floats
     return np.where((pairs.sum(axis=1) >= least) & (scale > 0), means(x * y) / np.where(scale > 0, scale, 1.0), np.nan)
 
 
-def _last_peaks(values: Floats) -> npt.NDArray[np.intp]:
+def _last_peaks(values: Floats) -> Indexer:
     """Return the place of the highest known value of each window, the last one where several are equal (n,)."""
     known = np.where(np.isnan(values), -np.inf, values)
     return np.asarray(known.shape[1] - 1 - known[:, ::-1].argmax(axis=1))
 
 
-def _dates(block: Block, places: npt.NDArray[np.intp], days: int) -> list[Value | None]:
+def _dates(block: Block, places: Indexer, days: int) -> list[Value | None]:
     """Return the dates of places in the windows of ``days`` days that end on the days of the block."""
     out: list[Value | None] = []
     for day, place in zip(block.days, places.tolist(), strict=True):

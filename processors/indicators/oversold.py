@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from processors.arrays import Floats
 from processors.block import Block
 from processors.days import to_day
-from processors.events import Floats
 from processors.indicators.index_pe import pe_percentiles
 from processors.needs import index, reference_date
 from processors.signal import Column, Level, Signal, Values

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from processors.arrays import Array
 from processors.block import Block
 from processors.needs import DETAIL, price, security
-from processors.pack import Array
 from processors.signal import Level, Signal
 
 LEVEL, OPEN_TO_CLOSE = price("level"), price("open_to_close")

@@ -14,8 +14,8 @@ from enum import StrEnum
 
 import numpy as np
 
+from processors.arrays import Floats
 from processors.block import Block
-from processors.events import Floats
 from processors.indicators.fin_buy_ratio import BUY, BUYS, TURNOVER, TURNOVERS, daily_ratio, trailing_ratio
 from processors.needs import total, turnover
 from processors.signal import Column, Level, Signal

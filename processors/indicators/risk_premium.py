@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from processors.arrays import Counts, Floats, Mask
 from processors.block import Block
-from processors.events import Floats
 from processors.needs import Need, index, rate
 from processors.signal import Column, Level, Signal
 from processors.statistics import deviations, means
@@ -99,7 +98,7 @@ def _earnings_yield(multiple: Floats) -> Floats:
     return np.asarray(1 / np.where(multiple > 0, multiple, np.nan))
 
 
-def episodes(high: npt.NDArray[np.bool_], gap_days: int) -> npt.NDArray[np.intp]:
+def episodes(high: Mask, gap_days: int) -> Counts:
     """Return how many episodes began in each window (k,).
 
     Parameters

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from processors.arrays import Floats
 from processors.block import Block
 from processors.cross_sections import merged
-from processors.events import Floats
 from processors.indicators.industry_balance import IndustryColumns, explain, ranks
 from processors.needs import CHARTS, chart, members
 from processors.signal import Level, Signal

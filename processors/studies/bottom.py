@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from processors.arrays import Floats
 from processors.bears import Bear, bear_markets
 from processors.days import to_date
-from processors.events import Floats
 from processors.parameters import DEFAULTS
 from processors.signal import number
 from processors.statistics import percentiles

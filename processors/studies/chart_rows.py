@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from processors.arrays import Floats, Ids
 from processors.chart_scores import SCORE, Scorer
 from processors.charts import from_words
-from processors.codes import NO_IDS, Ids
+from processors.codes import NO_IDS
 from processors.days import to_date
-from processors.events import Floats
 from processors.outputs import ChartFrame, FeatureFrame
 from processors.reference import Members
 

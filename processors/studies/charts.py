@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import statsmodels.api as sm
 
+from processors.arrays import Array, Floats, Ids
 from processors.chart_labels import HORIZONS
 from processors.days import to_date
-from processors.events import Floats
 from processors.industries import INDUSTRIES
 from processors.studies.panel import Panel
 from processors.studies.result import Bars, Cell, Chart, Finding, Mode, Result, Table, Unit
@@ -50,7 +50,7 @@ class _Cases:
     """The stocks of one week: (n,) each."""
 
     year: int
-    keys: npt.NDArray[np.int32]
+    keys: Ids
     industry: npt.NDArray[np.int16]
     predictors: dict[str, Floats]
     returns: Floats
@@ -154,8 +154,8 @@ def _filled(levels: Floats) -> Floats:
 
 def _weeks(cases: list[_Cases], name: str) -> list[_Week]:
     out: list[_Week] = []
-    held: list[npt.NDArray[Any]] = [np.empty(0)] * _DECILES
-    themes_held: npt.NDArray[Any] = np.empty(0)
+    held: list[Array] = [np.empty(0)] * _DECILES
+    themes_held: Array = np.empty(0)
     for one in cases:
         values = one.predictors[name]
         ranks = _ranks(values)
@@ -182,7 +182,7 @@ def _weeks(cases: list[_Cases], name: str) -> list[_Week]:
     return out
 
 
-def _new(now: npt.NDArray[Any], before: npt.NDArray[Any]) -> float:
+def _new(now: Array, before: Array) -> float:
     """Return the share of a portfolio that was not in it before; NaN without any."""
     return 1.0 - float(np.isin(now, before).mean()) if len(now) else np.nan
 

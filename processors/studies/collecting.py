@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from processors.arrays import Floats, Ids
 from processors.chart_scores import NO_MODEL, Scorer
-from processors.codes import NO_IDS, Ids, reindex_sorted, to_id
+from processors.codes import NO_IDS, reindex_sorted, to_id
 from processors.days import TradingCalendar, microseconds, to_day
-from processors.events import Floats, RowBatch
+from processors.events import RowBatch
 from processors.history import History
 from processors.industries import INDEX_OF, INDUSTRIES
 from processors.kinds import daily_limits, limit_prices

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from processors.arrays import Floats, Mask
 from processors.days import to_date
 from processors.kinds import is_stock
 from processors.studies.measure import Interval, block_interval, episodes, mean
@@ -39,9 +40,9 @@ class Forward:
         self._panel = panel
         self._entry = panel.entry(mode, at_open=False)
         self._stock = is_stock(panel.securities.keys) & panel.in_period[panel.securities.at]
-        self._returns: dict[int, npt.NDArray[np.float64]] = {}
+        self._returns: dict[int, Floats] = {}
 
-    def of(self, chosen: npt.NDArray[np.bool_], horizon: int) -> Group:
+    def of(self, chosen: Mask, horizon: int) -> Group:
         """Return the group of the chosen rows of stocks with a forward return.
 
         Parameters
@@ -66,7 +67,7 @@ class Group:
     horizon : trading days of the returns.
     """
 
-    def __init__(self, returns: npt.NDArray[np.float64], days: npt.NDArray[np.int_], horizon: int) -> None:
+    def __init__(self, returns: Floats, days: npt.NDArray[np.int_], horizon: int) -> None:
         self.returns, self.days, self.horizon = returns, days, horizon
         self.low, self.high = block_interval(returns, days, horizon)
 

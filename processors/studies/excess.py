@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from processors.events import Floats
+from processors.arrays import Floats, Mask
 from processors.studies.measure import Regression, episodes, regression
 from processors.studies.panel import SSE, Panel
 from processors.studies.result import Cell, Chart, Curve, Finding, Kind, Mode, Result, Table, Unit
@@ -138,7 +138,7 @@ def _threshold_chart(fits: dict[tuple[str, float], Regression | None]) -> Chart:
     )  # fmt: skip
 
 
-def _row(beyond: npt.NDArray[np.bool_], fit: Regression | None, after: Floats) -> tuple[Cell, ...]:
+def _row(beyond: Mask, fit: Regression | None, after: Floats) -> tuple[Cell, ...]:
     days = int(beyond.sum())
     mean = float(after[beyond].mean()) if days else None
     apart = episodes(np.flatnonzero(beyond), HORIZON)

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from processors.arrays import Floats
 from processors.days import to_date
-from processors.events import Floats
 from processors.kinds import is_stock
 from processors.studies.events import COLUMNS, UNITS, Forward, prices_in_hand
 from processors.studies.panel import Panel

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 
+from processors.arrays import Floats
 from processors.days import to_date
-from processors.events import Floats
 from processors.studies.events import prices_in_hand
 from processors.studies.measure import block_interval, performance
 from processors.studies.panel import FACTORS, Panel

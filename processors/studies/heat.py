@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from processors.events import Floats
+from processors.arrays import Floats
 from processors.indicators.industry_heat import in_own_sigma
 from processors.industries import INDUSTRIES
 from processors.studies.panel import Panel

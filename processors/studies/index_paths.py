@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from processors.events import Floats
+from processors.arrays import Floats
 from processors.studies.panel import SSE, Panel
 from processors.studies.result import Mode
 

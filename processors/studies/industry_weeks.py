@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from processors.events import Floats
+from processors.arrays import Floats, Indexer
 from processors.industries import INDUSTRIES
 from processors.studies.panel import Panel
 from processors.studies.result import Mode
@@ -27,8 +27,8 @@ class IndustryWeeks:
     years : (weeks,) the year of the exit.
     """
 
-    starts: npt.NDArray[np.intp]
-    stops: npt.NDArray[np.intp]
+    starts: Indexer
+    stops: Indexer
     returns: Floats
     market: Floats
     years: npt.NDArray[np.int_]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from processors.arrays import Floats, Indexer
 from processors.bears import bear_markets
-from processors.events import Floats
 from processors.indicators.lead_lag import LAGS
 from processors.studies.measure import block_interval, mean
 from processors.studies.panel import SSE, Panel
@@ -79,9 +78,7 @@ def correlation(returns: Floats, growth: Floats, k: int) -> float | None:
     return float(np.corrcoef(x[known], y[known])[0, 1]) if known.sum() >= 30 else None
 
 
-def _interval(
-    returns: Floats, growth: Floats, k: int, places: npt.NDArray[np.intp]
-) -> tuple[float | None, float | None]:
+def _interval(returns: Floats, growth: Floats, k: int, places: Indexer) -> tuple[float | None, float | None]:
     """Return the interval of the mean product of the standardised series."""
     end = max(len(returns) - k, 0)
     x, y = returns[:end], growth[k:]

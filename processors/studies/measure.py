@@ -11,8 +11,7 @@ import numpy.typing as npt
 import statsmodels.api as sm
 
 from processors import shares
-from processors.events import Floats
-from processors.pack import Array
+from processors.arrays import Array, Floats
 from processors.shares import episodes
 from processors.signal import number
 from processors.studies.result import Finding, Kind, Unit

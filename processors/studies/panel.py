@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from processors.codes import Ids
+from processors.arrays import Days, Floats, Ids, Indexer, Ints, Mask
 from processors.days import DAY_US, MINUTE_US, SHANGHAI_OFFSET_US, TradingCalendar, to_date, to_day
-from processors.events import Floats
 from processors.studies.chart_rows import ChartRows
 from processors.studies.result import Line, Mode
 from processors.studies.samples import SAMPLES
@@ -57,7 +56,7 @@ class Trait(IntFlag):
 class IndexHistory:
     """An index on every day of the folder that has its close, also before the margin figures: (n,) each."""
 
-    days: npt.NDArray[np.int32]
+    days: Days
     close: Floats
     pe: Floats
     turnover_rate: Floats
@@ -84,9 +83,9 @@ class Panel:
     """
 
     calendar: TradingCalendar
-    days: npt.NDArray[np.int32]
+    days: Days
     market: pd.DataFrame
-    available: npt.NDArray[np.int64]
+    available: Ints
     opens: dict[str, Floats]
     closes: dict[str, Floats]
     securities: SecurityRows
@@ -95,7 +94,7 @@ class Panel:
     open_levels: Floats
     traits: npt.NDArray[np.uint8]
     industries: dict[str, Floats]
-    in_period: npt.NDArray[np.bool_]
+    in_period: Mask
     notes: list[str]
     histories: dict[str, IndexHistory] = field(default_factory=dict)
     factors: pd.DataFrame | None = None
@@ -110,11 +109,11 @@ class Panel:
         """Return the year of every day (days,)."""
         return np.array([to_date(day).year for day in self.days.tolist()], dtype=np.int_)
 
-    def used(self) -> npt.NDArray[np.intp]:
+    def used(self) -> Indexer:
         """Return the positions of the period's days with margin figures."""
         return np.flatnonzero(self.in_period & (self.available > 0))
 
-    def sample(self, source: str) -> npt.NDArray[np.bool_]:
+    def sample(self, source: str) -> Mask:
         """Return which days of the period lie in the sample of a source (days,); all of them where none do."""
         inside = self._inside(source)
         return inside if self.reaches(source) else self.in_period
@@ -123,7 +122,7 @@ class Panel:
         """Return whether any day of the period with margin figures lies in the sample of a source."""
         return bool((self._inside(source) & (self.available > 0)).any())
 
-    def _inside(self, source: str) -> npt.NDArray[np.bool_]:
+    def _inside(self, source: str) -> Mask:
         if source not in SAMPLES:
             return self.in_period
         first, last = (to_day(day) for day in SAMPLES[source])
@@ -148,7 +147,7 @@ class Panel:
 
     # -- entries and forward returns -----------------------------------------------------------
 
-    def entry(self, mode: Mode, *, at_open: bool, known: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.int_]:
+    def entry(self, mode: Mode, *, at_open: bool, known: Ints | None = None) -> Indexer:
         """Return the position of the session at whose open (or close) a figure of each day is traded; len(days) if none.
 
         Parameters
@@ -162,11 +161,11 @@ class Panel:
         moment = self.available if known is None else known
         return np.where(moment > 0, np.searchsorted(moments, moment, side="right"), len(self.days))
 
-    def moments(self, minute: int) -> npt.NDArray[np.int64]:
+    def moments(self, minute: int) -> Ints:
         """Return the moment of a minute of every day in Shanghai, µs since the epoch (days,)."""
         return np.asarray(self.days.astype(np.int64) * DAY_US + minute * MINUTE_US - SHANGHAI_OFFSET_US)
 
-    def index_forward(self, index: str, entry: npt.NDArray[np.int_], horizon: int, mode: Mode) -> Floats:
+    def index_forward(self, index: str, entry: Indexer, horizon: int, mode: Mode) -> Floats:
         """Return the index's return to ``horizon`` days after each day (days,), a fraction.
 
         It starts at the close of the day (as the source), else at the open of the entry session.
@@ -175,7 +174,7 @@ class Panel:
         exit_ = np.arange(len(self.days)) + horizon
         return np.asarray(_take_known(self.closes[index], exit_) / _take_known(price, entry) - 1)
 
-    def security_forward(self, entry: npt.NDArray[np.int_], horizon: int) -> Floats:
+    def security_forward(self, entry: Indexer, horizon: int) -> Floats:
         """Return the excess return of every row over ``horizon`` days from the close of the entry session (n,), a fraction.
 
         The benchmark is the compounded equal-weight mean return of the stocks in the margin list. NaN without both prices,
@@ -196,7 +195,7 @@ class Panel:
         out[inside] = self.levels[e, c] / self.levels[s, c] - self._equal_weight_growth(s, e)
         return out
 
-    def _equal_weight_growth(self, start: npt.NDArray[np.int_], end: npt.NDArray[np.int_]) -> Floats:
+    def _equal_weight_growth(self, start: Indexer, end: Indexer) -> Floats:
         """Return 1 plus the compounded equal-weight mean return of the stocks in the margin list between days (n,).
 
         NaN where it is unknown on a day after ``start`` up to ``end``.
@@ -217,13 +216,13 @@ class Panel:
             return np.full(len(self.days), "", dtype=object)
         return self.market[name].fillna("").astype(str).to_numpy(dtype=object)
 
-    def week_ends(self) -> npt.NDArray[np.int_]:
+    def week_ends(self) -> Indexer:
         """Return the positions of the period's days that end a trading week."""
         ends = [i for i, day in enumerate(self.days.tolist()) if self.calendar.ends_week(day)]
         return np.array([i for i in ends if self.in_period[i]], dtype=np.int_)
 
 
-def _take_known(values: Floats, positions: npt.NDArray[np.int_]) -> Floats:
+def _take_known(values: Floats, positions: Indexer) -> Floats:
     out = np.full(len(positions), np.nan)
     inside = positions < len(values)
     out[inside] = values[positions[inside]]

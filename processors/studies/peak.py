@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from processors.events import Floats
+from processors.arrays import Floats, Indexer
 from processors.signal import number
 from processors.studies.index_paths import HORIZONS, TOP, TOP_DAYS, Paths, paths
 from processors.studies.measure import episodes, hit_rate, mean
@@ -80,16 +79,14 @@ def run(panel: Panel, mode: Mode) -> Result:
     )  # fmt: skip
 
 
-def breakdowns(panel: Panel, name: str) -> npt.NDArray[np.intp]:
+def breakdowns(panel: Panel, name: str) -> Indexer:
     """Return the days of the period on which the state machine entered BREAKDOWN."""
     inside = panel.text(name) == "BREAKDOWN"
     before = np.concatenate([[False], inside[:-1]])
     return np.flatnonzero(inside & ~before & panel.in_period)
 
 
-def _cases(
-    panel: Panel, mode: Mode, outcome: Paths, at: npt.NDArray[np.intp], form: str, ratio: Floats
-) -> list[tuple[Cell, ...]]:
+def _cases(panel: Panel, mode: Mode, outcome: Paths, at: Indexer, form: str, ratio: Floats) -> list[tuple[Cell, ...]]:
     entry, dates = panel.entry(mode, at_open=True), panel.dates()
     return [
         (
@@ -101,7 +98,7 @@ def _cases(
     ]  # fmt: skip
 
 
-def _years(panel: Panel, outcome: Paths, found: dict[str, npt.NDArray[np.intp]]) -> list[tuple[Cell, ...]]:
+def _years(panel: Panel, outcome: Paths, found: dict[str, Indexer]) -> list[tuple[Cell, ...]]:
     years, used = panel.years(), panel.used()
     out: list[tuple[Cell, ...]] = []
     for year in np.unique(years[used]).tolist():

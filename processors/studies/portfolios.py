@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from processors.codes import Ids
-from processors.events import Floats
+from processors.arrays import Floats, Ids
 from processors.indicators.excess_score import scores
 from processors.kinds import is_stock
 from processors.studies.panel import Panel, Trait

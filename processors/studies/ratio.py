@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from processors.arrays import Floats, Indexer, Mask
 from processors.days import to_date
-from processors.events import Floats
 from processors.signal import number
 from processors.studies.panel import CSI300, INDICES, Panel
 from processors.studies.result import Cell, Chart, Finding, Kind, Line, Mode, Result, Table, Unit
@@ -86,7 +86,7 @@ _MONTH_COLUMNS = (
 )
 
 
-def weekly_ratio(panel: Panel, days: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.intp], Floats]:
+def weekly_ratio(panel: Panel, days: Mask) -> tuple[Indexer, Floats]:
     """Return the last of the given days with margin figures in every calendar week, and the week's ratio (weeks,)."""
     days = days & (panel.available > 0)
     weeks = np.array([to_date(day).isocalendar()[:2] for day in panel.days.tolist()])[days]
@@ -94,9 +94,7 @@ def weekly_ratio(panel: Panel, days: npt.NDArray[np.bool_]) -> tuple[npt.NDArray
     return last, ratio
 
 
-def _sums(
-    panel: Panel, days: npt.NDArray[np.bool_], by: list[npt.NDArray[np.int_]]
-) -> tuple[npt.NDArray[np.intp], Floats]:
+def _sums(panel: Panel, days: Mask, by: list[npt.NDArray[np.int_]]) -> tuple[Indexer, Floats]:
     """Return the last day and Σ buys / Σ turnover of each group of days."""
     frame = pd.DataFrame({"buy": panel.column("fin_buy_cny"), "turnover": panel.column("turnover_cny")})
     frame["day"] = np.arange(len(frame))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from processors.events import Floats
+from processors.arrays import Floats
 from processors.studies.industry_weeks import WEEKS_A_YEAR, IndustryWeeks, held, industry_weeks, mean_of
 from processors.studies.measure import block_interval, compounded, hit_rate
 from processors.studies.panel import Panel

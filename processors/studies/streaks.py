@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from processors.arrays import Floats, Mask
 from processors.bears import bear_markets
 from processors.days import to_day
-from processors.events import Floats
 from processors.kinds import is_stock
 from processors.studies.events import COLUMNS, UNITS, Forward, prices_in_hand
 from processors.studies.panel import CSI300, Panel
@@ -134,9 +134,7 @@ def hindsight_regimes(closes: Floats) -> npt.NDArray[np.object_]:
     return out
 
 
-def _shares(
-    streak: npt.NDArray[np.int_], phase: npt.NDArray[np.object_], stock: npt.NDArray[np.bool_]
-) -> list[tuple[Cell, ...]]:
+def _shares(streak: npt.NDArray[np.int_], phase: npt.NDArray[np.object_], stock: Mask) -> list[tuple[Cell, ...]]:
     out: list[tuple[Cell, ...]] = []
     for name in _PHASES:
         inside = stock & (phase == name)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from processors.events import Floats
+from processors.arrays import Floats, Mask
 from processors.studies.measure import Performance, hit_rate, performance
 from processors.studies.panel import CSI300, INDICES, SSE, Panel
 from processors.studies.result import Cell, Chart, Finding, Mode, Result, Table, Unit
@@ -37,8 +36,8 @@ def run(panel: Panel, mode: Mode) -> Result:
     rows: list[tuple[Cell, ...]] = []
     findings: list[Finding] = []
     charts: list[Chart] = []
-    won: dict[str, list[npt.NDArray[np.bool_]]] = {name: [] for name in _STRATEGIES}
-    spans: list[npt.NDArray[np.bool_]] = []
+    won: dict[str, list[Mask]] = {name: [] for name in _STRATEGIES}
+    spans: list[Mask] = []
     period = np.flatnonzero(panel.in_period)
     for index in _INDICES:
         returns = _returns(panel, index, mode)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from processors.arrays import Floats
 from processors.chart_labels import HORIZONS
 from processors.chart_scores import NO_MODEL, Scorer
 from processors.charts import Heights, draw, numbers
-from processors.events import Floats
 from processors.logistic import probability
 from streams.charts.card import ModelCard, Year, read_card
 from streams.charts.errors import ChartModelError

@@ -8,16 +8,15 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from feeds.folder import read
+from processors.arrays import Days, Floats, Ids, Indexer, Mask
 from processors.chart_labels import HORIZONS, above_median, forward
 from processors.chart_windows import ChartWindows
 from processors.charts import Heights, from_words
-from processors.codes import Ids
 from processors.daily_store import ApplyResult, DailyStore
 from processors.days import TradingCalendar
-from processors.events import Floats, RowBatch
+from processors.events import RowBatch
 from processors.history import end_of_day
 from processors.key_index import widened
 from processors.kinds import is_stock
@@ -47,7 +46,7 @@ class Samples:
     """
 
     heights: Heights
-    days: npt.NDArray[np.int32]
+    days: Days
     keys: Ids
     labels: Floats
     universe: str
@@ -80,7 +79,7 @@ def read_samples(
     sessions: list[int] = []
     opens: list[Floats] = []
     levels: list[Floats] = []
-    charts: list[tuple[int, npt.NDArray[np.intp], Heights]] = []
+    charts: list[tuple[int, Indexer, Heights]] = []
     total = len(dataset.days())
     with_members = _has_members(dataset.whole(REFERENCE))
     for done, (day, feeds) in enumerate(dataset.by_day(), 1):
@@ -126,7 +125,7 @@ def _has_members(rows: RowBatch | None) -> bool:
     return rows is not None and any((rows.figures[name] == 1.0).any() for name in _MEMBERS)
 
 
-def _wanted(keys: Ids, reference: ReferenceStore, day: int, *, with_members: bool) -> npt.NDArray[np.bool_]:
+def _wanted(keys: Ids, reference: ReferenceStore, day: int, *, with_members: bool) -> Mask:
     if not with_members:
         return is_stock(keys)
     if not reference.is_closed(day):

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from processors.arrays import Days, Indexer
 from processors.chart_labels import GAP
 from processors.charts import draw, numbers
 from processors.days import TradingCalendar, to_date, to_day
@@ -35,8 +35,6 @@ from streams.charts.errors import ChartModelError
 from streams.charts.network import Network, to_onnx
 from streams.charts.samples import Samples
 from streams.files import replaced
-
-Rows = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ class TrainingProgress:
 Advance = Callable[[TrainingProgress], None]
 
 
-def split(days: npt.NDArray[np.int32], year: int, validation: float, calendar: TradingCalendar) -> tuple[Rows, Rows]:
+def split(days: Days, year: int, validation: float, calendar: TradingCalendar) -> tuple[Indexer, Indexer]:
     """Return the charts that a year's network learns from, and those that stop its training.
 
     Parameters
@@ -98,7 +96,7 @@ def split(days: npt.NDArray[np.int32], year: int, validation: float, calendar: T
     return np.flatnonzero(np.isin(days, first)), np.flatnonzero(np.isin(days, last))
 
 
-def _before(days: npt.NDArray[np.int32], day: int, calendar: TradingCalendar) -> npt.NDArray[np.int32]:
+def _before(days: Days, day: int, calendar: TradingCalendar) -> Days:
     """Return the days whose longest label ends before a day."""
     end = calendar.before(day)
     latest = None if end is None else calendar.shift(end, -GAP)
@@ -196,8 +194,8 @@ class _Task:
     """What the networks of a year are trained on."""
 
     samples: Samples
-    rows: Rows
-    check: Rows
+    rows: Indexer
+    check: Indexer
     year: int
     plan: TrainingPlan
     state: Path
@@ -290,11 +288,11 @@ def _train(task: _Task, seed: int, advance: Advance) -> None:
         training.save(task.path(seed), task.identity)
 
 
-def _images(samples: Samples, rows: Rows) -> torch.Tensor:
+def _images(samples: Samples, rows: Indexer) -> torch.Tensor:
     return torch.from_numpy(draw(samples.heights[rows]))
 
 
-def _evaluate(network: Network, samples: Samples, rows: Rows) -> tuple[float, float]:
+def _evaluate(network: Network, samples: Samples, rows: Indexer) -> tuple[float, float]:
     """Return mean loss over both labels, and accuracy of the first one."""
     network.eval()
     with torch.no_grad():
@@ -306,5 +304,5 @@ def _evaluate(network: Network, samples: Samples, rows: Rows) -> tuple[float, fl
     return float(loss), float(hits.float().mean())
 
 
-def _parts(rows: Rows) -> Sequence[Rows]:
+def _parts(rows: Indexer) -> Sequence[Indexer]:
     return np.array_split(rows, max(1, len(rows) // 1024))

@@ -14,14 +14,13 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from processors.arrays import Array, Ints, Mask
 from processors.errors import RowError
-from processors.events import Mask
 from streams.codecs.arrow_schema import Field, header_of, schema_of
 from streams.codecs.flatbuffers import Record
 
@@ -47,7 +46,7 @@ class Text:
 
     ends: npt.NDArray[np.int32]
     data: bytes
-    index: npt.NDArray[np.int64] | None = None
+    index: Ints | None = None
 
     def raw(self) -> list[bytes]:
         """Return the m strings in UTF-8."""
@@ -72,7 +71,7 @@ class Column:
     """
 
     type: str
-    values: npt.NDArray[Any] | Text
+    values: Array | Text
     valid: Mask | None
     unit: str = ""
 
@@ -84,7 +83,7 @@ class Column:
             return self.values.data[self.values.ends[0] : self.values.ends[-1]]
         return b"".join(np.array(self.values.raw(), dtype=object)[self.values.index].tolist())
 
-    def to_numpy(self) -> npt.NDArray[Any]:
+    def to_numpy(self) -> Array:
         """Return the values (n,): NaN where a number is null, None where a string or boolean is."""
         if isinstance(self.values, Text):
             texts = np.array([*self.values.words(), None], dtype=object)
@@ -234,9 +233,7 @@ class _Reader:
 
         return unpacked
 
-    def _values(
-        self, field: Field, rows: int, bodies: Iterator[memoryview], valid: Mask | None
-    ) -> npt.NDArray[Any] | Text:
+    def _values(self, field: Field, rows: int, bodies: Iterator[memoryview], valid: Mask | None) -> Array | Text:
         body = next(bodies)
         if field.is_text:
             ends = _numbers(body, "<i4", rows + 1, field.name) if rows else np.zeros(1, dtype=np.int32)
@@ -261,7 +258,7 @@ def _inside(body: memoryview, offset: int, length: int) -> memoryview:
     return body[offset : offset + length]
 
 
-def _numbers(body: memoryview, dtype: str, count: int, name: str) -> npt.NDArray[Any]:
+def _numbers(body: memoryview, dtype: str, count: int, name: str) -> Array:
     if len(body) < count * np.dtype(dtype).itemsize:
         raise ValueError(f"the buffer of column {name!r} is too short for {count:,} rows")
     return np.frombuffer(body, dtype, count)

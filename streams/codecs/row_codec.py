@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from datetime import date
 
 import numpy as np
-import numpy.typing as npt
 
+from processors.arrays import Mask
 from processors.code_changes import NO_CHANGES, CodeChanges
 from processors.codes import EXCHANGES, SHENWAN, to_code
 from processors.days import FIRST_MOMENT, LAST_MOMENT, TradingCalendar, to_date, to_day
@@ -200,7 +200,7 @@ class Decoder:
         """Return the rows that do not belong here, with the reason: their day, key or partition is wrong."""
         keys, out = batch.keys, dict[int, str]()
 
-        def flaw(bad: npt.NDArray[np.bool_], reason: Callable[[int], str]) -> None:
+        def flaw(bad: Mask, reason: Callable[[int], str]) -> None:
             for row in bad.nonzero()[0].tolist():
                 out.setdefault(row, f"{self.topic}: {reason(row)}")
 

@@ -15,24 +15,14 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from processors import index_members
-from processors.codes import CODE_LENGTH, Ids, join_codes, parse_codes, to_codes, to_id
+from processors.arrays import Ids, Ints, Mask
+from processors.codes import CODE_LENGTH, join_codes, parse_codes, to_codes, to_id
 from processors.days import FIRST_MOMENT, LAST_MOMENT, microseconds, moment, shanghai_days, to_date, to_day
 from processors.errors import RowError
-from processors.events import (
-    FIGURES,
-    INPUT_ROWS,
-    KEYS,
-    MAX_REVISION,
-    Column,
-    DailyRow,
-    Ints,
-    Moment,
-    RowBatch,
-)
+from processors.events import FIGURES, INPUT_ROWS, KEYS, MAX_REVISION, Column, DailyRow, Moment, RowBatch
 from processors.row_rules import expected, impossible
 from streams.codecs.arrow_schema import UNITS_US
 from streams.codecs.arrow_stream import Column as ArrowColumn
@@ -192,7 +182,7 @@ class _Frame:
         self.refused: dict[int, str] = {}  # row → cell and reason
         self.absent: list[tuple[int, str]] = []  # row, and its optional figure that is impossible
 
-    def refuse(self, bad: npt.NDArray[np.bool_], reason: Callable[[int], str]) -> None:
+    def refuse(self, bad: Mask, reason: Callable[[int], str]) -> None:
         """Refuse rows, with the reason of each (the first one, if a row has several)."""
         for row in bad.nonzero()[0].tolist():
             self.refused.setdefault(row, f"{self._topic} frame, row {row}: {reason(row)}")

@@ -17,12 +17,12 @@ from functools import cache
 import msgspec
 import pyarrow as pa
 
+from processors.arrays import Array
 from processors.codes import parse_codes
 from processors.days import check_times
 from processors.errors import RowError
 from processors.industries import INDUSTRIES
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
-from processors.pack import Array
 from processors.registry import INDUSTRY_SIGNALS, PRICING_INDICATORS, signals_of
 from processors.signal import Level
 from streams.codecs.arrow_stream import Table, read_stream

@@ -12,9 +12,10 @@ import numpy as np
 
 from feeds.folder import read
 from feeds.publication_times import available_at
+from processors.arrays import Floats
 from processors.codes import EXCHANGES, to_codes, to_id
 from processors.days import to_day
-from processors.events import FIGURES, Floats, RowBatch
+from processors.events import FIGURES, RowBatch
 from streams.calendars import xshg
 from streams.form import Form
 from streams.publisher import Publisher

@@ -9,22 +9,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from processors.arrays import Floats, Ints, Mask
 from tests.oracle.data import PUBLISHED, Data, is_fund, is_stock
 from tests.oracle.market import Tables, regimes, shown, whole
 
 LONGEST = 60  # days of a streak over which its excess return is taken
 
 
-def _shifted(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+def _shifted(matrix: Floats) -> Floats:
     """Each day's row replaced by that of the trading day before."""
     before = np.full_like(matrix, np.nan)
     before[1:] = matrix[:-1]
     return before
 
 
-def _ages(present: NDArray[np.bool_], gone: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _ages(present: Mask, gone: Mask) -> Floats:
     """Rows since inclusion (the day itself is 0); infinite for a code never seen off the list."""
     ages = np.full(present.shape, np.nan)
     age, off = np.full(present.shape[1], np.inf), np.zeros(present.shape[1], bool)
@@ -35,7 +35,7 @@ def _ages(present: NDArray[np.bool_], gone: NDArray[np.bool_]) -> NDArray[np.flo
     return ages
 
 
-def _streaks(change: NDArray[np.float64], gone: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _streaks(change: Floats, gone: Mask) -> Ints:
     """Rises or falls in a row: no change ends it, an absent change pauses it, leaving the list resets it."""
     streaks = np.zeros(change.shape, np.int64)
     count = np.zeros(change.shape[1], np.int64)
@@ -50,7 +50,7 @@ def _streaks(change: NDArray[np.float64], gone: NDArray[np.bool_]) -> NDArray[np
     return streaks
 
 
-def _extremes(change: NDArray[np.float64], stock: NDArray[np.bool_], share: float) -> NDArray[np.float64]:
+def _extremes(change: Floats, stock: Mask, share: float) -> Floats:
     """±1 in the day's top and bottom 5% of the stocks with a change, ties at the cut included, else 0."""
     extremes = np.full(change.shape, np.nan)
     for t in range(len(change)):
