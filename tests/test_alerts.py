@@ -507,6 +507,7 @@ def test_thresholds_of_digests_are_those_of_the_parameters() -> None:
     ("ratio", "distance"),
     [
         (2.0, "A fall of the collateral by 35.0% brings the average to the 130% line of forced selling"),
+        (1.3004, "A fall of the collateral by 0.03% brings the average to the 130% line of forced selling"),
         (1.3, "The average is at or below the 130% line of forced selling."),
         (1.25, "The average is at or below the 130% line of forced selling."),
     ],
@@ -516,3 +517,11 @@ def test_collateral_at_the_line_of_forced_selling_needs_no_further_fall(ratio: f
                        value=ratio, details={"percentile": 0.01})  # fmt: skip
     (found,) = collateral_low.rule(Parameters()).evaluate(one)
     assert distance in found.text.en
+
+
+def test_a_collateral_ratio_just_above_the_line_does_not_read_as_the_line() -> None:
+    one = MarketSignal(signal="collateral_ratio", subject="market", trade_date=DAYS[0], available_at=NOW, revision=0,
+                       value=1.3004, details={"percentile": 0.01})  # fmt: skip
+    (found,) = collateral_low.rule(Parameters()).evaluate(one)
+    assert "130.04% of the debt" in found.text.en
+    assert "130.04%" in found.text.zh

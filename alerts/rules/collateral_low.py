@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from alerts.model import Severity, Text
+from alerts.percents import decimals_apart
 from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, ends_lower, final_signal, percent
 from processors.parameters import Parameters
 
@@ -27,6 +28,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         yield Evaluation.of(signal, signal.subject, Condition.HOLD if rank <= level * _CLEAR else Condition.END)
         return
     ratio, line = float(signal.value), parameters.collateral_line
+    shown = f"{ratio:.{decimals_apart(ratio * 100, line * 100, 0)}%}" if ratio > line else f"{ratio:.0%}"
     distance = _distance(ratio, line)
     yield Evaluation.of(
         signal,
@@ -35,9 +37,9 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
         {"percentile": rank, "collateral_ratio": ratio},
         {"level": level, "line": line},
         Text(
-            f"Collateral of margin accounts low {signal.trade_date}: {ratio:.0%} of the debt, at most as high on "
+            f"Collateral of margin accounts low {signal.trade_date}: {shown} of the debt, at most as high on "
             f"{percent(rank)} of the known days (≤ {percent(level)}). {distance.en}",
-            f"平均维持担保比例偏低 {signal.trade_date}：{ratio:.0%}，历史分位{percent(rank)}（≤{percent(level)}）。{distance.zh}",
+            f"平均维持担保比例偏低 {signal.trade_date}：{shown}，历史分位{percent(rank)}（≤{percent(level)}）。{distance.zh}",
         ),
         Text(
             f"Over when more than {percent(level * _CLEAR)} of the known days were not higher.",
@@ -53,10 +55,11 @@ def _distance(ratio: float, line: float) -> Text:
             f"The average is at or below the {line:.0%} line of forced selling.", f"平均比例已不高于{line:.0%}平仓线。"
         )
     fall = 1 - line / ratio
+    decimals = decimals_apart(fall * 100, 0.0, 1)
     return Text(
-        f"A fall of the collateral by {fall:.1%} brings the average to the {line:.0%} line of forced selling; weaker "
+        f"A fall of the collateral by {fall:.{decimals}%} brings the average to the {line:.0%} line of forced selling; weaker "
         "accounts reach it earlier.",
-        f"担保物再跌{fall:.1%}即至{line:.0%}平仓线，较弱账户更早触及。",
+        f"担保物再跌{fall:.{decimals}%}即至{line:.0%}平仓线，较弱账户更早触及。",
     )
 
 
