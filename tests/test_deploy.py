@@ -124,6 +124,20 @@ def variables(board: dict[str, Any]) -> list[dict[str, Any]]:
     return [variable for variable in board["templating"]["list"] if variable["type"] == "query"]
 
 
+#: The values at which the colours of a signed figure begin, with and without one of its own for 0.
+_SIGNED = ({None, 0}, {None, 0, 1e-12})
+
+
+def test_a_figure_of_0_has_the_colour_of_neither_a_rise_nor_a_fall() -> None:
+    steps = [panel["fieldConfig"]["defaults"]["thresholds"]["steps"] for board in boards() for panel in board["panels"]
+             if "thresholds" in panel["fieldConfig"]["defaults"]]  # fmt: skip
+    signed = [
+        [step["color"] for step in one] for one in steps if {"value": 0, "color": "red"} in one or "1e-12" in str(one)
+    ]
+    assert signed
+    assert all(colours == ["green", "text", "red"] for colours in signed)
+
+
 def test_every_metric_that_rules_and_panels_use_exists() -> None:
     exprs = [rule["expr"] for rule in rules()] + [query for board in boards() for query in queries(board)]
     recorded = {rule["record"] for rule in rules() if "record" in rule}

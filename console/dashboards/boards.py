@@ -7,6 +7,7 @@ from grafana_foundation_sdk.models import common as kinds
 from grafana_foundation_sdk.models import dashboard as model
 
 from console.dashboards.of_signals import (
+    FALLS,
     STATE_CODE,
     VERDICT_DAY,
     curve,
@@ -106,8 +107,7 @@ def industries() -> Board:
         return f"{INDUSTRY_SIGNALS[name].title} {INDUSTRY_SIGNALS[name].title_zh}"
 
     side: Steps = [(None, COLD), (0, WARM), (0.5, HOT)]
-    sign: Steps = [(None, COLD), (0, HOT)]
-    for name, unit, steps in (("heat", "short", side), ("risk", "short", side), ("net_buy", "currency:¥", sign)):
+    for name, unit, steps in (("heat", "short", side), ("risk", "short", side), ("net_buy", "currency:¥", FALLS)):
         panel = bars(title(name), unit, of(name), steps, INDUSTRY_SIGNALS[name].formula)
         board.add(panel, width=8, height=20, page=f"signals/industry/{name}")
     columns = {title(name): (of(name), UNITS[INDUSTRY_SIGNALS[name].unit]) for name in INDUSTRY_METRICS}

@@ -22,7 +22,8 @@ STATES = {
 STATE_CODE = "basis:marginwatch_ratio_state:code"
 #: The trade date of the verdict, which every board shows beside it: an answer is of that day.
 VERDICT_DAY = "max(marginwatch_verdict_trade_date_seconds)"
-FALLS: Steps = [(None, COLD), (0, HOT)]  # below 0 as falling, above as rising
+#: Below 0 as falling, above as rising; 0 is neither, and a threshold is part of the colour that begins at it.
+FALLS: Steps = [(None, COLD), (0, "text"), (1e-12, HOT)]
 
 
 def page_of(signal: str) -> str:
