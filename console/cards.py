@@ -197,7 +197,7 @@ def _silence(page: Page, alert: Alert) -> None:
     label = page.view.label
 
     def fields() -> Callable[[str], SetSilence]:
-        hours = ui.toggle({h: f"{h} h" for h in _HOURS}, value=8).props("dense no-caps unelevated")
+        hours = ui.toggle({h: f"{h} {label('hours')}" for h in _HOURS}, value=8).props("dense no-caps unelevated")
         scope = ui.radio({"alert": label("scope_alert"), "rule": label("scope_rule")}, value="alert").props("dense")
         note = ui.input(label("note")).props("dense outlined maxlength=300").classes("w-full")
 

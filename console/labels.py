@@ -44,6 +44,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "ack_done": ("Acknowledged", "已确认"),
     "ack_hint": ("Everybody sees who handles it.", "所有人都会看到由谁处理。"),
     "silence": ("Silence", "静默"),
+    "hours": ("h", "小时"),
     "silence_hint": ("No notifications until then; the alert itself stays visible.", "静默期内不再推送通知，预警仍然显示。"),
     "silence_end": ("End silence", "结束静默"),
     "silenced": ("Silenced until", "静默至"),

@@ -160,6 +160,17 @@ def test_the_page_of_a_security_that_has_left_the_margin_list_says_so() -> None:
     assert "2024-07-02" in listed
 
 
+@VIEWS
+def test_the_hours_of_a_silence_are_in_the_language_of_the_page(view: View) -> None:
+    def draw(page: Page) -> None:
+        cards._silence(page, alert("a"))
+
+    (hours,) = [
+        one for one in elements(draw, page_of(ConsoleModel(P.streak_flags, xshg()), view)) if isinstance(one, ui.toggle)
+    ]
+    assert hours.options[8] == ("8 h" if view is EN else "8 小时")
+
+
 @pytest.mark.parametrize("draw", [cards.listing, lambda page: cards.detail(page, "a")], ids=["list", "page"])
 def test_a_silence_that_ends_leaves_an_open_page(draw: Callable[[Page], object]) -> None:
     model = ConsoleModel(P.streak_flags, xshg())
