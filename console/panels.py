@@ -171,7 +171,11 @@ def _flows(page: Page) -> None:
             "" if not absent else reasons.shown(total.reason, view.language) if total else view.label("nothing")
         )
         why.set_visibility(absent)
-        card.note.set_text("" if total is None else formats.money(total.value, view.language, signed=True))
+        note = ""
+        if total is not None and (last := model.last_known("etf_flow_total")) is not None:
+            day, value = last
+            note = formats.dated(formats.money(value, view.language, signed=True), day, total.trade_date)
+        card.note.set_text(note)
 
     page.follow((Part.FINAL,), update, every_s=_EVERY_S)
 

@@ -101,6 +101,15 @@ def test_a_panel_has_the_day_of_a_figure_that_is_not_of_the_newest_day(value: fl
     assert shown in found and ("no rows" in found) is (value is None)
 
 
+def test_flows_into_funds_show_the_last_known_sum_with_its_day() -> None:
+    model = ConsoleModel(P.streak_flags, xshg())
+    for day, value in ((1, 1.5e9), (2, None)):
+        model.offer_market(signal("etf_flow/broad", 1.5e9, day))
+        model.offer_market(signal("etf_flow_total", value, day))
+    found = texts(panels.draw, page_of(model))
+    assert "07-01: +¥1.50 bn" in found and "no rows" in found
+
+
 @pytest.mark.parametrize(("level", "shown"), [(0, "±5%"), (1, "▲ ±5%"), (-1, "▼ ±5%"), (None, "±5% · absent: no rows")])
 def test_an_absent_level_is_not_inside_the_band(level: int | None, shown: str) -> None:
     model = ConsoleModel(P.streak_flags, xshg())
