@@ -99,7 +99,7 @@ class _Final:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """A market signal whose value of a day was published again later."""
+    """A market signal whose value of a day was published later, or again; ``then`` is None where there was none."""
 
     name: str
     day: date
@@ -368,14 +368,21 @@ class ConsoleModel:
         return out
 
     def corrections(self, earlier: ConsoleModel) -> list[Correction]:
-        """Return what was published again after an earlier model, the newest days first."""
+        """Return what an earlier model did not know or knew otherwise, the newest days first.
+
+        A day that it lacks was late if a later session had begun: the figures of a day are known before the next open.
+        """
         found = []
+        first = min((finals.days[0] for finals in earlier._finals.values() if finals.days), default=date.max)
+        session = None if earlier.as_of is None else self.sessions.before(to_day(earlier.as_of) + 1)
+        due = date.min if session is None else to_date(session)
         for name, known in earlier._finals.items():
             finals = self._finals[name]
-            for day in known.days:
-                then, now = known.newest(day), finals.newest(day)
-                if then is not now and then.value != now.value:
-                    found.append(Correction(name, day, then.value, now.value, now.available_at))
+            for day in finals.days:
+                then, now = known.newest(day) if day in known else None, finals.newest(day)
+                value = None if then is None else then.value
+                if (then is not None or first <= day < due) and value != now.value:
+                    found.append(Correction(name, day, value, now.value, now.available_at))
         return sorted(found, key=lambda one: (-one.day.toordinal(), one.name))
 
 

@@ -1,4 +1,4 @@
-"""Pages of an earlier day: the models of the days that were asked for, and what was corrected since."""
+"""Pages of an earlier day: the models of the days that were asked for, and what was late or was corrected since."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class EarlierModels:
 
 
 def corrections(page: Page) -> None:
-    """Draw the figures of the market that were published again after the page's day."""
+    """Draw the figures of the market that were published, or published again, after the page's day."""
     view, label = page.view, page.view.label
     found = page.present.corrections(page.site.model)
     card = figure.card("corrections", label("corrected"))

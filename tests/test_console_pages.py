@@ -487,6 +487,27 @@ def test_an_earlier_day_shows_what_was_known_then_and_what_was_corrected_since()
 
 
 @pytest.mark.parametrize(
+    ("as_of", "known", "listed"),
+    [
+        (3, 5, True),  # of Monday, on Wednesday: known on Friday
+        (1, 2, False),  # the figures of a session are due before the next one
+        (1, 5, False),
+        (6, 8, False),  # of Friday, on Saturday
+    ],
+)
+def test_an_earlier_day_lists_the_figures_that_it_lacked_and_that_were_due(
+    as_of: int, known: int, listed: bool
+) -> None:
+    model = ConsoleModel(P.streak_flags, xshg())
+    day = 5 if as_of == 6 else 1
+    model.offer_market(msgspec.structs.replace(signal("index_close/000001.SH", 3000.0, 1), available_at=moment(1)))
+    model.offer_market(msgspec.structs.replace(signal("fin_balance", 1.5, day), available_at=moment(known)))
+    earlier = model.known_at(date(2024, 7, as_of))
+    found = [(one.name, one.day.day, one.then, one.now) for one in model.corrections(earlier)]
+    assert found == ([("fin_balance", day, None, 1.5)] if listed else [])
+
+
+@pytest.mark.parametrize(
     ("changes", "firing"),
     [
         ({"state": State.RESOLVED, "resolved_on": date(2024, 7, 4), "ended_at": moment(5)}, {3, 4}),
