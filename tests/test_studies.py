@@ -44,13 +44,14 @@ from processors.studies import (
     streaks,
     timing,
 )  # fmt: skip
+from processors.studies.claims import Verdict as ClaimVerdict
 from processors.studies.claims import verdict_of
 from processors.studies.collecting import collect
 from processors.studies.index_paths import paths
 from processors.studies.industry_weeks import IndustryWeeks, industry_weeks
 from processors.studies.measure import block_interval, episodes, performance, regression, wilson
 from processors.studies.panel import FACTORS, INDICES, SSE, Panel
-from processors.studies.portfolios import Trading, Weeks
+from processors.studies.portfolios import Portfolio, Trading, Weeks
 from processors.studies.result import Finding, Mode, Result
 from streams.calendars import xshg
 from streams.cli.main import app
@@ -284,7 +285,10 @@ def test_rotation(panel: Panel, data_dir: Path, mode: Mode) -> None:
         assert found.cases == portfolio.notna().sum() > 150
         assert found.ours == pytest.approx(portfolio.mean(), rel=1e-9)
         expected = portfolio.mean() / portfolio.std() * np.sqrt(52)
-        assert finding(result, f"{name}: IR").ours == pytest.approx(expected, rel=1e-9)
+        ratio = finding(result, f"{name}: IR")
+        assert ratio.ours == pytest.approx(expected, rel=1e-9)
+        error = np.sqrt((1 + (expected / np.sqrt(52)) ** 2 / 2) / ratio.cases) * np.sqrt(52)  # [Lo02], equation 9
+        assert ratio.high - ratio.low == pytest.approx(2 * 1.96 * error, rel=1e-9)
 
 
 def test_an_excess_return_over_a_day_without_its_benchmark_is_unknown(panel: Panel) -> None:
@@ -332,6 +336,23 @@ def test_a_cumulative_return_is_compared_with_one_of_as_many_years(portfolios: R
     assert cumulative.note.startswith("published of 5.3 years, ours of ")
     assert verdict_of(cumulative) is None
     assert verdict_of(finding(portfolios, "all stocks: Sharpe")) is not None
+
+
+def test_figures_of_a_portfolio_that_is_younger_than_a_year_have_no_verdict() -> None:
+    """A Sharpe ratio of 5 weeks was evidence, and a fall within them smaller than that of five years."""
+    rng = np.random.default_rng(1)
+
+    def beside(weeks: int) -> dict[str, Finding]:
+        weekly, daily = rng.normal(0.01, 0.02, weeks), rng.normal(0.002, 0.01, weeks * 5)
+        found = factor._beside("all stocks", (0.2, 2.29, 0.1, 1.7), Portfolio(weekly, weekly, weekly, daily, 0.0))
+        return {one.what.removeprefix("all stocks: "): one for one in found}
+
+    short, long = beside(20), beside(276)
+    assert verdict_of(short["Sharpe"]) is ClaimVerdict.UNCHECKED
+    assert verdict_of(short["maximum drawdown"]) is None and "less than a year" in short["maximum drawdown"].note
+    assert ClaimVerdict.UNCHECKED not in {verdict_of(one) for one in long.values()}
+    assert verdict_of(long["maximum drawdown"]) is not None
+    assert long["Sharpe"].low < long["Sharpe"].ours < long["Sharpe"].high
 
 
 def test_factor_tails_of_a_week_by_hand(panel: Panel, portfolios: Result) -> None:

@@ -12,7 +12,7 @@ import statsmodels.api as sm
 from processors.arrays import Floats
 from processors.days import to_date
 from processors.studies.events import prices_in_hand
-from processors.studies.measure import block_interval, performance
+from processors.studies.measure import RATIO_INTERVAL, block_interval, performance, ratio_interval
 from processors.studies.panel import FACTORS, Panel
 from processors.studies.portfolios import TAILS, Portfolio, Trading, Weeks, filled_levels
 from processors.studies.result import Bars, Cell, Chart, Finding, Kind, Line, Mode, Result, Table, Unit
@@ -165,6 +165,10 @@ def _beside(pool: str, published: tuple[float, ...], main: Portfolio) -> list[Fi
     ]
     yearly = (None, None) if low is None or high is None else (low * _WEEKS, high * _WEEKS)
     out[0] = replace(out[0], low=yearly[0], high=yearly[1], interval="block bootstrap of the weekly mean × 52")
+    low, high = ratio_interval(out[1].ours, cases, _WEEKS)
+    out[1] = replace(out[1], low=low, high=high, interval=RATIO_INTERVAL)
+    if cases < _WEEKS:
+        out[2] = replace(out[2], kind=Kind.NONE, note="a fall of less than a year says nothing about one of years")
     if abs(cases / _PUBLISHED_WEEKS - 1) > _AS_LONG:
         out[-1] = replace(
             out[-1], kind=Kind.NONE, note=f"published of {_PUBLISHED_WEEKS / _WEEKS:.1f} years, ours of {cases} weeks"

@@ -17,6 +17,7 @@ from processors.signal import number
 from processors.studies.result import Finding, Kind, Unit
 
 __all__ = [
+    "RATIO_INTERVAL",
     "Interval",
     "Performance",
     "Regression",
@@ -26,11 +27,15 @@ __all__ = [
     "hit_rate",
     "mean",
     "performance",
+    "ratio_interval",
     "regression",
     "wilson",
 ]
 Interval: TypeAlias = tuple[float | None, float | None]
 _DRAWS, _SEED = 1_000, 20_140_801
+_Z = 1.96  # of the 95% interval of a normal variable
+#: The kind of the interval of `ratio_interval`.
+RATIO_INTERVAL = "standard error [Lo02]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +157,28 @@ def performance(returns: Floats, per_year: int) -> Performance:
         number(empyrical.sharpe_ratio(returns, annualization=per_year)) if len(np.unique(returns)) > 1 else None,
         abs(float(empyrical.max_drawdown(returns))),
     )
+
+
+def ratio_interval(ratio: float | None, periods: int, per_year: int) -> Interval:
+    """Return the 95% interval of a Sharpe or information ratio by its standard error; (None, None) below a year.
+
+    SE = √((1 + r² / 2) / n) × √per_year, with r the ratio of a period: that of independent normal returns [Lo02].
+
+    Parameters
+    ----------
+    ratio : annualised.
+    periods : known returns.
+    per_year : periods a year.
+
+    Examples
+    --------
+    >>> [round(bound, 2) for bound in ratio_interval(2.0, 104, 52)], ratio_interval(4.0, 5, 52)
+    ([0.6, 3.4], (None, None))
+    """
+    if ratio is None or periods < per_year:
+        return None, None
+    error = float(np.sqrt((per_year + ratio * ratio / 2) / periods))
+    return ratio - _Z * error, ratio + _Z * error
 
 
 def compounded(returns: Floats) -> float | None:

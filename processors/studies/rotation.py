@@ -6,7 +6,7 @@ import numpy as np
 
 from processors.arrays import Floats
 from processors.studies.industry_weeks import WEEKS_A_YEAR, IndustryWeeks, held, industry_weeks, mean_of
-from processors.studies.measure import block_interval, compounded, hit_rate
+from processors.studies.measure import RATIO_INTERVAL, block_interval, compounded, hit_rate, ratio_interval
 from processors.studies.panel import Panel
 from processors.studies.result import Bars, Cell, Chart, Finding, Kind, Line, Mode, Result, Table, Unit
 
@@ -58,7 +58,8 @@ def run(panel: Panel, mode: Mode) -> Result:
         findings += [
             Finding(f"{name}: weekly mean", mean, published=published[0], low=low, high=high, interval="block bootstrap",
                     cases=len(used), kind=Kind.EFFECT),
-            Finding(f"{name}: IR", ratio, Unit.NUMBER, published[1], cases=len(used), kind=Kind.EFFECT),
+            Finding(f"{name}: IR", ratio, Unit.NUMBER, published[1], *ratio_interval(ratio, len(used), WEEKS_A_YEAR),
+                    RATIO_INTERVAL, cases=len(used), kind=Kind.EFFECT),
             hit_rate(f"{name}: weekly win rate", wins, len(used), published[2], base=0.5),
         ]  # fmt: skip
     first, last = panel.period()

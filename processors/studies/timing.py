@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from processors.arrays import Floats, Mask
-from processors.studies.measure import Performance, hit_rate, performance
+from processors.studies.measure import RATIO_INTERVAL, Performance, hit_rate, performance, ratio_interval
 from processors.studies.panel import CSI300, INDICES, SSE, Panel
 from processors.studies.result import Cell, Chart, Finding, Mode, Result, Table, Unit
 
@@ -62,7 +62,8 @@ def run(panel: Panel, mode: Mode) -> Result:
             rate = float((trades > 0).mean()) if len(trades) else None
             rows.append((name, strategy, *_figures(p), len(trades), rate, float((held != 0).mean()), len(used)))
             findings.append(
-                Finding(f"{name} {strategy}: Sharpe", p.sharpe, Unit.NUMBER, cases=len(used),
+                Finding(f"{name} {strategy}: Sharpe", p.sharpe, Unit.NUMBER, None,
+                        *ratio_interval(p.sharpe, len(used), _YEAR), RATIO_INTERVAL, cases=len(used),
                         base=performance(gains, _YEAR).sharpe, note="base: holding the index on the same days")
             )  # fmt: skip
             lines.append(panel.cumulative(strategy, period[used], held * gains))

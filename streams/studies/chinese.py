@@ -44,7 +44,7 @@ _WORDS: Final = {
     "drawdown": "最大回撤", "replaced a week": "周换手", "tails #": "两端#", "tails": "两端", "long #": "多头#", "short #": "空头#", "quintile #": "第#组（五分位）",
     "Q#": "第#组", "variant": "假设", "alpha a week": "周α", "strategy": "策略", "trades": "交易次数", "trades won": "交易胜率", "share of days in": "持仓天数占比",
     "streak, days": "连续天数", "excess before": "此前超额", "excess before # … #": "此前超额#…#", "excess before # … inf%": "此前超额≥#",
-    "excess before -inf% … #": "此前超额<#", "Wilson": "Wilson", "HAC, # lags": "HAC，#阶", "block bootstrap": "分块自助法", "β": "β",
+    "excess before -inf% … #": "此前超额<#", "Wilson": "Wilson", "standard error [Lo#]": "标准误[Lo#]", "HAC, # lags": "HAC，#阶", "block bootstrap": "分块自助法", "β": "β",
 }  # fmt: skip
 
 #: The CSI 300 has another name than the other indices of its company.
@@ -160,7 +160,7 @@ _NOTES: Final = {
     "# on #–# (ours)": "#–#年为#（本系统）", "no peak in the period": "期间没有高点",
     "a peak is a close from which the SSE Composite falls by at least #; the balance's peak is its highest value within # sessions of it (ours)": "高点：此后上证指数下跌至少#；余额高点为其前后#个交易日内的最高值（本系统定义）",
     "the balance of day t is known before the open of t + #; a correlation at k = # is no forecast": "t日余额在t+#日开盘前可知；k=#的相关不是预测", "too few days": "天数过少", "takes overlapping windows for independent": "把重叠窗口当作独立样本",
-    "p = #": "p = #", "no data before #": "没有#年以前的数据", "fewer than ten days": "不足十日", "too few cases for an interval": "案例太少，无法给出区间", "published of # years, ours of # weeks": "发表值为#年累计，本系统为#周",
+    "p = #": "p = #", "no data before #": "没有#年以前的数据", "fewer than ten days": "不足十日", "too few cases for an interval": "案例太少，无法给出区间", "a fall of less than a year says nothing about one of years": "不足一年的回撤不能与多年的回撤相比", "published of # years, ours of # weeks": "发表值为#年累计，本系统为#周",
     "published β and t are of #–#, ours of the days from # on, of which the data have none, so of all days; the published correlation at # is \"above #\"": "发表的β与t区间为#–#，数据中没有#年以后的日期，本系统取全部日期；发表的相关系数在#处“高于#”",
     "no data from # on: see beta": "没有#年以后的数据：见β",
     "published β and t are of #–#, ours of the days from # on; the published correlation at # is \"above #\"": "发表的β与t区间为#–#，本系统自#年起；发表的相关系数在#处“高于#”",
