@@ -19,6 +19,7 @@ from alerts.rules import collateral_low, rules
 from alerts.rules.base import DeadLetters, read_as
 from processors.codes import to_id
 from processors.days import to_date, to_day
+from processors.indicators.industry_heat import RISK
 from processors.needs import CHARTS
 from processors.outputs import DayStatus, IdentityCheck, IndustrySignals, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
@@ -145,9 +146,24 @@ def test_a_correction_that_makes_the_risk_of_an_industry_absent_supersedes_its_a
     assert (gone.id, gone.state, lifecycle.alerts) == (first.id, State.SUPERSEDED, {})
 
 
-def risks(day: date, risk: np.ndarray, revision: int = 0) -> IndustrySignals:
+@pytest.mark.parametrize(
+    ("factors", "texts"),
+    [
+        (3, []),  # the balance shares and the prices of the first weeks
+        (4, ["(rank 1, by 4 of its 8 factors)", "（第1位，仅含8项因子中的4项）"]),
+        (8, ["(rank 1)", "（第1位）"]),
+    ],
+)
+def test_a_risk_of_few_factors_raises_no_alert_and_one_of_some_says_of_how_many(factors: int, texts: list[str]) -> None:
+    found = fold(AlertLifecycle(RULES, CALENDAR), risks(DAYS[1], np.arange(31) == 3, factors=factors))
+    assert len(found) == bool(texts)
+    assert all(text in found[0].text.en + found[0].text.zh for text in texts)
+
+
+def risks(day: date, risk: np.ndarray, revision: int = 0, factors: int = 8) -> IndustrySignals:
     status = DayStatus(trade_date=day, available_at=NOW, revision=revision)
-    return IndustrySignals(status, {"week_change": np.zeros(31), "risk": risk.astype(float)}, {})
+    parts = {f"risk_{factor}": np.full(31, 0.0 if i < factors else np.nan) for i, factor in enumerate(RISK)}
+    return IndustrySignals(status, {"week_change": np.zeros(31), "risk": risk.astype(float)} | parts, {})
 
 
 def test_provisional_values_never_alert() -> None:

@@ -1,6 +1,8 @@
 """industry_risk_high 行业风险偏高: an industry's risk score is newly high at the end of a week [DG24].
 
 The score is a mean of z-scores, whose σ across industries is about 0.5 to 0.7 instead of 1. The rule states it in its own σ.
+A score of fewer than half of the factors counts as absent (ours): in the first weeks of a history, or while the other inputs
+of a day arrive, it is one of balance shares and a week's prices. A score of some of them says of how many.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import numpy as np
 
 from alerts.model import Alert, Basis, Severity, Text
 from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, Scope, ends_lower
-from processors.indicators.industry_heat import in_own_sigma
+from processors.indicators.industry_heat import RISK, in_own_sigma
 from processors.industries import CODE_OF, ENGLISH, INDUSTRIES
 from processors.outputs import IndustrySignals
 from processors.parameters import Parameters
@@ -20,6 +22,7 @@ from processors.parameters import Parameters
 LEVEL, CLEAR = 2.0, 1.5
 #: A score may stay high for months; 60 sessions also leave room for weeks that arrive far behind market signals.
 _HORIZON_DAYS = 60
+_ABSENT = np.full(len(INDUSTRIES), np.nan)
 _LAGS = Text("lags the mean of all industries over 20 days", "20日跑输行业均值")
 
 
@@ -27,9 +30,12 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
     """Yield for each industry at a week's end whether its risk is high; what is between the levels changes nothing."""
     if not isinstance(message, IndustrySignals) or np.isnan(message.columns["week_change"]).all():
         return
-    status, scores = message.status, in_own_sigma(message.columns["risk"])
+    status = message.status
+    used = (~np.isnan([message.columns.get(f"risk_{factor}", _ABSENT) for factor in RISK])).sum(axis=0)
+    scores = in_own_sigma(np.where(used * 2 >= len(RISK), message.columns["risk"], np.nan))
     order = np.argsort(np.argsort(-scores, kind="stable"), kind="stable")
-    for name, score, rank in zip(INDUSTRIES, scores.tolist(), (order + 1).tolist(), strict=True):
+    ranked = zip(INDUSTRIES, scores.tolist(), (order + 1).tolist(), used.tolist(), strict=True)
+    for name, score, rank, factors in ranked:
         if np.isnan(score):
             yield Evaluation.of(status, name, Condition.ABSENT)
             continue
@@ -37,6 +43,9 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
             yield Evaluation.of(status, name, Condition.HOLD if score >= CLEAR else Condition.END)
             continue
         known = int((~np.isnan(scores)).sum())
+        by = Text("", "") if factors == len(RISK) else Text(
+            f", by {factors} of its {len(RISK)} factors", f"，仅含{len(RISK)}项因子中的{factors}项"
+        )  # fmt: skip
         yield Evaluation.of(
             status,
             name,
@@ -45,8 +54,8 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
             {"level": LEVEL, "clear": CLEAR},
             Text(
                 f"Industry risk {status.trade_date}: {ENGLISH[name]} is high, {score:.1f}σ above the mean of the "
-                f"{known} industries (rank {rank}).",
-                f"行业风险 {status.trade_date}：{name}风险得分偏高，高出{known}个行业均值{score:.1f}σ（第{rank}位）。",
+                f"{known} industries (rank {rank}{by.en}).",
+                f"行业风险 {status.trade_date}：{name}风险得分偏高，高出{known}个行业均值{score:.1f}σ（第{rank}位{by.zh}）。",
             ),
             Text(
                 f"Over at the end of a week on which it is below {CLEAR:.1f}σ.",
