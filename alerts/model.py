@@ -133,7 +133,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         outcome is known; the first one of these two where no outcome is known yet. None of an early release.
     definition, horizon_days : what counts as a hit, and the trading days after which a case is scored.
     cases, hits : the scored cases, and those that fulfil the definition.
-    unscored : cases whose horizon is over, but whose entry or returns are not known.
+    unscored : cases whose horizon is over, but whose entry or returns are not known; those before ``since``, too.
     episodes : the same cases counted once per horizon: days at least one horizon apart.
     base_cases, base_hits : the same condition over all days of the rule's history (members: all stocks, or industries).
     low, high : 95% interval of ``difference``; None where there are too few episodes.
