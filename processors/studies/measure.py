@@ -173,7 +173,7 @@ def ratio_interval(ratio: float | None, periods: int, per_year: int) -> Interval
     Examples
     --------
     >>> [round(bound, 2) for bound in ratio_interval(2.0, 104, 52)], ratio_interval(4.0, 5, 52)
-    ([0.6, 3.4], (None, None))
+    ([0.59, 3.41], (None, None))
     """
     if ratio is None or periods < per_year:
         return None, None
