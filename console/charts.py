@@ -209,7 +209,7 @@ def excess(view: View, found: Points, tail: Points) -> Options:
     out["tooltip"][":valueFormatter"] = PERCENT
     out["yAxis"]["axisLabel"][":formatter"] = PERCENT_AXIS
     levels = ((p.excess_level, "", c.hot), (-p.excess_level, "", c.cold))
-    name = labels.signal_title("excess_financing", view.language)
+    name = view.signal("excess_financing")
     out["series"] = [
         line("excess", name, points(found), c.accent, areaStyle={"opacity": 0.12}, markLine=_levels(levels, c.muted)),
         line("tail", view.label("provisional"), points(tail), c.warm, dash="dashed", showSymbol=True, symbolSize=7),

@@ -7,7 +7,7 @@ from html import escape
 
 from nicegui import ui
 
-from console import formats, labels, reasons
+from console import formats, reasons
 from console.model import ConsoleModel, Feed, Part
 from console.site import Page
 from processors.days import shanghai_date
@@ -61,8 +61,7 @@ def _span(classes: str, text: str, tip: str = "") -> str:
 
 
 def _absence(page: Page, signal: MarketSignal) -> str:
-    language = page.view.language
-    return f"{labels.signal_title(signal.name, language)}: {reasons.shown(signal.reason, language)}"
+    return f"{page.view.signal(signal.name)}: {reasons.shown(signal.reason, page.view.language)}"
 
 
 def _missing(model: ConsoleModel) -> dict[str, str]:

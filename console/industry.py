@@ -40,7 +40,7 @@ def draw(page: Page, name: str) -> None:
         unit, suffix = formats.MONEY_UNIT[view.language]
 
         def title(signal: str) -> str:
-            return labels.signal_title(signal, view.language)
+            return view.signal(signal)
 
         subject.tile(label("heat"), subject.z(last.get("heat")), subject.tone(last.get("heat")))
         subject.tile(label("risk"), subject.z(last.get("risk")), subject.tone(last.get("risk")))
@@ -92,7 +92,7 @@ def _absent(page: Page, name: str, frame: IndustrySignals) -> Iterator[str]:
     why: dict[str, list[str]] = {}
     for column, reason in frame.left_out.items():
         if column in _TILES and last.get(column) is None:
-            why.setdefault(reason, []).append(labels.signal_title(column, language))
+            why.setdefault(reason, []).append(page.view.signal(column))
     for reason, titles in why.items():
         absent = f"{frame.status.trade_date} · {page.view.label('absent')}: {', '.join(titles)}"
         yield f"{absent} · {reasons.shown(reason, language)}"

@@ -351,13 +351,14 @@ def industry(name: str, language: Language) -> str:
     return ENGLISH[name] if language == "en" else name
 
 
-def signal_title(name: str, language: Language) -> str:
-    """Return a signal's title, with the name of its subject where it has one."""
+def signal_title(name: str, language: Language, parameters: Parameters) -> str:
+    """Return a signal's title with the windows in force, and with the name of its subject where it has one."""
     base, _, subject = name.partition("/")
     declared = SIGNALS.get(base) or INDUSTRY_SIGNALS.get(base)
     if declared is None:
         return name
-    title = declared.title if language == "en" else declared.title_zh
+    texts = declared.texts(parameters)
+    title = texts.title if language == "en" else texts.title_zh
     return f"{title} {subject_name(subject, language)}".strip()
 
 
@@ -369,9 +370,11 @@ def subject_name(subject: str, language: Language) -> str:
     return subject
 
 
-def case_figure(name: str, language: Language) -> str:
+def case_figure(name: str, language: Language, parameters: Parameters) -> str:
     """Return the name of the figure of past cases, also of one that a rule of a desk names."""
-    return pick(CASE_FIGURES[name], language) if name in CASE_FIGURES else signal_title(name, language)
+    if name in CASE_FIGURES:
+        return pick(CASE_FIGURES[name], language)
+    return signal_title(name, language, parameters)
 
 
 def factor(column: str, language: Language) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from nicegui import ui
 
-from console import figure, formats, labels
+from console import figure, formats
 from console.model import ConsoleModel, Part
 from console.site import Page
 from processors.days import shanghai_date
@@ -50,7 +50,7 @@ def corrections(page: Page) -> None:
     card = figure.card("corrections", label("corrected"))
     card.note.set_text(str(len(found)))
     rows = [
-        {"key": n, "day": one.day.isoformat(), "signal": labels.signal_title(one.name, view.language),
+        {"key": n, "day": one.day.isoformat(), "signal": view.signal(one.name),
          "then": _shown(one.then), "now": _shown(one.now), "from": formats.moment(one.available_at, view.language)}
         for n, one in enumerate(found[:_SHOWN])
     ]  # fmt: skip

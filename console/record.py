@@ -167,7 +167,8 @@ def _heads(page: Page, card: RecordCard) -> list[str]:
     days = "d" if language == "en" else "日"
     industry = [label("industry")] if _names_industries(card) else []
     outcomes = [*(f"{horizon} {days}" for horizon in _HORIZONS), label("worst"), label("hit")]
-    return [label("date"), *industry, labels.case_figure(card.figure, language), label("entry"), *outcomes]
+    figure = labels.case_figure(card.figure, language, page.view.parameters)
+    return [label("date"), *industry, figure, label("entry"), *outcomes]
 
 
 def _exported(page: Page, card: RecordCard) -> tuple[list[str], figure.Rows]:

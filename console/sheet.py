@@ -273,7 +273,7 @@ class _Sheet:
             missing |= signal.missing
         absent = [s for s in self.model.latest.values() if s.value is None]
         lacks = ", ".join(f"{name} {'*' if count < 0 else count}" for name, count in sorted(missing.items()))
-        titles = ", ".join(labels.signal_title(s.name, view.language) for s in absent)
+        titles = ", ".join(view.signal(s.name) for s in absent)
         text = f"{view.label('missing')}: {lacks or '–'} · {view.label('absent')}: {titles or '–'}"
         return wrapped(text, _SMALL, _INNER, 3)
 

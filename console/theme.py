@@ -87,6 +87,10 @@ class View:
         """Return the label of a key of `labels.LABELS`."""
         return self.text(labels.LABELS[key])
 
+    def signal(self, name: str) -> str:
+        """Return the title of a signal, with the name of its subject where it has one."""
+        return labels.signal_title(name, self.language, self.parameters)
+
     def rule(self, name: str) -> str:
         """Return the title of a rule; its name where it has no title."""
         texts = labels.RULES.get(name)

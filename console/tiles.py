@@ -7,7 +7,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 from nicegui import ui
 
-from console import formats, labels, reasons
+from console import formats, reasons
 from console.model import MARKET_PARTS
 from console.site import Page
 from processors.outputs import MarketSignal
@@ -89,7 +89,7 @@ def _tile(
 
     def update() -> None:
         signal = page.site.model.now(name)
-        tip.set_text("" if signal is None else f"{labels.signal_title(name, page.view.language)} · {signal.trade_date}")
+        tip.set_text("" if signal is None else f"{page.view.signal(name)} · {signal.trade_date}")
         if signal is None or signal.value is None:
             value.set_text("–")
             under.set_text("")

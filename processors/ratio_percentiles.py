@@ -26,21 +26,23 @@ def percentile_signals(ratio: Signal, trailing: tuple[Need, ...], expanding: tup
         Signal(
             f"{ratio.id}_percentile",
             Level.MARKET,
-            f"{ratio.title}: percentile over five years",
-            f"{ratio.title_zh}：五年分位",
+            f"{ratio.title}: percentile over <percentile_days> days",
+            f"{ratio.title_zh}：<percentile_days>日分位",
             "ratio",
             trailing,
-            "share of the last 1250 trading days' known values that are not above today's; at least 250 of them",
+            "share of the last <percentile_days> trading days' known values that are not above today's; at least "
+            "<percentile_least> of them",
             "[DG24], window ours",
         ),
         Signal(
             f"{ratio.id}_percentile_expanding",
             Level.MARKET,
-            f"{ratio.title}: percentile since 2016",
-            f"{ratio.title_zh}：2016年以来分位",
+            f"{ratio.title}: percentile since <expanding_since>",
+            f"{ratio.title_zh}：<expanding_since>以来分位",
             "ratio",
             expanding,
-            "share of the known values since 2016-01-04 that are not above today's; at least 250 of them",
+            "share of the known values since <expanding_since> that are not above today's; at least "
+            "<percentile_least> of them",
             "[DG24]",
         ),
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
@@ -27,6 +28,33 @@ class Level(StrEnum):
     INDUSTRY = "industry"
 
 
+#: A parameter in a text, and the format of its value.
+_FIELD = re.compile(rf"<({'|'.join(one.name for one in fields(Parameters))})(?::([^<>]+))?>")
+
+
+def _stated(text: str, parameters: Parameters) -> str:
+    """Return a text with the values of the parameters that it names.
+
+    >>> _stated("hot at ≥ <ratio_hot:%> of <ratio_window_days> days, in heat_<factor>", DEFAULTS)
+    'hot at ≥ 10.3% of 5 days, in heat_<factor>'
+    """
+
+    def shown(found: re.Match[str]) -> str:
+        value, form = getattr(parameters, found[1]), found[2] or ""
+        return (f"{value * 100:.10g}%" if form == "%" else f"{value:{form}}").replace("-", "−" if form else "-")
+
+    return _FIELD.sub(shown, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Titles and formula of a signal."""
+
+    title: str
+    title_zh: str
+    formula: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Signal:
     """The declaration of one signal. Its needs determine all other properties.
@@ -35,7 +63,8 @@ class Signal:
     ----------
     id : name of the signal, of its column in an export and of its label in metrics.
     level : market, security or industry.
-    title, title_zh : titles in English and Chinese.
+    title, title_zh : titles in English and Chinese. In them and in ``formula``, ``<name>`` and ``<name:format>`` are
+        the value of a parameter (``%``: percent); the attributes have the defaults, `texts` those of any parameters.
     unit : CNY, ratio, days, state, side …
     needs : its inputs; see `processors.needs`.
     formula : the definition, in plain text.
@@ -58,11 +87,20 @@ class Signal:
     parameters: tuple[str, ...] = ()
     retain: Days = 0
     warmup: Days = 0
+    _written: Texts = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_written", Texts(self.title, self.title_zh, self.formula))
+        for name, text in asdict(self.texts(DEFAULTS)).items():
+            object.__setattr__(self, name, text)
         of_needs = (name for need in self.needs for name in need.parameters)
         own = (name for name in (self.retain, self.warmup) if isinstance(name, str))
         object.__setattr__(self, "parameters", tuple(dict.fromkeys((*self.parameters, *of_needs, *own))))
+
+    def texts(self, parameters: Parameters) -> Texts:
+        """Return titles and formula with the values of the parameters that they name."""
+        written = self._written
+        return Texts(*(_stated(text, parameters) for text in (written.title, written.title_zh, written.formula)))
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from processors.explanation import figures
 from processors.industries import INDUSTRIES
 from processors.needs import DETAIL
 from processors.outputs import DayStatus, MarketSignal, SecuritySignals
+from processors.parameters import Parameters
 from processors.registry import INDUSTRY_SIGNALS, PUBLISHED_COLUMNS, SIGNALS
 from processors.signal import Level, Signal
 from streams import readers
@@ -34,8 +35,8 @@ from streams.topics import Topics
 _MARKET = "market"
 
 
-def declaration(settings: Settings, name: str) -> list[tuple[Signal, dict[str, Any]]]:
-    """Return every signal of this id (a market and an industry may share one) with its parameters' values."""
+def declaration(settings: Settings, name: str) -> list[dict[str, Any]]:
+    """Return what every signal of this id is (a market and an industry may share one), with the parameters in force."""
     found = [signals[name] for signals in (SIGNALS, INDUSTRY_SIGNALS) if name in signals]
     if not found:
         base, _, subject = name.partition("/")
@@ -44,16 +45,20 @@ def declaration(settings: Settings, name: str) -> list[tuple[Signal, dict[str, A
         close = [other for other in (*SIGNALS, *INDUSTRY_SIGNALS) if name[:4] in other]
         hint = f"did you mean {', '.join(dict.fromkeys(close))}?" if close else "the documentation lists all"
         raise ExplainError(f"there is no signal {name!r}: {hint}")
-    values = dataclasses.asdict(settings.parameters)
-    return [(signal, {parameter: values[parameter] for parameter in signal.parameters}) for signal in found]
+    return [_described(signal, settings.parameters) for signal in found]
 
 
-def described(signal: Signal, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a declaration and what follows from it, with the values of its parameters, as plain types."""
+def _described(signal: Signal, parameters: Parameters) -> dict[str, Any]:
+    """Return a declaration and what follows from it and the parameters, as plain types."""
     names = ("id", "level", "title", "title_zh", "unit", "subjects", "formula", "source")
-    derived = ("inputs", "optional", "window_days", "provisional")
-    own = {name: getattr(signal, name) for name in (*names, *derived)}
-    return own | {"needs": [need.text() for need in signal.needs], "values": dict(values)}
+    derived = ("inputs", "optional", "provisional")
+    return {name: getattr(signal, name) for name in (*names, *derived)} | dataclasses.asdict(
+        signal.texts(parameters)
+    ) | {
+        "window_days": signal.window(parameters),
+        "needs": [need.text(parameters) for need in signal.needs],
+        "values": {name: getattr(parameters, name) for name in signal.parameters},
+    }  # fmt: skip
 
 
 def derivation(settings: Settings, name: str, day: date, subject: str | None) -> dict[str, Any]:

@@ -237,7 +237,8 @@ def test_factors_groups_indices_and_styles_have_names_in_both_languages() -> Non
     assert {*P.timing_indices} <= labels.INDICES.keys()
     styles = next(column.labels for column in FIGURES["etf.daily"] if column.name == "style")
     assert {*styles} == labels.STYLES.keys()
-    assert labels.signal_title("group_balance/CSI300", "zh").endswith("沪深300")
+    assert ZH.signal("group_balance/CSI300").endswith("沪深300")
+    assert View(Parameters(excess_lag_days=30), "zh").signal("excess_financing") == "超额融资（30日）"
     for names in (labels.FACTORS, labels.GROUPS, labels.INDICES, labels.STYLES):
         assert all(en and zh for en, zh in names.values())
 

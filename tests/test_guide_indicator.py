@@ -24,6 +24,7 @@ from alerts.rules import custom
 from console import labels
 from docs import sample, signal_pages
 from processors.outputs import MarketSignal
+from processors.parameters import Parameters
 from processors.registry import SIGNALS
 from processors.signal import Level
 from streams import explain, metrics
@@ -34,7 +35,7 @@ curve = sample.curves()[Level.MARKET, signal.id]
 last = MarketSignal(signal=signal.id, subject="market", trade_date=curve.days[-1], available_at=datetime.now(UTC),
                     revision=0, value=curve.values[-1])
 metrics.observe_signal(last)
-((declared, parameters),) = explain.declaration(Settings.model_construct(), signal.id)
+(declared,) = explain.declaration(Settings(), signal.id)
 rules = Path("rules.toml")
 rules.write_text("[rules.repaid]\\nsignal = 'fin_repay_ratio'\\nabove = 0.1\\nseverity = 'info'\\ntitle = 'Repaid'")
 print(json.dumps({
@@ -42,12 +43,12 @@ print(json.dumps({
     "metric": REGISTRY.get_sample_value(
         "marginwatch_signal", {"signal": signal.id, "subject": "market", "provisional": "false"}
     ),
-    "inputs": declared.inputs,
-    "window": declared.window_days,
-    "provisional": declared.provisional,
+    "inputs": declared["inputs"],
+    "window": declared["window_days"],
+    "provisional": declared["provisional"],
     "page": signal_pages.pages()[signal_pages.path(signal)],
     "index": signal_pages.index(),
-    "console": [labels.signal_title(signal.id, language) for language in ("en", "zh")],
+    "console": [labels.signal_title(signal.id, language, Parameters()) for language in ("en", "zh")],
     "rules": [rule.name for rule in custom.load(rules, ())],
 }))
 """

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -444,3 +445,12 @@ def test_a_made_signal_without_one_of_its_needs_fails(left_out: Any, small: Case
 def test_sources_are_all_covered_by_the_generic_tests() -> None:
     assert {need.source for need in registry.DECLARED} == set(Source)
     assert {signal.level for signal in EVERY} == set(Level)
+
+
+@pytest.mark.parametrize("signal", [*SIGNALS.values(), *INDUSTRY_SIGNALS.values()], ids=lambda signal: signal.id)
+def test_a_text_names_parameters_of_its_signal_alone(signal: Signal) -> None:
+    """Else it states a value that changes nothing of the signal."""
+    written = dataclasses.astuple(signal._written)
+    named = {name for text in written for name in re.findall(r"<(\w+)[:>]", text) if hasattr(Parameters(), name)}
+    assert named <= set(signal.parameters)
+    assert not any(f"<{name}" in text for text in (signal.title, signal.title_zh, signal.formula) for name in named)

@@ -70,13 +70,13 @@ def test_off_a_terminal_a_row_of_a_table_is_one_line() -> None:
 
 
 def test_off_a_terminal_a_reason_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
-    print_market({"fin_buy_ratio_5d": signal("fin_buy_ratio_5d")})
+    print_market({"fin_buy_ratio_5d": signal("fin_buy_ratio_5d")}, Parameters())
     assert REASON in capsys.readouterr().out
 
 
 def test_the_chinese_answer_of_a_terminal_has_its_reason_in_chinese(capsys: pytest.CaptureFixture[str]) -> None:
     absent = msgspec.structs.replace(signal("verdict"), reason="margin.market of 2024-06-03 is not known")
-    print_market({"verdict": absent})
+    print_market({"verdict": absent}, Parameters())
     shown = capsys.readouterr().out
     assert "The ratio of 2024-06-03 is absent: margin.market of 2024-06-03 is not known." in shown
     assert "2024-06-03占比缺失：2024-06-03的margin.market未知。" in shown
@@ -87,7 +87,7 @@ def test_a_narrow_terminal_folds_names_and_figures(
 ) -> None:
     narrow(monkeypatch, signals)
     name = "fin_balance_to_float_cap/000300.SH"
-    print_market({name: signal("fin_balance_to_float_cap", "000300.SH")})
+    print_market({name: signal("fin_balance_to_float_cap", "000300.SH")}, Parameters())
     row = IndustryPeriod("农林牧渔", 1234567890123.4, 31, 9876543210987.6, 123456789012345.6, 0.0801, 17)
     print_periods([Period(date(2024, 6, 3), date(2024, 6, 28), 19, (), (row,))])
     shown = capsys.readouterr().out
@@ -248,7 +248,9 @@ def test_command_and_sheet_say_in_the_same_words_that_the_answer_is_late(
 
 def test_flags_and_ranks_are_no_raw_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     found = {"extreme": -1.0, "excess_top": 1.0, "chart_top": 0.0, "fin_streak": 9.0, "theme_score_rank": 29.0}
-    print_values("600519.SH", {**found, "excess_kind": 1.0, "code": "600519.SH", "degraded": False}, SIGNALS)
+    print_values(
+        "600519.SH", {**found, "excess_kind": 1.0, "code": "600519.SH", "degraded": False}, SIGNALS, Parameters()
+    )
     shown = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
     assert {name: value for name, value, *_ in shown} == {
         "extreme": "-1", "excess_top": "yes", "chart_top": "no", "fin_streak": "9", "theme_score_rank": "29",
@@ -257,7 +259,7 @@ def test_flags_and_ranks_are_no_raw_numbers(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_figure_in_the_terminal_has_a_name_and_six_digits(capsys: pytest.CaptureFixture[str]) -> None:
-    print_values("600519.SH", {"excess_score": 0.11378343447119699, "fin_change": 0.0110637}, SIGNALS)
+    print_values("600519.SH", {"excess_score": 0.11378343447119699, "fin_change": 0.0110637}, SIGNALS, Parameters())
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     for name, value in (("excess_score", "0.113783"), ("fin_change", "1.11%")):
         assert [name, value, SIGNALS[name].title_zh] in lines
@@ -265,7 +267,7 @@ def test_a_figure_in_the_terminal_has_a_name_and_six_digits(capsys: pytest.Captu
 
 def test_what_was_left_out_of_an_industry_has_its_reason_in_its_line(capsys: pytest.CaptureFixture[str]) -> None:
     found = {"heat": 0.5, "heat_rsi_14": None, "left_out": {"heat_rsi_14": "known of 0 industries, 20 are needed"}}
-    print_values("银行", found, INDUSTRY_SIGNALS)
+    print_values("银行", found, INDUSTRY_SIGNALS, Parameters())
     shown = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()[1:]]
     assert shown == [
         f"heat 0.5 {INDUSTRY_SIGNALS['heat'].title_zh}",
@@ -298,3 +300,12 @@ def test_the_figure_of_a_past_case_has_its_unit(
 )
 def test_days_and_years_have_their_unit(name: str, value: float, shown: str) -> None:
     assert signals.figure(value, SIGNALS[name].unit) == shown
+
+
+def test_explain_states_the_parameters_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Title, formula, window and needs stated the defaults, above a line with the value in force."""
+    monkeypatch.setenv("MARGINWATCH_PARAMETERS__EXCESS_LAG_DAYS", "30")
+    text = CliRunner().invoke(app, ["explain", "excess_financing"]).output
+    assert "over 30 days" in text and "（30日）" in text and "B_{t−30}" in text
+    assert "31 trading days" in text and "30 days before" in text
+    assert "15" not in text and "excess_lag_days days" not in text

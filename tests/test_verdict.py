@@ -247,7 +247,7 @@ def test_a_provisional_verdict_is_flagged() -> None:
 def test_terminal_and_metric_show_the_same_words(capsys: pytest.CaptureFixture[str]) -> None:
     first, second = verdicts([HOT, BREAK])
     text = verdict_text(second)
-    print_market({"verdict": second})
+    print_market({"verdict": second}, Parameters())
     shown = capsys.readouterr().out
     assert text.of_day == Text(f"figures of {SESSIONS[1]}", f"{SESSIONS[1]}数据")
     for one in (text.answer, text.why, text.change, text.of_day):
@@ -271,7 +271,7 @@ def test_terminal_metric_and_newest_value_have_the_reason_of_an_unknown_answer_i
     reason = f"margin.market of {SESSIONS[0]} lacks all rows of SZSE"
     unknown = structs.replace(known, value=None, reason=reason, details={})
     chinese = f"{SESSIONS[0]}占比缺失：{SESSIONS[0]}的margin.market缺少SZSE全部数据。"
-    print_market({"verdict": unknown})
+    print_market({"verdict": unknown}, Parameters())
     shown = capsys.readouterr().out
     assert reason in shown and chinese in shown
     metrics.observe_signal(unknown)

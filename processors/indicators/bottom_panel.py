@@ -29,7 +29,7 @@ SIGNALS = (
         "count",
         (BUYS, TURNOVERS, CLOSES, RATES, PES),
         "side by side: ratio and whether it is in the cold zone (no bottom signal by itself: 6 of 11); of each of six indices the drawdown from its peak since the last "
-        "bear market ended (≥ 20% from a peak, ended by +20% from the trough) and its rank among the falls of its past bear markets, "
+        "bear market ended (≥ <bear_market:%> from a peak, ended by +<bear_market:%> from the trough) and its rank among the falls of its past bear markets, "
         "20-day mean of the turnover rate and PE with their percentiles, all over the whole known history (the PE's as "
         "index_pe_percentile)",
         "[DG22], ranks ours",

@@ -25,8 +25,8 @@ SIGNALS = (
     Signal(
         "breadth_200",
         Level.MARKET,
-        "Share of stocks above their own 200-day mean",
-        "站上200日均线个股占比",
+        "Share of stocks above their own <breadth_days>-day mean",
+        "站上<breadth_days>日均线个股占比",
         "ratio",
         (LEVEL, MEAN),
         "stocks whose adjusted level is above its mean of the last 200 trading days / stocks with a price and at least 160 of them",

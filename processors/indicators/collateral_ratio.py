@@ -19,7 +19,7 @@ SIGNALS = (
         "ratio",
         (RATIO, BEFORE, KNOWN),
         "(cash + securities) / (margin debt + value of lent securities) of all margin accounts; details: change to the day "
-        "before; share of the known history (at least 250 days) that is not above it; distance to the 130% line of forced "
+        "before; share of the known history (at least <percentile_least> days) that is not above it; distance to the <collateral_line:%> line of forced "
         "selling, which is also the fall of the collateral that leads to it as a share of the debt",
         "[DG22], [DG24], figure of the depositories",
         parameters=("collateral_line", "percentile_least"),

@@ -38,7 +38,7 @@ SIGNALS = (
         "融资余额与股价背离",
         "case",
         (*_EXCESS_NEEDS, CURRENT_REGIME),
-        "1: RANGE, up-streak ≥ 8 and excess return over it < −10% (published −2.04% over the next 20 days); 2: RALLY, down-streak ≥ 8 and "
+        "1: RANGE, up-streak ≥ <divergence_streak> and excess return over it < <divergence_excess:%> (published −2.04% over the next 20 days); 2: RALLY, down-streak ≥ <divergence_streak> and "
         "excess return > 0 (published −3.10%)",
         "[SW14]",
         parameters=("divergence_streak", "divergence_excess"),

@@ -36,7 +36,7 @@ SIGNALS = (
         "CNY",
         (funds(), funds(back=1)),
         "per style: Σ (shares_t − shares_{t−1}) × price_t over funds with both shares, 0 for a fund whose shares were split; absent where "
-        "a fund whose shares changed has no price; details: funds, and the sum of 20 days where all of them are known",
+        "a fund whose shares changed has no price; details: funds, and the sum of <etf_flow_days> days where all of them are known",
         "[GF25], window of the sum ours",
         subjects=True,
         retain="etf_flow_days",

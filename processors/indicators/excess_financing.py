@@ -19,7 +19,7 @@ LEVEL = Signal(
     "超额融资警戒水平",
     "ratio",
     _NEEDS,
-    "±level at |excess| ≥ level (0.05); back to 0 once it is nearer to 0 than level − 0.01",
+    "±level at |excess| ≥ level (<excess_level>); back to 0 once it is nearer to 0 than level − <excess_hysteresis>",
     "[ZT21] levels, hysteresis ours",
     parameters=("excess_level", "excess_hysteresis", "late_days"),
 )
@@ -27,11 +27,11 @@ SIGNALS = (
     Signal(
         "excess_financing",
         Level.MARKET,
-        "Excess financing over 15 days",
-        "超额融资（15日）",
+        "Excess financing over <excess_lag_days> days",
+        "超额融资（<excess_lag_days>日）",
         "ratio",
         _NEEDS,
-        "(B_t / B_{t−15} − 1) − (I_t / I_{t−15} − 1); B = margin balance of all exchanges, I = SSE Composite",
+        "(B_t / B_{t−<excess_lag_days>} − 1) − (I_t / I_{t−<excess_lag_days>} − 1); B = margin balance of all exchanges, I = SSE Composite",
         "[ZT21]",
     ),
     LEVEL,

@@ -12,7 +12,7 @@ from processors.signal import Level, Signal
 BALANCE, BALANCE_BEFORE = security("fin_balance"), security("fin_balance", back="score_days")
 LEVEL, LEVEL_BEFORE = price("level"), price("level", back="score_days")
 _NEEDS = (BALANCE, BALANCE_BEFORE, LEVEL, LEVEL_BEFORE)
-_FORMULA = "s0 = rank(15-day return) / rank(15-day balance growth), ranks over the day's stocks with both (mean rank of equals); "
+_FORMULA = "s0 = rank(<score_days>-day return) / rank(<score_days>-day balance growth), ranks over the day's stocks with both (mean rank of equals); "
 
 SIGNALS = (
     Signal(
@@ -38,11 +38,12 @@ SIGNALS = (
     Signal(
         "excess_top",
         Level.SECURITY,
-        "Among the 10% that are farthest from the median on either side",
-        "超额得分前10%",
+        "Among the <score_top:%> that are farthest from the median on either side",
+        "超额得分前<score_top:%>",
         "flag",
         _NEEDS,
-        _FORMULA + "1 for the ⌊10% n⌋ largest |ln s0 − median(ln s0)| of the day, else 0; by |s0 − median(s0)| all of "
+        _FORMULA
+        + "1 for the ⌊<score_top:%> n⌋ largest |ln s0 − median(ln s0)| of the day, else 0; by |s0 − median(s0)| all of "
         "them would be chasing, because s0 is a ratio",
         "[ZT21], logarithm ours",
         parameters=("score_top",),

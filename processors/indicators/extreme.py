@@ -16,7 +16,7 @@ EXTREME = Signal(
     "融资余额变动极值",
     "side",
     (security(FIN_CHANGE),),
-    "+1 for Δ > 0 among the ⌊5% n⌋ largest of the day's n stocks, −1 for Δ < 0 among the ⌊5% n⌋ smallest, "
+    "+1 for Δ > 0 among the ⌊<extreme_share:%> n⌋ largest of the day's n stocks, −1 for Δ < 0 among the ⌊<extreme_share:%> n⌋ smallest, "
     "else 0; stocks only",
     "[SW14] §2.2",
     parameters=("extreme_share",),

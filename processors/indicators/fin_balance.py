@@ -58,7 +58,7 @@ SIGNALS = (
         "融资余额新高/新低",
         "side",
         (BALANCES,),
-        "+1 if B_t > all of the N−1 days before, −1 if below all of them, else 0; N = high_low_days (250); the details contain B_t and "
+        "+1 if B_t > all of the N−1 days before, −1 if below all of them, else 0; N = high_low_days (<high_low_days>); the details contain B_t and "
         "the high and low of the days before",
         "[GF25], N ours",
     ),

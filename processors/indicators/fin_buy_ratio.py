@@ -27,8 +27,8 @@ SIGNALS = (
     Signal(
         "fin_buy_ratio_5d",
         Level.MARKET,
-        "Financing-buy ratio, trailing 5 days",
-        "融资买入额占比（5日）",
+        "Financing-buy ratio, trailing <ratio_window_days> days",
+        "融资买入额占比（<ratio_window_days>日）",
         "ratio",
         (BUYS, TURNOVERS),
         "Σ fin_buy / Σ turnover over 5 trading days",

@@ -16,8 +16,8 @@ FIN_CHANGE = Signal(
     "融资余额变动率",
     "ratio",
     (security("fin_balance"), security("fin_balance", back=1)),
-    "Δ = B_t / B_{t−1} − 1; absent on the first 5 days after inclusion in the eligible list and below a "
-    "balance of 10 million CNY",
+    "Δ = B_t / B_{t−1} − 1; absent on the first <inclusion_quiet_days> days after inclusion in the eligible list and below a "
+    "balance of <minimum_balance_cny:,.0f> CNY",
     "[SW14], exclusions ours",
     parameters=("inclusion_quiet_days", "minimum_balance_cny"),
 )

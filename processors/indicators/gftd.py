@@ -26,7 +26,7 @@ GFTD = Signal(
     "GFTD择时",
     "side",
     (CLOSES, HIGHS, LOWS),
-    "setup: n2 = 4 closes each below (above) the close n1 = 4 earlier; then a count to n3 = 4 of days with close ≥ high "
+    "setup: n2 = <gftd_setup> closes each below (above) the close n1 = <gftd_lag> earlier; then a count to n3 = <gftd_count> of days with close ≥ high "
     "of two days before, high > high of the day before, close > close of the day counted before (sell: mirrored); both "
     "are counted side by side; absent behind a day without prices until both counts have begun again",
     "[GF25], conditions of the count ours",

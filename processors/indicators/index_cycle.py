@@ -20,7 +20,7 @@ SIGNALS = (
         "距上轮熊市低点年数",
         "years",
         (CLOSE, CLOSES),
-        "per index (SZSE 100): years from the trough of the last bear market that has ended (≥ 20% from a peak, ended by +20% from "
+        "per index (SZSE 100): years from the trough of the last bear market that has ended (≥ <bear_market:%> from a peak, ended by +<bear_market:%> from "
         "the trough) to the day; details: dates of peak and trough, the fall, the rise since the trough, and the number of "
         "bear markets known. No verdict: lengths of past cycles forecast none",
         "[GF25], bears as in bottom_panel",

@@ -21,7 +21,7 @@ SIGNALS = (
         "指数市盈率历史分位",
         "ratio",
         (PE, PES),
-        "per index: share of the known PE (TTM) since 1990-12-19 that are not above today's; at least 250 of them, losses "
+        "per index: share of the known PE (TTM) since <valuation_since> that are not above today's; at least <percentile_least> of them, losses "
         "left out; details: the PE and the days known (published for 2022-10: CSI 1000 7.77%, ChiNext 9.78%, SSE 50 10.01%, "
         "CSI 300 14.24%, SSE Composite 15.98%)",
         "[DG22]",

@@ -28,8 +28,8 @@ SIGNALS = (
         "days",
         (CLOSES, BALANCES),
         "the k in −10…10 with the highest correlation of the SSE Composite's return on day t with the balance's growth on "
-        "day t + k over the last 250 days (above 0: the balance follows); details: the correlation at each k, from at "
-        "least 200 pairs of days",
+        "day t + k over the last <lead_lag_days> days (above 0: the balance follows); details: the correlation at each k, from at "
+        "least <lead_lag_least> pairs of days",
         "[DG22], days of a pair ours",
     ),
     Signal(
@@ -39,7 +39,7 @@ SIGNALS = (
         "融资余额高点滞后指数高点的天数",
         "days",
         (CLOSES, BALANCES),
-        "trading days from the highest close of the SSE Composite to the highest balance of the last 250 days, the later "
+        "trading days from the highest close of the SSE Composite to the highest balance of the last <lead_lag_days> days, the later "
         "day where two are equal (above 0: the balance's peak is later); details: both dates",
         "[DG22]",
         parameters=("lead_lag_days",),

@@ -20,7 +20,7 @@ LLT = Signal(
     "低延迟趋势线",
     "side",
     (CLOSE, CLOSES),
-    "a = 2/(d+1), d = 39; L_t = (a − a²/4)P_t + (a²/2)P_{t−1} − (a − 3a²/4)P_{t−2} + 2(1−a)L_{t−1} − (1−a)²L_{t−2}; "
+    "a = 2/(d+1), d = <llt_days>; L_t = (a − a²/4)P_t + (a²/2)P_{t−1} − (a − 3a²/4)P_{t−2} + 2(1−a)L_{t−1} − (1−a)²L_{t−2}; "
     "1 when L_t > L_{t−1}; L starts at P, d days before the first value",
     "[GF25], d ours",
     subjects=True,

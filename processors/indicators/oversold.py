@@ -21,12 +21,12 @@ SIGNALS = (
     Signal(
         "oversold",
         Level.MARKET,
-        "Drawdown from the 250-day high, with RSI, distance to the mean and PE percentile",
+        "Drawdown from the <oversold_days>-day high, with RSI, distance to the mean and PE percentile",
         "指数超卖（回撤、RSI、乖离、PE分位）",
         "ratio",
         (CLOSES, PES, REFERENCE_CLOSES),
-        "per index: close / max close of 250 days − 1; details: RSI(14), close / 250-day mean − 1, percentile of the PE "
-        "as index_pe_percentile, and all four on the reference date (2018-12-28), its PE among those up to it",
+        "per index: close / max close of <oversold_days> days − 1; details: RSI(14), close / <oversold_days>-day mean − 1, percentile of the PE "
+        "as index_pe_percentile, and all four on the reference date (<oversold_reference>), its PE among those up to it",
         "[GF25]",
         subjects=True,
         parameters=("percentile_least",),

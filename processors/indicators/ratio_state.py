@@ -22,8 +22,8 @@ from processors.signal import Column, Level, Signal
 from processors.statistics import rolling_sums
 
 _FORMULA = (
-    "HOT at ratio ≥ 10.3%; BREAKDOWN at the first < 10.0% after HOT; then NORMAL until a new ≥ 10.3%; "
-    "COLD at ≤ 6.75%, EXTREME_COLD at ≤ 6.25% (no bottom signal by itself: 6 of 11)"
+    "HOT at ratio ≥ <ratio_hot:%>; BREAKDOWN at the first < <ratio_breakdown:%> after HOT; then NORMAL until a new ≥ <ratio_hot:%>; "
+    "COLD at ≤ <ratio_cold:%>, EXTREME_COLD at ≤ <ratio_extreme_cold:%> (no bottom signal by itself: 6 of 11)"
 )
 _THRESHOLDS = ("ratio_hot", "ratio_breakdown", "ratio_cold", "ratio_extreme_cold")
 #: The history whose quantiles are the trailing thresholds; its last ratio is the day's own.
@@ -33,8 +33,8 @@ PAST_TURNOVERS = turnover(days="ratio_quantile_days", plus="ratio_window_days", 
 TRAILING_STATE = Signal(
     "ratio_state",
     Level.MARKET,
-    "State of the 5-day financing-buy ratio",
-    "融资买入占比状态（5日）",
+    "State of the <ratio_window_days>-day financing-buy ratio",
+    "融资买入占比状态（<ratio_window_days>日）",
     "state",
     (BUYS, TURNOVERS),
     _FORMULA,
@@ -55,12 +55,12 @@ DAILY_STATE = Signal(
 QUANTILE_STATE = Signal(
     "ratio_state_quantile",
     Level.MARKET,
-    "State of the 5-day financing-buy ratio against its own last 750 days",
-    "融资买入占比状态（5日，滚动分位）",
+    "State of the <ratio_window_days>-day financing-buy ratio against its own last <ratio_quantile_days> days",
+    "融资买入占比状态（<ratio_window_days>日，滚动分位）",
     "state",
     (BUYS, TURNOVERS, PAST_BUYS, PAST_TURNOVERS),
-    "as ratio_state, with hot and cold at the 90% and 10% quantiles of the 750 days before (at least 250 of them known); "
-    "breakdown and extreme cold in their published proportion to them (10.0/10.3 and 6.25/6.75; no bottom signal by itself: "
+    "as ratio_state, with hot and cold at the <ratio_quantile_hot:%> and <ratio_quantile_cold:%> quantiles of the <ratio_quantile_days> days before (at least <percentile_least> of them known); "
+    "breakdown and extreme cold in their proportion to the fixed lines (<ratio_breakdown:%> / <ratio_hot:%> and <ratio_extreme_cold:%> / <ratio_cold:%>; no bottom signal by itself: "
     "6 of 11)",
     "[DG22], trailing quantiles ours",
     parameters=(*_THRESHOLDS, "ratio_quantile_hot", "ratio_quantile_cold", "late_days"),

@@ -16,7 +16,7 @@ REGIME = Signal(
     "行情阶段",
     "state",
     (CLOSES,),
-    "RALLY when the CSI 300 closes above its 60-day mean and its 60-day return > 10%, else RANGE",
+    "RALLY when <regime_index> closes above its <regime_days>-day mean and its <regime_days>-day return > <regime_return:%>, else RANGE",
     "[SW14], definition ours",
     parameters=("regime_return",),
 )

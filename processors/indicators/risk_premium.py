@@ -36,7 +36,7 @@ SIGNALS = (
         "ratio",
         (*MULTIPLES, YIELD, YIELDS, YIELDS_SINCE),
         "1 / PE of the CSI All Share (or the index given) − 10-year yield; details: trailing mean ± 2σ with the distance to "
-        "both, days at 4% or above since 2016 and their episodes (an episode ends with 20 sessions below 4%; published: 5 "
+        "both, days at <risk_premium_high:%> or above since <expanding_since> and their episodes (an episode ends with <risk_premium_gap_days> sessions below <risk_premium_high:%>; published: 5 "
         "from 2016 to 2025-07)",
         "[GF25], window of the bands and end of an episode ours",
         parameters=_PARAMETERS,

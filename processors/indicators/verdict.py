@@ -33,8 +33,8 @@ VERDICT = Signal(
     "是否接近顶部",
     "state",
     (BUYS, TURNOVERS),
-    "of the 5-day ratio: HOT while ratio_state is HOT; WARNED from a BREAKDOWN (session 0) through session 60, unless HOT "
-    "again (void) or COLD (played out); then COOLING for 60 sessions; COLD (no bottom signal by "
+    "of the <ratio_window_days>-day ratio: HOT while ratio_state is HOT; WARNED from a BREAKDOWN (session 0) through session <warning_sessions>, unless HOT "
+    "again (void) or COLD (played out); then COOLING for <warning_sessions> sessions; COLD (no bottom signal by "
     "itself: 6 of 11) while ratio_state is COLD or EXTREME_COLD; else NO",
     "[DG22], the life of a warning ours",
     parameters=(*TRAILING_STATE.parameters, "warning_sessions"),

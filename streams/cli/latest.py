@@ -29,7 +29,7 @@ def latest_market(as_json: Json = False) -> None:
     with redis_client(settings := Settings()) as client:
         found = system_status.latest_market(settings, client)
         late = system_status.verdict_due(settings, client, found.get(VERDICT.id))
-    print_result(found, partial(print_market, late=late), as_json=as_json)
+    print_result(found, partial(print_market, parameters=settings.parameters, late=late), as_json=as_json)
 
 
 @latest_app.command("security")
@@ -52,7 +52,8 @@ def latest_security(
         newest = None if as_json else system_status.securities_day(settings, client)
     if newest is not None and found["trade_date"] < newest.isoformat():
         title += f"  ⚠ the last figures that are known; {newest} has none of it"
-    print_result(found, partial(print_values, title, declared=SIGNALS), as_json=as_json)
+    render = partial(print_values, title, declared=SIGNALS, parameters=settings.parameters)
+    print_result(found, render, as_json=as_json)
 
 
 @latest_app.command("industry")
@@ -67,7 +68,8 @@ def latest_industry(
         raise typer.BadParameter(f"{name!r} is not one of {', '.join(INDUSTRIES)}", param_hint="NAME")
     with redis_client(settings := Settings()) as client:
         found = system_status.latest_industry(settings, client, name)
-    print_result(found, partial(print_values, name, declared=INDUSTRY_SIGNALS), as_json=as_json)
+    render = partial(print_values, name, declared=INDUSTRY_SIGNALS, parameters=settings.parameters)
+    print_result(found, render, as_json=as_json)
 
 
 @latest_app.command("industries")

@@ -282,7 +282,7 @@ def _publish_session(publisher: Publisher, market: simulate.Market, *, until_don
 def _summary(settings: Settings, barrier: str, watcher: _AlertWatcher) -> None:
     _await_latest(settings, barrier)
     with redis_client(settings) as client:
-        print_market(system_status.latest_market(settings, client))
+        print_market(system_status.latest_market(settings, client), settings.parameters)
     counts = Counter((a.severity.value, a.rule) for a in watcher.seen.values() if a.state is not State.SUPERSEDED)
     out.print("\nAlerts: " + (", ".join(f"{n} {rule}" for (_, rule), n in sorted(counts.items())) or "none"))
     peaks = [a for a in watcher.seen.values() if a.severity is Severity.CRITICAL]

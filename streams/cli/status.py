@@ -49,7 +49,7 @@ def explain(
         marginwatch explain fin_buy_ratio_5d --date 2024-06-03
     """
     from streams.errors import ExplainError
-    from streams.explain import declaration, derivation, described
+    from streams.explain import declaration, derivation
 
     if of is not None and on is None:
         raise typer.BadParameter("it names the subject of one day's value: give --date", param_hint="--of")
@@ -60,6 +60,6 @@ def explain(
         raise typer.BadParameter(str(error), param_hint="ID") from error
     derived = derivation(settings, signal, on, of) if on is not None else None
     if as_json:
-        print_json({"declared": [described(s, values) for s, values in declared], "derived": derived})
+        print_json({"declared": declared, "derived": derived})
     else:
         print_explanation(declared, derived)

@@ -8,11 +8,13 @@ from typing import Any
 
 from rich.text import Text
 
+from alerts import plurals
 from alerts.verdict import early_sign, heading
 from console.reasons import verdict_words
 from processors.indicators.verdict import VERDICT
 from processors.industry_periods import Period
 from processors.outputs import MarketSignal
+from processors.parameters import Parameters
 from processors.registry import SIGNALS
 from processors.signal import Signal
 from streams.cli.terminal import out, right, table_of
@@ -46,7 +48,7 @@ def figure(value: Any, unit: str) -> str:
     return f"{shown} {unit.removesuffix('s') if abs(value) == 1 else unit}" if unit in _NOUNS else shown
 
 
-def print_market(signals: dict[str, MarketSignal], late: date | None = None) -> None:
+def print_market(signals: dict[str, MarketSignal], parameters: Parameters, late: date | None = None) -> None:
     """Print the verdict in words, and the market panel, one line per signal.
 
     Parameters
@@ -76,7 +78,7 @@ def print_market(signals: dict[str, MarketSignal], late: date | None = None) -> 
             str(signal.trade_date),
             str(signal.revision),
             notes,
-            signal.reason or declared.title_zh,
+            signal.reason or declared.texts(parameters).title_zh,
         )
     out.print(table)
 
@@ -103,7 +105,7 @@ def print_periods(periods: Sequence[Period]) -> None:
         out.print("No day of the industries is published.")
 
 
-def print_values(title: str, values: dict[str, Any], declared: Mapping[str, Signal]) -> None:
+def print_values(title: str, values: dict[str, Any], declared: Mapping[str, Signal], parameters: Parameters) -> None:
     """Print the values of one subject, one line per signal, with what it is, or the reason why it was left out.
 
     Parameters
@@ -114,27 +116,28 @@ def print_values(title: str, values: dict[str, Any], declared: Mapping[str, Sign
     why = values.get("left_out", {})
     for name, value in values.items():
         signal = declared.get(name)
-        unit, title = (signal.unit, signal.title_zh) if signal else ("", "")
+        unit, title = (signal.unit, signal.texts(parameters).title_zh) if signal else ("", "")
         if value is not why:
             table.add_row(name, figure(value, unit), why.get(name, title))
     out.print(table)
 
 
-def print_explanation(declared: Sequence[tuple[Signal, dict[str, Any]]], derived: dict[str, Any] | None) -> None:
-    """Print a signal's declaration, and with ``derived`` the inputs of one day's value."""
-    for signal, parameters in declared:
-        out.print(Text.assemble((signal.id, "bold"), f"  {signal.title}  {signal.title_zh}"))
-        out.print(f"  of          {signal.level.value}{' (per subject)' if signal.subjects else ''}, in {signal.unit}")
-        out.print(Text(f"  formula     {signal.formula}"))
-        out.print(Text(f"  source      {signal.source}"))
-        for need in signal.needs:
-            out.print(Text(f"  needs       {need.text()}"))
-        out.print(f"  window      {signal.window_days} trading day{'s' if signal.window_days > 1 else ''}")
-        for name, value in parameters.items():
+def print_explanation(declared: Sequence[Mapping[str, Any]], derived: dict[str, Any] | None) -> None:
+    """Print what a signal is, and with ``derived`` the inputs of one day's value."""
+    for signal in declared:
+        per_subject = " (per subject)" if signal["subjects"] else ""
+        out.print(Text.assemble((signal["id"], "bold"), f"  {signal['title']}  {signal['title_zh']}"))
+        out.print(f"  of          {signal['level'].value}{per_subject}, in {signal['unit']}")
+        out.print(Text(f"  formula     {signal['formula']}"))
+        out.print(Text(f"  source      {signal['source']}"))
+        for need in signal["needs"]:
+            out.print(Text(f"  needs       {need}"))
+        out.print(f"  window      {plurals.counted(signal['window_days'], 'trading day')}")
+        for name, value in signal["values"].items():
             out.print(f"  parameter   {name} = {value}")
     if derived is None:
         return
-    unit = declared[0][0].unit
+    unit = declared[0]["unit"]
     value = figure(derived["value"], unit)
     mark = "  (provisional)" if derived.get("provisional") else ""
     out.print(Text.assemble(f"\n{derived['trade_date']}  {derived['signal']} = ", (value, "bold"), mark))
