@@ -406,3 +406,84 @@ def test_the_name_of_a_record_is_in_the_language_of_its_text() -> None:
     record = Evidence(definition=Text("higher", "上涨"), name="up", horizon_days=5)
     assert text.evidence(record).startswith("Record (up):")
     assert text.evidence(record, chinese=True).startswith("历史记录（向上）：")
+
+
+def test_a_notification_in_both_languages_is_the_alert_its_record_its_end_and_its_source() -> None:
+    running = alert(expires_on=date(2024, 9, 20))
+    assert text.body(running, "both") == (
+        "It fell to 9.93%.\n"
+        "Record: index lower: 3/4 (75%); any day 45%: too few cases to say; worst of 20 days -10.8%; worst fall in 60 "
+        "days -14.0%.\n"
+        "Void at 10.30%. Over on 2024-09-20 at the latest.\n"
+        "Source: [DG22]\n\n"
+        "降至9.93%。\n"
+        "历史记录：指数下跌 3/4（75%）；任意日45%，案例太少，无法判断；20日最差-10.8%；60日最大跌幅-14.0%。\n"
+        "重回10.30%则失效。最迟2024-09-20结束。\n"
+        "来源：[DG22]"
+    )
+    assert text.body(alert(source=""), "en").endswith("\nVoid at 10.30%.")
+    assert text.body(alert(source=""), "zh").endswith("\n重回10.30%则失效。")
+    assert [text.title(alert(state=state)) for state in (State.RESOLVED, State.SUPERSEDED)] == [
+        "🟠 RESOLVED 已结束 · peak_warning [fin_buy_ratio_5d] · 2024-06-27",
+        "🟠 CORRECTED 已更正 · peak_warning [fin_buy_ratio_5d] · 2024-06-27",
+    ]
+    marks = {severity: text.title(alert(severity))[0] for severity in Severity}
+    assert marks == {Severity.CRITICAL: "🔴", Severity.WARNING: "🟠", Severity.INFO: "🔵"}
+
+
+def test_the_text_of_an_alert_that_ended_without_a_reason_or_is_withdrawn_is_whole() -> None:
+    over = alert(state=State.RESOLVED, resolved_on=date(2024, 6, 28))  # of a release that kept no reason
+    assert text.body(over, "en") == "Over since 2024-06-28. It said:\nIt fell to 9.93%."
+    assert text.body(over, "zh") == "自2024-06-28起结束。原文：\n降至9.93%。"
+    withdrawn = alert(state=State.SUPERSEDED)
+    assert text.body(withdrawn, "en") == (
+        "Withdrawn: corrected data replaced or removed it. It said:\nIt fell to 9.93%."
+    )
+    assert text.body(withdrawn, "zh") == "已撤回：更正后的数据取代或消除了该信号。原文：\n降至9.93%。"
+
+
+def test_a_section_of_a_digest_has_its_better_records_or_that_none_is_better() -> None:
+    record = Evidence(definition=Text("lag", "跑输"), basis=Basis.MEMBERS, name="down in a rally",
+                      since=date(2018, 1, 2), cases=1200, hits=720, base_cases=9000, base_hits=4500,
+                      finding=RecordFinding.BETTER)  # fmt: skip
+    no_better, too_few = (
+        Evidence(definition=Text("lag", "跑输"), cases=9, hits=5, base_cases=9, base_hits=4, finding=finding)
+        for finding in (RecordFinding.NO_BETTER, RecordFinding.TOO_FEW)
+    )
+    found = [[no_better, record], [too_few, no_better], [too_few], []]
+    digest = alert(expires_on=date(2024, 9, 20), sections=[
+        DigestSection(rule="fin_streak", subject="securities", alert=f"s{n}", figures={}, thresholds={},
+                      text=Text(f"Flags: {n}", f"提示：{n}"), evidence=records)
+        for n, records in enumerate(found)
+    ])  # fmt: skip
+    assert text.sections(digest) == [
+        "• Flags: 0 [down in a rally: lag 60% of 1,200 since 2018, any stock 50%: better]",
+        "• Flags: 1 [no better than any day]",
+        "• Flags: 2 [too few cases to say]",
+        "• Flags: 3",
+    ]
+    assert text.sections(digest, chinese=True) == [
+        "• 提示：0［上涨市连减：跑输60%（2018年起1,200例），任意股票50%，优于任意日］",
+        "• 提示：1［不优于任意日］",
+        "• 提示：2［案例太少，无法判断］",
+        "• 提示：3",
+    ]
+    assert (text.ending(digest), text.ending(digest, chinese=True)) == ("Void at 10.30%.", "重回10.30%则失效。")
+
+
+def test_every_record_that_a_rule_names_has_a_name_in_chinese() -> None:
+    """Each record of a rule with several has a Chinese name, so that no text mixes the languages."""
+    named = {one.name for rule in rules(Parameters()) for one in rule.expectations if one.name}
+    for name in named:
+        assert not text.record_name(Evidence(definition=Text("", ""), name=name), chinese=True).isascii(), name
+    assert named
+
+
+def test_a_text_is_cut_to_bytes_within_a_character_and_keeps_its_link() -> None:
+    said = alert(state=State.SUPERSEDED, text=Text("", "融" * 50))
+    whole = text.body(said, "zh", link="https://l")
+    for most in range(len(whole.encode()) - 5, len(whole.encode()) + 1):
+        cut = text.body(said, "zh", link="https://l", most_bytes=most)
+        assert most - 3 < len(cut.encode()) <= most
+        assert cut.endswith("\nhttps://l") and (("…" in cut) is (cut != whole))
+    assert cut == whole

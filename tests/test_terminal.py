@@ -22,16 +22,17 @@ from console.theme import View
 from feeds.feed_report import FeedReport
 from processors.industry_periods import IndustryPeriod, Period
 from processors.outputs import MarketSignal
-from processors.parameters import Parameters
+from processors.parameters import DEFAULTS, Parameters
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 from streams import morning_sheet, readers, system_status
 from streams.cli.main import app
 from streams.cli.publish import print_reports
 from streams.cli.render import signals
 from streams.cli.render.alerts import print_alert, print_record
-from streams.cli.render.signals import print_market, print_periods, print_values
+from streams.cli.render.signals import print_explanation, print_market, print_periods, print_values
 from streams.cli.render.tables import print_status
 from streams.errors import NothingYetError
+from streams.explain import declaration
 from streams.settings import Settings
 
 REASON = "margin.daily of SZSE is not closed [see `marginwatch status`]: the sum of both exchanges has an unknown part"
@@ -309,3 +310,142 @@ def test_explain_states_the_parameters_in_force(monkeypatch: pytest.MonkeyPatch)
     assert "over 30 days" in text and "（30日）" in text and "B_{t−30}" in text
     assert "31 trading days" in text and "30 days before" in text
     assert "15" not in text and "excess_lag_days days" not in text
+
+
+def test_the_panel_of_the_market_has_value_day_revision_and_marks_of_each_signal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    known = msgspec.structs.replace(signal("fin_buy_ratio"), value=0.0994453, reason=None, revision=2)
+    print_market({
+        "fin_buy_ratio": msgspec.structs.replace(known, provisional=True),
+        "fin_balance_to_float_cap/000300.SH": msgspec.structs.replace(
+            known, signal="fin_balance_to_float_cap", value=0.05, provisional=True, degraded=True
+        ),
+        "streak": signal("streak"),
+    }, DEFAULTS)  # fmt: skip
+    name, title, *lines = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert (name, title) == (["Market"], ["signal", "value", "date", "rev", "what"])
+    assert lines == [
+        ["fin_buy_ratio", "9.94%", "2024-06-03", "2", "provisional", *SIGNALS["fin_buy_ratio"].title_zh.split()],
+        ["fin_balance_to_float_cap/000300.SH", "5.00%", "2024-06-03", "2", "provisional", "degraded",
+         *SIGNALS["fin_balance_to_float_cap"].title_zh.split()],
+        ["streak", "–", "2024-06-03", "0", *REASON.split()],
+    ]  # fmt: skip
+
+
+def test_each_figure_of_an_industry_has_its_column_unit_and_rank(capsys: pytest.CaptureFixture[str]) -> None:
+    row = IndustryPeriod("银行", 1.25e9, 3, 2.5e10, 4e11, 0.0625, 17)
+    days = tuple(date(2024, 6, day) for day in range(3, 16))
+    print_periods([Period(days[0], date(2024, 6, 28), 19, days, (row,)), Period(days[0], days[1], 2, (), ())])
+    title, header, line, empty, _ = capsys.readouterr().out.splitlines()
+    missing = ", ".join(map(str, days[:12]))
+    assert title.rstrip() == f"2024-06-03 … 2024-06-28, 19 sessions, nothing of {missing}"
+    assert " ".join(header.split()) == (
+        "industry 净买入 net buy rank 买入额 buys 成交额 turnover 买入/成交 buys/turnover rank"
+    )
+    assert line.split() == ["银行", "12.50", "亿元", "3", "250.00", "亿元", "4,000.00", "亿元", "6.25%", "17"]
+    assert empty.rstrip() == "2024-06-03 … 2024-06-04, 2 sessions"
+    print_periods([])
+    assert capsys.readouterr().out == "No day of the industries is published.\n"
+
+
+LEFT = "have left the state: see the export of the day's run"
+EXPLAINED: dict[str, Any] = {
+    "signal": "fin_buy_ratio_5d", "trade_date": date(2024, 6, 3), "value": 0.0994453, "reason": None,
+    "available_at": datetime(2024, 6, 4, 1, 5, tzinfo=UTC), "revision": 2, "input_revisions": {"margin.market": 1},
+    "missing": {}, "details": {}, "inputs": {"margin.market fin_buy": {"sum": 99_999.0}},
+}  # fmt: skip
+
+
+def test_a_declaration_is_printed_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    ratio, premium = SIGNALS["fin_buy_ratio_5d"], SIGNALS["risk_premium_by_index"]
+    print_explanation([one for signal in (ratio, premium) for one in declaration(Settings(), signal.id)], None)
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[: shown.index(f"{premium.id}  {premium.title}  {premium.title_zh}")] == [
+        f"fin_buy_ratio_5d  {ratio.title}  {ratio.title_zh}",
+        "  of          market, in ratio",
+        f"  formula     {ratio.formula}",
+        f"  source      {ratio.source}",
+        *(f"  needs       {need.text(DEFAULTS)}" for need in ratio.needs),
+        "  window      5 trading days",
+        "  parameter   ratio_window_days = 5",
+    ]
+    assert "  of          market (per subject), in ratio" in shown
+    assert "  window      1 trading day" in shown
+    assert shown[-1] == "  parameter   expanding_since = 2016-01-04"
+
+
+def test_what_a_value_comes_from_is_printed_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    window = [0.5, None, *map(float, range(11))]  # one more than a terminal shows
+    print_explanation(declaration(Settings(), "fin_buy_ratio_5d"), {
+        **EXPLAINED,
+        "missing": {"margin.daily SZSE": -1, "margin.daily SSE": 3, "etf.daily SSE": 0},
+        "details": {"fin_buy_cny": 123_456_789.25, "lowest": -100_000.0, "median": None},
+        "left_out": {"heat_pe": "too few"},
+        "inputs": {
+            "margin.market fin_buy": {"sum": window, "SSE": window[1:]},
+            "margin.daily fin_balance": {f"{n:06d}.SZ": 99_999.0 for n in range(14)},
+        },
+    })  # fmt: skip
+    later = ", ".join(f"{n}.0" for n in range(11))
+    _, _, shown = capsys.readouterr().out.partition("\n\n")
+    assert shown.splitlines() == [
+        "2024-06-03  fin_buy_ratio_5d = 9.94%",
+        "  known at    2024-06-04 01:05 UTC, revision 2",
+        "  of          margin.market, revision 1",
+        "  missing     margin.daily SZSE: everything",
+        "  missing     margin.daily SSE: 3",
+        "  missing     etf.daily SSE: 0",
+        f"  {'fin_buy_cny':32} 123,456,789.25",
+        f"  {'lowest':32} -100,000.00",
+        f"  {'median':32} unknown",
+        "  left out    heat_pe: too few",
+        "",
+        "  margin.market fin_buy",
+        f"    {'sum':12} … unknown, {later}",
+        f"    {'SSE':12} unknown, {later}",
+        "",
+        "  margin.daily fin_balance",
+        *(f"    {f'{n:06d}.SZ':12} 99999.0" for n in range(12)),
+        "    … and 2 more: --json prints all of them",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "lines"),
+    [
+        ({}, []),
+        ({"value": None, "reason": REASON}, [f"  absent      {REASON}"]),
+        (
+            {"inputs": {}},
+            ["  inputs      the figures of this day have left the state: see the export of the day's run"],
+        ),
+        (
+            {"inputs": {}, "provisional": True},
+            ["  inputs      those of the running session, which changes them: the final value shows its own"],
+        ),
+    ],
+)
+def test_an_absent_or_provisional_value_is_explained_in_words(
+    changes: dict[str, Any], lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_explanation(declaration(Settings(), "fin_buy_ratio_5d"), EXPLAINED | changes)
+    _, _, derived = capsys.readouterr().out.partition("\n\n")
+    head, *shown = derived.splitlines()
+    value = "–" if "value" in changes else "9.94%"
+    mark = "  (provisional)" if "provisional" in changes else ""
+    assert head == f"2024-06-03  fin_buy_ratio_5d = {value}{mark}"
+    said = [line for line in shown if line.startswith(("  absent", "  inputs"))]
+    assert said == lines
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [
+        (True, "flag", "yes"), (0.0, "flag", "no"), (None, "flag", "–"), (-0.123456, "ratio", "-12.35%"),
+        (1.5e12, "CNY", "15,000.00 亿元"), (3.0, "count", "3"), (1234567.0, "shares", "1234567"),
+        (0.12345678, "sigma", "0.123457"), (-1, "years", "-1 year"), (2.0, "days", "2 days"), ("HOT", "label", "HOT"),
+    ],
+)  # fmt: skip
+def test_a_figure_is_printed_in_its_unit(value: Any, unit: str, shown: str) -> None:
+    assert signals.figure(value, unit) == shown
