@@ -84,7 +84,11 @@ def test_a_channel_filters_by_severity_and_rule() -> None:
         ("22:00-07:30", (28, 20, 0), Severity.INFO, (28, 23, 30)),  # 04:00 too
         ("22:00-07:30", (28, 15, 0), Severity.CRITICAL, (28, 15, 0)),  # critical is sent at once
         ("12:00-13:00", (28, 4, 30), Severity.WARNING, (28, 5, 0)),
-        ("12:00-13:00", (28, 5, 0), Severity.WARNING, (28, 5, 0)),
+        ("12:00-13:00", (28, 4, 0), Severity.WARNING, (28, 5, 0)),  # its first minute is quiet
+        ("12:00-13:00", (28, 5, 0), Severity.WARNING, (28, 5, 0)),  # its end is not
+        ("12:00-13:00", (28, 6, 0), Severity.WARNING, (28, 6, 0)),
+        ("22:00-07:30", (28, 14, 0), Severity.INFO, (28, 23, 30)),
+        ("22:00-07:30", (28, 23, 30), Severity.INFO, (28, 23, 30)),
     ],
 )
 def test_quiet_hours(quiet: str, utc: tuple[int, int, int], severity: Severity, expected: tuple[int, int, int]) -> None:
@@ -104,6 +108,9 @@ def test_a_silence_delays() -> None:
         ({"url": None}, "give url or url_file"),
         ({"url_file": "/x"}, "give url or url_file"),
         ({"quiet": "night"}, "write it as 22:00-07:30"),
+        ({"quiet": "00:00-00:00"}, "write it as 22:00-07:30"),  # all day, or never?
+        ({"quiet": "22:00Z-07:30Z"}, "write it as 22:00-07:30"),  # hours are those of Shanghai
+        ({"quiet": "22:00-07:30:30"}, "write it as 22:00-07:30"),
         ({"kind": "pigeon"}, "Input should be 'webhook', 'alertmanager', 'dingtalk', 'wecom', 'feishu' or 'apprise'"),
         ({"colour": "red"}, "Extra inputs are not permitted"),
         ({"per_minute": 0}, "greater than or equal to 1"),
@@ -123,6 +130,10 @@ def test_secrets_come_by_file_and_are_never_shown(tmp_path: Path) -> None:
     assert channel.address() == "https://host.example/t0ken"
     assert channel.key() == b"k3y"
     assert channel.redacted() == "https://host.example"
+    assert hook(kind="apprise", url="mailtos://desk:t0ken@host.example").redacted() == "mailtos://…"
+    assert hook().key() == b""
+    assert hook(secret="k3y").in_clear() == hook().in_clear() | {"secret": "k3y"}
+    assert hook().in_clear()["url"] == "https://host.example/t0ken"
     (tmp_path / "url").unlink()  # as a secret that is being replaced
     (tmp_path / "key").write_bytes(b"\xff")
     for read, why in ((channel.address, "url can't be read: No such file"), (channel.key, "key is no text in UTF-8")):
@@ -132,7 +143,6 @@ def test_secrets_come_by_file_and_are_never_shown(tmp_path: Path) -> None:
     for shown in (repr(settings), settings.model_dump_json(), repr(channel)):
         assert "t0ken" not in shown
         assert "k3y" not in shown
-    assert hook(secret="k3y").in_clear()["secret"] == "k3y"
 
 
 def test_a_signature_is_what_a_receiver_computes() -> None:

@@ -135,7 +135,9 @@ def _secret(value: SecretStr | None, path: Path | None) -> str:
 
 def _parse_hours(text: str) -> tuple[time, time]:
     try:
-        start, end = (time.fromisoformat(part.strip()) for part in text.split("-"))
+        start, end = (datetime.strptime(part.strip(), "%H:%M").time() for part in text.split("-"))  # noqa: DTZ007
     except ValueError:
-        raise ValueError(f"{text!r} is no span of hours: write it as 22:00-07:30") from None
+        start = end = time.min
+    if start == end:
+        raise ValueError(f"{text!r} is no span of hours: write it as 22:00-07:30")
     return start, end
