@@ -447,7 +447,7 @@ def index_findings(changes: dict[str, tuple[float, float, float]]) -> list[tuple
         ({"000016.SH": (4040.0, 4000.0, 2e11)}, [("error", "day")]),  # the row of the index below it
         ({"000001.SH": (2990.0, 2980.0, 3e11)}, [("error", "day")]),  # of two sessions before
         ({"000001.SH": (3030.0, 3000.00004, 3e11)}, []),  # a rounding
-        ({"000001.SH": (3030.0, 3000.0, 0.0)}, [("error", "placeholder")]),
+        ({"000001.SH": (3030.0, 3000.0, 0.0)}, [("error", "placeholder"), ("error", "step")]),
         ({"000001.SH": (3030.0, 3000.0, 3e8)}, [("error", "step"), ("warning", "unit")]),
         ({"000001.SH": (3030.0, 3000.0, 2.5e10)}, [("warning", "step")]),
         ({"801010.SI": (3510.0, 3450.0, 5e9)}, [("warning", "day")]),  # as Shenwan's of 2017-10-10

@@ -7,6 +7,7 @@ with nothing: their figures are compared with those of 2011–2026.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import date
 
@@ -57,8 +58,8 @@ _OF_KEYS: _OfKeys = {
 }
 #: Topic → figure → the largest change of a key from one session to the next that is usual, and that is possible. In
 #: 2016–2021 the buys of an exchange changed 3.7-fold (after a session of half an hour), its turnover 7.1-fold, those of
-#: an industry 7.1-fold, the yield by 6%; the PE of an index doubled (losses of a year), its dividend yield changed
-#: 1.6-fold; the shares of a fund changed 27-fold, the float shares of a stock 10-fold, its PB 740-fold.
+#: an industry 7.1-fold, a close 1.2-fold, the yield by 6%; the PE of an index doubled (losses of a year), its dividend
+#: yield changed 1.6-fold; the shares of a fund changed 27-fold, the float shares of a stock 10-fold, its PB 740-fold.
 _STEPS: dict[str, dict[str, _Range]] = {
     "margin.market": {
         "fin_balance": (1.2, 2.0),
@@ -75,6 +76,7 @@ _STEPS: dict[str, dict[str, _Range]] = {
         "short_balance": (2.0, 10.0),
     },
     "indices.daily": {
+        "close": (2.0, 2.0),  # `feeds.checks.validate` warns of less
         "turnover": (8.0, 20.0),
         "volume": (8.0, 20.0),
         "turnover_rate": (8.0, 20.0),
@@ -88,6 +90,10 @@ _STEPS: dict[str, dict[str, _Range]] = {
     "prices.daily": {"float_shares": (30.0, 1_000.0)},
     "valuations.daily": {"float_cap": (30.0, 1_000.0), "pb": (3_000.0, 1e5)},
 }
+#: Figures of these that were more than 0 are so in every later session, but for short sales; the PE of an industry is
+#: negative, or given as 0, where its companies lose money together.
+_LASTING = ("margin.market", "margin.collateral", "indices.daily", "rates.daily")
+_CEASES, _LOSSES = "short_sell", "pe_ttm"
 #: A young exchange has a few accounts, which change more.
 _YOUNG = EXCHANGES.index("BSE")
 #: The first margin accounts of 2010 had balances of some million CNY.
@@ -111,11 +117,11 @@ def magnitudes(day: ComparedDay) -> Iterator[Finding]:
             if (exchange := group_names(topic)[group]) in _MAIN:
                 yield from _parts(stocks, day.before.get(topic), exchange)
         for key, name, value, (least, most) in _of_keys(batch, _OF_KEYS):
-            if value == 0 and name == "turnover":
-                text = f"turnover of {key_text(topic, key)} is 0: a placeholder; publish the real figure later"
+            if value == 0:
+                text = f"{name} of {key_text(topic, key)} is 0: a placeholder; publish the real figure later"
                 yield Finding(Severity.ERROR, "placeholder", topic, int(batch.days[0]), text)
-            if value > 0 and not least <= value <= most:
-                severity = Severity.ERROR if value > most else Severity.WARNING  # of an early day, perhaps
+            elif not math.isnan(value) and not least <= value <= most:
+                severity = Severity.WARNING if 0 < value < least else Severity.ERROR  # of an early day, perhaps
                 yield _finding(batch, f"{name} of {key_text(topic, key)} is {value:,.15g}", least, most, severity)
 
 
@@ -139,6 +145,8 @@ def steps(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:
         now, then = batch.figures[name], figure_of(last, name, batch.keys)
         ratios = over(now, then)
         changes = np.fmax(ratios, 1 / ratios)
+        if batch.topic in _LASTING and name != _CEASES:
+            changes[(then > 0) & (now <= 0)] = possible if name == _LOSSES else np.inf
         if batch.topic == "margin.market":
             changes[batch.keys == _YOUNG] = 1.0
         for severity, found in (
@@ -150,9 +158,10 @@ def steps(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:
                 continue
             more = f" (so are {names_of(batch, batch.keys[places[1:]])})" if len(places) > 1 else ""
             first = places[0]
+            times = now[first] / then[first]
             text = (
                 f"{name} of {key_text(batch.topic, int(batch.keys[first]))} is {now[first]:,.15g} after "
-                f"{then[first]:,.15g} in the session before, {ratios[first]:,.3g} times{more}: check its unit, its "
+                f"{then[first]:,.15g} in the session before, {times:,.3g} times{more}: check its unit, its "
                 "column and its digits"
             )
             yield Finding(severity, "step", batch.topic, day, text)

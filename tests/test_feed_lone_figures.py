@@ -1,0 +1,97 @@
+"""Totals, indices and yields, of which a day has a few rows alone: what the session before shows of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from feeds.checks.compared_day import ComparedDay
+from feeds.checks.validate import Severity
+from feeds.daily.check_report import check_with_lists
+from streams.calendars import xshg
+from tests.building import DAYS, batch
+
+_Rows = dict[str, dict[str, float]]
+
+#: Two sessions that follow on each other.
+SESSIONS: dict[str, tuple[_Rows, _Rows]] = {
+    "margin.market": (
+        {
+            "SSE": {"fin_balance": 795773068523, "fin_buy": 29631171999,
+                    "short_balance": 88253543459, "short_sell": 3e8},
+            "SZSE": {"fin_balance": 711771e6, "fin_buy": 28559e6, "short_balance": 58250e6, "short_sell": 8.9e7},
+        },
+        {
+            "SSE": {"fin_balance": 797053733339, "fin_buy": 28198849972,
+                    "short_balance": 88007216933, "short_sell": 3e8},
+            "SZSE": {"fin_balance": 712667e6, "fin_buy": 25447e6, "short_balance": 58250e6, "short_sell": 0},
+        },
+    ),
+    "margin.collateral": (
+        {"CN": {"collateral_ratio": 2.694, "fin_balance": 1507495e6, "fin_buy": 58221e6, "short_balance": 146497e6}},
+        {"CN": {"collateral_ratio": 2.694, "fin_balance": 1509684e6, "fin_buy": 58221e6, "short_balance": 145042e6}},
+    ),
+    "indices.daily": (
+        {
+            "000300.SH": {"close": 5094.73, "pe_ttm": 15.9, "pb": 1.7,
+                          "dividend_yield": 0.0172, "turnover": 257741325312},
+            "801010.SI": {"close": 3571.08, "pe_ttm": 40.1, "pb": 3.7,
+                          "dividend_yield": 0.0119, "turnover": 12345678901},
+            "000905.SH": {"close": 6280.36, "pe_ttm": 26.1, "pb": 2.1,
+                          "dividend_yield": 0.0119, "turnover": 124539600000},
+        },
+        {
+            "000300.SH": {"close": 5048.36, "pe_ttm": 15.9, "pb": 1.7,
+                          "dividend_yield": 0.0172, "turnover": 249741325313},
+            "801010.SI": {"close": 3561.98, "pe_ttm": -95, "pb": 3.7,
+                          "dividend_yield": 0.0119, "turnover": 12245678902},
+            "000905.SH": {"close": 6254.07, "pe_ttm": 26.1, "pb": 2.1,
+                          "dividend_yield": 0.0119, "turnover": 124539600001},
+        },
+    ),
+    "rates.daily": ({"CN10Y": {"yield": 0.0321}}, {"CN10Y": {"yield": 0.0321}}),
+}  # fmt: skip
+
+
+def found(topic: str, changes: _Rows, *, first: bool = False) -> set[tuple[Severity, str]]:
+    then, now = SESSIONS[topic]
+    now = {key: figures | changes.get(key, {}) for key, figures in now.items()}
+    before = {} if first else {topic: batch(topic, DAYS[0], then)}
+    day = ComparedDay.of({topic: batch(topic, DAYS[1], now)}, before, xshg(), {})
+    return {(one.severity, one.check) for one in check_with_lists(day)}
+
+
+USUAL = {"indices.daily": {(Severity.WARNING, "step")}}  # the loss of an industry
+
+
+@pytest.mark.parametrize("topic", SESSIONS)
+def test_sessions_that_follow_on_each_other_have_no_error(topic: str) -> None:
+    assert found(topic, {}) == USUAL.get(topic, set())
+    assert found(topic, {}, first=True) == set()
+
+
+@pytest.mark.parametrize(
+    ("topic", "key", "name", "value"),
+    [
+        ("rates.daily", "CN10Y", "yield", 0.0),
+        ("rates.daily", "CN10Y", "yield", -0.0321),
+        ("indices.daily", "000300.SH", "pb", 0.0),
+        ("indices.daily", "000300.SH", "pb", -1.7),
+        ("indices.daily", "000300.SH", "dividend_yield", 0.0),
+        ("margin.market", "SZSE", "short_balance", 0.0),
+        ("margin.collateral", "CN", "short_balance", 0.0),
+    ],
+)
+def test_a_figure_that_is_gone_is_an_error(topic: str, key: str, name: str, value: float) -> None:
+    """A yield of 0 would raise the risk premium of the market by that yield."""
+    assert Severity.ERROR in {one for one, _ in found(topic, {key: {name: value}})}
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0321])
+def test_a_yield_that_is_not_positive_is_an_error_on_a_first_day(value: float) -> None:
+    assert {one.value for one, _ in found("rates.daily", {"CN10Y": {"yield": value}}, first=True)} == {"error"}
+
+
+@pytest.mark.parametrize("factor", [10, 0.1, 1e4])
+def test_a_close_of_an_index_by_a_power_of_ten_larger_is_an_error(factor: float) -> None:
+    closes = {"000300.SH": {"close": 5048.36 * factor}}
+    assert Severity.ERROR in {one for one, _ in found("indices.daily", closes)}
