@@ -95,3 +95,23 @@ def test_a_yield_that_is_not_positive_is_an_error_on_a_first_day(value: float) -
 def test_a_close_of_an_index_by_a_power_of_ten_larger_is_an_error(factor: float) -> None:
     closes = {"000300.SH": {"close": 5048.36 * factor}}
     assert Severity.ERROR in {one for one, _ in found("indices.daily", closes)}
+
+
+@pytest.mark.parametrize(
+    ("topic", "stale", "severity"),
+    [
+        ("margin.market", {"SSE": ["fin_balance"]}, "error"),
+        ("margin.market", {"SSE": ["short_balance"]}, "error"),
+        ("margin.market", {"SZSE": ["fin_balance"]}, "warning"),  # in 0.01亿
+        ("margin.collateral", {"CN": ["fin_balance"]}, "warning"),
+        ("indices.daily", {"000300.SH": ["turnover"]}, "error"),
+        ("indices.daily", {"000300.SH": ["close"], "000905.SH": ["close"]}, "error"),
+        ("indices.daily", {"000300.SH": ["close"]}, ""),  # as of two in 50,000
+    ],
+)
+def test_figures_of_the_day_before_are_reported(topic: str, stale: dict[str, list[str]], severity: str) -> None:
+    then = SESSIONS[topic][0]
+    changes = {key: {name: then[key][name] for name in names} for key, names in stale.items()}
+    assert {one.value for one, check in found(topic, changes) if check == "columns"} == (
+        {severity} if severity else set()
+    )

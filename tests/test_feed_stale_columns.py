@@ -18,7 +18,7 @@ from streams.calendars import xshg
 from tests.building import DAYS, batch
 
 COUNT = 240
-MARGIN, PRICES = "margin.daily", "prices.daily"
+MARGIN, PRICES, VALUATIONS = "margin.daily", "prices.daily", "valuations.daily"
 
 
 def listed(topic: str, day: date) -> RowBatch:
@@ -36,7 +36,9 @@ def listed(topic: str, day: date) -> RowBatch:
         bar = {"open": close, "high": close * 1.01, "low": close * 0.99, "close": close}
         trades = {"volume": volume, "turnover": volume * close}
         quote = bar | trades | {"prev_close": before if later else before * a}
-        rows[f"{n + 1:06d}.SZ"] = margin if topic == MARGIN else quote
+        multiples = {"pe_ttm": close * (1 + n / 50), "pb": close * (1 + n / 500)}
+        valuation = multiples | {"turnover_rate": 0.01 * d, "float_cap": 1e8 * close}
+        rows[f"{n + 1:06d}.SZ"] = {MARGIN: margin, PRICES: quote, VALUATIONS: valuation}[topic]
     return batch(topic, day, rows)
 
 
@@ -45,7 +47,7 @@ def found(now: RowBatch, then: RowBatch) -> list[Finding]:
     return [one for one in check_with_lists(day) if one.check in ("day", "columns", "placeholder", "absent")]
 
 
-@pytest.mark.parametrize("topic", [MARGIN, PRICES])
+@pytest.mark.parametrize("topic", [MARGIN, PRICES, VALUATIONS])
 def test_days_that_follow_on_each_other_have_no_such_finding(topic: str) -> None:
     assert found(listed(topic, DAYS[1]), listed(topic, DAYS[0])) == []
 
@@ -81,6 +83,25 @@ def test_a_column_of_the_day_before_is_an_error(topic: str, name: str) -> None:
     now.figures[name][:] = then.figures[name]
     texts = [one.text for one in found(now, then) if one.severity is Severity.ERROR and one.check == "columns"]
     assert any(f"{name} of SZSE is that of {DAYS[0]} in 240 of 240 rows" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("name", "severity"),
+    [("turnover_rate", "error"), ("float_cap", "error"), ("pe_ttm", "warning"), ("pb", "warning")],
+)
+def test_a_column_of_valuations_of_the_day_before_is_reported(name: str, severity: str) -> None:
+    now, then = listed(VALUATIONS, DAYS[1]), listed(VALUATIONS, DAYS[0])
+    now.figures[name][:] = then.figures[name]
+    (one,) = found(now, then)
+    assert one.severity == severity and f"{name} of SZSE is that of {DAYS[0]} in " in one.text
+
+
+@pytest.mark.parametrize("name", ["pe_ttm", "pb"])
+def test_multiples_of_the_other_sign_are_an_error(name: str) -> None:
+    now, then = listed(VALUATIONS, DAYS[1]), listed(VALUATIONS, DAYS[0])
+    now.figures[name] *= -1
+    (one,) = found(now, then)
+    assert one.severity is Severity.ERROR and f"{name} of SZSE is" in one.text and "in 240 of 240 rows" in one.text
 
 
 @pytest.mark.parametrize(("topic", "name"), [(MARGIN, "short_sell"), (MARGIN, "fin_buy"), (PRICES, "turnover")])

@@ -13,7 +13,7 @@ import numpy as np
 
 from feeds.checks.compared_day import ComparedDay
 from feeds.checks.row_groups import figure_of, masks_of, over
-from feeds.checks.validate import Finding, Severity, names_of
+from feeds.checks.validate import Finding, Severity, digits, names_of
 from processors.arrays import Floats, Mask
 from processors.codes import EXCHANGES
 from processors.days import to_date
@@ -38,7 +38,14 @@ _CERTAIN = {"margin.daily": 2, "prices.daily": 5, "valuations.daily": 2, "etf.da
 _MOVING = {
     "margin.daily": ("fin_balance", "fin_buy", "fin_repay", "short_sell", "short_repay", "short_balance"),
     "prices.daily": ("open", "high", "low", "close", "prev_close", "volume", "turnover"),
+    "valuations.daily": ("turnover_rate", "float_cap", "pe_ttm", "pb"),
 }
+#: On 2020-02-19 a vendor's PE and PB were those of the day before in 60% of Shenzhen's rows; else in 25% at most.
+_STALE_AT_TIMES = ("pe_ttm", "pb")
+#: The same of topics of a few rows. A figure of so many digits (CNY, shares) is hardly equal on two sessions, and never
+#: was with more; nor were the closes of two indices.
+_FEW_ROWS = ("margin.market", "margin.collateral", "indices.daily")
+_HARDLY_DIGITS, _NEVER_DIGITS, _INDICES = 6, 8, 2
 _FEW = 5
 #: Rounded amounts, as Shenzhen's to 0.01亿, and a few lots of shares are often equal: an amount (CNY) with so many
 #: digits is telling, and so are more shares than these. A row of the day before has so many telling amounts.
@@ -78,6 +85,8 @@ def slipped_days(day: ComparedDay) -> Iterator[Finding]:
         if topic in _TRADED and topic in day.before:
             yield from _far_days(batch, day.before[topic])
             yield from _repeated(batch, day.before[topic])
+        if topic in _FEW_ROWS and topic in day.before:
+            yield from _repeated_figures(batch, day.before[topic])
         if topic in _ROWS_OF_SEVERAL_DAYS and topic in day.before:
             before = day.before[topic]
             skipped = before.take(~np.isin(before.days, day.last[topic].days)) if topic in day.last else before
@@ -166,7 +175,27 @@ def _repeated_columns(
                 f"{figure} of {name} is that of {when} in {equal:,} of {count:,} rows, other figures are not: "
                 "its column is of another day; export the file again"
             )
-            yield Finding(Severity.ERROR, "columns", batch.topic, int(batch.days[0]), text)
+            severity = Severity.WARNING if figure in _STALE_AT_TIMES else Severity.ERROR
+            yield Finding(severity, "columns", batch.topic, int(batch.days[0]), text)
+
+
+def _repeated_figures(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
+    """Find single figures of exchanges and indices that are those of the day before, and closes of several indices."""
+    for column in FIGURES[batch.topic]:
+        now, then = batch.figures[column.name], figure_of(previous, column.name, batch.keys)
+        equal = (now == then) & (now > 0)
+        if column.name == "close":
+            certain = equal if equal.sum() >= _INDICES and equal.sum() > _EQUAL * (then > 0).sum() else equal & False
+            rows = certain
+        else:
+            rows, certain = equal & (digits(now) >= _HARDLY_DIGITS), equal & (digits(now) >= _NEVER_DIGITS)
+        if rows.any():
+            text = (
+                f"{column.name} of {names_of(batch, batch.keys[rows])} is that of {to_date(int(previous.days.max()))}: "
+                "a figure of another day; correct its date, or give that of the day"
+            )
+            severity = Severity.ERROR if certain.any() else Severity.WARNING
+            yield Finding(severity, "columns", batch.topic, int(batch.days[0]), text)
 
 
 def _is_telling(figure: str, values: Floats) -> Mask:
@@ -182,16 +211,16 @@ def _of_others(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:
     """Find figures that hardly change in a day, and that changed in most rows: those of other securities or columns."""
     for figure in _STEADY[batch.topic]:
         then, now = figure_of(last, figure, batch.keys), batch.figures[figure]
-        ratios = over(now, then)
+        ratios = np.where(now * then < 0, np.inf, over(now, then))
         changes = np.fmax(ratios, 1 / ratios)
         most = _MOST_LENT if figure == "short_volume" else _MOST
         for name, mask in masks_of(batch):
             rows, far = int((mask & ~np.isnan(ratios)).sum()), int((mask & (changes > _CHANGE)).sum())
             if rows >= (_GROWN_LIST if batch.topic == "margin.daily" else _ROWS) and far > most * rows:
                 text = (
-                    f"{figure} of {name} is more than {_CHANGE:g} times that of {to_date(int(last.days.max()))}, or "
-                    f"less than 1/{_CHANGE:g}, in {far} of {rows} rows: check that its column is not shifted against "
-                    "the codes, swapped with another one, or in another unit"
+                    f"{figure} of {name} is more than {_CHANGE:g} times that of {to_date(int(last.days.max()))}, "
+                    f"less than 1/{_CHANGE:g}, or of the other sign, in {far} of {rows} rows: check that its column is "
+                    "not shifted against the codes, swapped with another one, or in another unit"
                 )
                 yield Finding(Severity.ERROR, "columns", batch.topic, int(batch.days[0]), text)
 

@@ -157,7 +157,7 @@ def twins(batch: RowBatch) -> Iterator[Finding]:
     same = np.flatnonzero(pd.Series(_hashes(rows)).duplicated(keep=False))
     filled = (rows[same] != 0).sum(axis=1) >= _TWIN_FIGURES
     if batch.topic == DETAIL:
-        filled |= _digits(rows[same]).sum(axis=1) >= _TWIN_DIGITS
+        filled |= digits(rows[same]).sum(axis=1) >= _TWIN_DIGITS
     else:
         filled &= np.nan_to_num(batch.figures["volume"][same]) + np.nan_to_num(batch.figures["turnover"][same]) > 0
     same = same[filled]
@@ -168,7 +168,7 @@ def twins(batch: RowBatch) -> Iterator[Finding]:
         yield _finding(batch, "twins", f"{text}; is a code listed beside its successor?", Severity.WARNING)
 
 
-def _digits(figures: Floats) -> Floats:
+def digits(figures: Floats) -> Floats:
     """Return the number of digits of whole figures, without the zeros at their end: 3 of 20,400."""
     whole = np.abs(np.round(figures))
     digits = np.where(whole > 0, np.floor(np.log10(np.maximum(whole, 1.0))) + 1, 0.0)
