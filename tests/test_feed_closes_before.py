@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from feeds.checks.compared_day import ComparedDay
+from feeds.checks.price_bars import contradicting_prices
 from feeds.checks.validate import Finding, Severity
 from feeds.daily.check_report import check_with_lists
 from processors.events import RowBatch
@@ -39,7 +40,7 @@ def quotes(day: date, *, rights: int = 0, raw: bool = False, swapped: bool = Fal
 
 def found(now: RowBatch, then: RowBatch | None = None) -> list[Finding]:
     day = ComparedDay.of({now.topic: now}, {} if then is None else {then.topic: then}, xshg(), {})
-    return [one for one in check_with_lists(day) if one.check in ("ex-right", "columns")]
+    return [one for one in check_with_lists(day) if one.check in ("ex-right", "columns", "cell")]
 
 
 @pytest.mark.parametrize(
@@ -66,3 +67,25 @@ def test_a_previous_close_that_is_not_ex_right_shows_itself_by_a_fall_beyond_the
 def test_opens_farther_from_the_closes_before_than_closes_are_swapped_on_a_first_day(swapped: bool) -> None:
     reported = found(quotes(NOW, swapped=swapped))
     assert [(one.severity, one.check) for one in reported] == [(Severity.ERROR, "columns")] * swapped
+
+
+@pytest.mark.parametrize(("factor", "reported"), [(1.0, False), (0.24, False), (0.1, True), (10.0, True)])
+def test_a_previous_close_ten_times_the_last_close_is_an_error(factor: float, reported: bool) -> None:
+    """Thirty bonus shares for ten quarter a price."""
+    now = quotes(NOW)
+    now.figures["prev_close"][7] *= factor
+    seen = [one for one in found(now, quotes(THEN)) if one.check == "cell"]
+    assert [(one.severity, "600007.SH" in one.text) for one in seen] == [(Severity.ERROR, True)] * reported
+
+
+@pytest.mark.parametrize(
+    ("name", "factor", "absent"),
+    [("high", 7.0, False), ("high", 10.0, True), ("low", 0.1, True), ("low", 0.2, False),
+     ("prev_close", 100.0, True), ("prev_close", 0.01, True), ("prev_close", 0.05, False)],
+)  # fmt: skip
+def test_a_price_far_from_the_others_of_its_row_is_absent(name: str, factor: float, absent: bool) -> None:
+    """A stock may cost twenty times its issue price at the close of its first session."""
+    bar = {"open": 10.0, "high": 10.0, "low": 10.0, "close": 10.0, "prev_close": 10.0}
+    bar[name] *= factor
+    rows, cells = contradicting_prices({price: np.array([value]) for price, value in bar.items()})
+    assert not rows and {place: cell for place, (cell, _) in cells.items()} == ({0: name} if absent else {})

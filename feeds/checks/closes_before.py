@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from feeds.checks.row_groups import figure_of, masks_of
+from feeds.checks.row_groups import figure_of, masks_of, over
 from feeds.checks.validate import Finding, Severity, names_of
 from processors.arrays import Mask
 from processors.days import to_date
@@ -25,6 +25,9 @@ from processors.kinds import LIMIT_TOLERANCE, daily_limits, is_stock
 _CENT, _ROUNDED = 0.01, 0.006
 #: More stocks than this are no new listings.
 _LISTINGS = 10
+#: No previous close of a stock is so many times the close of the session before, or less than its inverse: 30 bonus
+#: shares for 10 were the most in 2016–2021.
+_FAR = 8.0
 #: So many stocks of an exchange are a market, and so many times as far from the closes before are no opens.
 _LIST, _FARTHER = 200, 2.5
 
@@ -39,6 +42,7 @@ def closes_before(batch: RowBatch, last: RowBatch | None) -> Iterator[Finding]:
     """
     if last is not None:
         yield from _not_ex_right(batch, last)
+        yield from _far_from_last(batch, last)
     yield from _swapped(batch)
 
 
@@ -55,6 +59,17 @@ def _not_ex_right(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:
         )
         severity = Severity.ERROR if raw.sum() > _LISTINGS else Severity.WARNING
         yield Finding(severity, "ex-right", batch.topic, day, text)
+
+
+def _far_from_last(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:
+    ratios = over(batch.figures["prev_close"], figure_of(last, "close", batch.keys))
+    far = is_stock(batch.keys) & ((ratios > _FAR) | (ratios < 1 / _FAR))
+    if far.any():
+        text = (
+            f"previous closes of {names_of(batch, batch.keys[far])} are more than {_FAR:g} times the closes of "
+            f"{to_date(int(last.days.max()))}, or less than 1/{_FAR:g}: correct the cells"
+        )
+        yield Finding(Severity.ERROR, "cell", batch.topic, int(batch.days[0]), text)
 
 
 def _swapped(batch: RowBatch) -> Iterator[Finding]:
