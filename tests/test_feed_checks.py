@@ -91,7 +91,7 @@ def detail(day: str, codes: Sequence[str], factor: float = 1.0, day_of_file: str
     for code in codes:
         number = int(code[:6]) % 1000
         balance, own = (base + number) * factor, number + int(day[-2:])
-        rest = (1e5 + number, 9e6 + own, 1e4 + own, 1e4 + own, balance + 1e6 + own)
+        rest = (1e5 + number, 9e6 + own, 1e4 + own + (number % 20 == 0), 1e4 + own, balance + 1e6 + own)
         rows.append((when, code, balance, 1e6 + own, (1e7 + own) * factor, *rest))
     columns = ["trade_date", "ts_code", "rzye", "rqye", "rzmre", "rqyl", "rzche", "rqchl", "rqmcl", "rzrqye"]
     return pd.DataFrame(rows, columns=columns)

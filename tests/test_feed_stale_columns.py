@@ -33,7 +33,7 @@ def listed(topic: str, day: date) -> RowBatch:
         margin = {"fin_balance": 1e9 + 1e6 * n * e, "fin_buy": 1e7 * a + n, "short_volume": lent,
                   "short_sell": round(1e4 * b), "short_balance": lent * before * c}  # fmt: skip
         volume = 5e6 * d + n
-        bar = {"open": close, "high": close * 1.01, "low": close * 0.99, "close": close}
+        bar = {"open": close * 1.002, "high": close * 1.01, "low": close * 0.99, "close": close}
         trades = {"volume": volume, "turnover": volume * close}
         quote = bar | trades | {"prev_close": before if later else before * a}
         multiples = {"pe_ttm": close * (1 + n / 50), "pb": close * (1 + n / 500)}
@@ -110,6 +110,22 @@ def test_one_figure_in_most_rows_is_an_error(topic: str, name: str) -> None:
     now.figures[name][100:] = now.figures[name][99]
     texts = [one.text for one in found(now, then) if one.severity is Severity.ERROR and one.check == "placeholder"]
     assert any(f"{name} of SZSE is" in text and "in 141 of 240 rows" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("topic", "name", "source"),
+    [(PRICES, "open", "high"), (PRICES, "close", "low"),
+     (MARGIN, "short_balance", "short_volume"), (MARGIN, "short_sell", "short_volume")],
+)  # fmt: skip
+def test_a_column_that_repeats_another_one_is_an_error(topic: str, name: str, source: str) -> None:
+    """Lent shares that are sold short alone are those of the first day of a list."""
+    now = listed(topic, DAYS[1])
+    now.figures[name][:] = now.figures[source]
+    day = ComparedDay.of({topic: now}, {}, xshg(), {})
+    errors = [one.text for one in check_with_lists(day) if "one column is exported twice" in one.text]
+    assert bool(errors) == (name != "short_sell")
+    now.figures[name][:10] *= 1.5
+    assert not [one for one in check_with_lists(day) if "one column is exported twice" in one.text]
 
 
 @pytest.mark.parametrize(("topic", "name"), [(MARGIN, "short_volume"), (PRICES, "prev_close")])

@@ -52,7 +52,7 @@ Row = dict[str, Any]
 
 def margin(day: str = "20240611", *exchanges: str) -> list[Row]:
     return [
-        {"trade_date": day, "exchange_id": name, "rzye": 1e9 + at, "rzmre": 1e7, "rzche": 1e7, "rqye": 1e5,
+        {"trade_date": day, "exchange_id": name, "rzye": 1e9 + at + 10 * int(day[-2:]), "rzmre": 1e7, "rzche": 1e7, "rqye": 1e5,
          "rqmcl": 300.0, "rzrqye": 1.0001e9, "rqyl": 1000.0}
         for at, name in enumerate(exchanges or ("SSE", "SZSE", "BSE"))
     ]  # fmt: skip
