@@ -52,8 +52,8 @@ Row = dict[str, Any]
 
 def margin(day: str = "20240611", *exchanges: str) -> list[Row]:
     return [
-        {"trade_date": day, "exchange_id": name, "rzye": 1e9 + at + 10 * int(day[-2:]), "rzmre": 1e7, "rzche": 1e7, "rqye": 1e5,
-         "rqmcl": 300.0, "rzrqye": 1.0001e9, "rqyl": 1000.0}
+        {"trade_date": day, "exchange_id": name, "rzye": 1e9 + at + 10 * int(day[-2:]), "rzmre": 1e7, "rzche": 1e7,
+         "rqye": 1e5, "rqmcl": 300.0, "rzrqye": 1.0001e9, "rqyl": 1000.0}
         for at, name in enumerate(exchanges or ("SSE", "SZSE", "BSE"))
     ]  # fmt: skip
 
@@ -576,3 +576,16 @@ def test_a_source_without_its_token_is_refused_at_once(make_settings: Callable[.
         sources.day_fetcher(
             "tushare", ["margin"], market_context(settings), lambda: tushare_account(settings), public_sites(settings)
         )
+
+
+@pytest.mark.parametrize("style", ["{}", "{} ", "'{}"])
+def test_a_file_of_tushare_has_the_turnover_of_the_whole_exchange_however_its_codes_are_written(
+    style: str, tmp_path: Path
+) -> None:
+    """The turnover of 500 stocks in place of that of Shenzhen makes the market look hot."""
+    rows = pd.DataFrame(bars("20240611", **{"399001_SZ": 1e8, "399107_SZ": 4e8}))
+    rows["ts_code"] = [style.format(code).lower() for code in rows["ts_code"]]
+    path = tmp_path / "index_daily.csv"
+    rows.to_csv(path, index=False)
+    (indices,) = (one.frame for one in vendor.read([path]).tables if one.topic == "indices.daily")
+    assert indices["turnover"].tolist() == [4e11, 4e11]

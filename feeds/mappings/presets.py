@@ -19,7 +19,7 @@ from collections.abc import Container, Sequence
 import msgspec
 import pandas as pd
 
-from feeds.cells.code_styles import BY_NUMBER
+from feeds.cells.code_styles import BY_NUMBER, clean_code, own_code
 from feeds.cells.units import split_header
 from feeds.checks.validate import Finding, Severity
 from feeds.errors import InputError
@@ -158,10 +158,11 @@ def replace_component_turnover(raw: pd.DataFrame, file: str) -> tuple[pd.DataFra
     """
     if not {"ts_code", "trade_date", "vol", "amount"} <= set(raw.columns):
         return raw, []
-    component = raw["ts_code"] == COMPONENT
+    codes = raw["ts_code"].map({cell: own_code(clean_code(cell)) for cell in raw["ts_code"].unique()})
+    component = codes == COMPONENT
     if not component.any():
         return raw, []
-    whole = raw[raw["ts_code"] == ALL_SHARES].drop_duplicates("trade_date").set_index("trade_date")
+    whole = raw[codes == ALL_SHARES].drop_duplicates("trade_date").set_index("trade_date")
     raw = raw.copy()
     for name in ("vol", "amount"):
         raw[name] = raw[name].mask(component, raw["trade_date"].map(whole[name]))
