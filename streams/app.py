@@ -59,6 +59,8 @@ _STEP_BYTES = 2 * _FETCH_BYTES
 _HARD_EXIT_S = 8.0
 #: How long a partition is paused whose next offset Kafka does not have, before it is tried again.
 _OUT_OF_RANGE_WAIT_S = 5.0
+#: How often a worker that has given a claim up looks whether it has other partitions.
+_REBALANCE_CHECK_S = 0.02
 
 
 class MarginwatchApp(App):
@@ -277,12 +279,16 @@ class MarginwatchApp(App):
         self.publisher.release()
         self.latest.release()
         self.gc_policy.begin_load(reloading=bool(self.runner.owned))
+
+        def is_generation() -> bool:
+            return not self.should_stop and self.consumer_generation_id == generation
+
         try:
-            await self.runner.claim(
-                assigned, lambda: not self.should_stop and self.consumer_generation_id == generation
-            )
+            await self.runner.claim(assigned, lambda: is_generation() and self.health_monitor.rebalance_since is None)
         except RevokedError:
             log.info("claim given up, another rebalance has begun")
+            while is_generation():  # otherwise Faust begins to read what was not claimed
+                await asyncio.sleep(_REBALANCE_CHECK_S)
         else:
             if (MarketStage.name, 0) in self.runner.owned:
                 await self.latest.restore()

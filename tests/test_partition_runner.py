@@ -915,6 +915,21 @@ def test_a_claim_gives_up_the_steps_under_way_and_starts_from_what_is_stored(wor
     run(go())
 
 
+def test_a_claim_ends_once_its_partitions_are_revoked(world: World) -> None:
+    """A later claim of a slow worker would end the healthy one that has the partition by now."""
+
+    async def open_outputs(_: TablePartition) -> None:
+        world.ours = False
+
+    async def go() -> None:
+        world.runner._open_outputs = open_outputs
+        with pytest.raises(RevokedError):
+            await world.claim(0, 1)
+
+    run(go())
+    assert world.recorder.of("claim") == [("sums", 0)]
+
+
 def test_state_that_cant_be_read_stalls_its_partition_alone_and_names_the_remedy(world: World) -> None:
     async def go() -> None:
         world.recorder.rows["sums", 0] = Loaded({"sum/total": b"\xff"}, {NAME: 9}, [])

@@ -138,6 +138,8 @@ class PartitionRunner:
         self.owned.clear()
         started = time.monotonic()
         for (name, partition), stage in sorted(wanted.items(), key=lambda item: item[0]):
+            if not still_ours():
+                raise RevokedError  # a claim would end the worker that owns the partition by now
             try:
                 await self._open(stage, partition, still_ours)
             except RevokedError:
@@ -148,12 +150,8 @@ class PartitionRunner:
                 self._stalled(name, partition, error, first=True)
         for stage in {*self._stages.values()}:
             metrics.OWNED.labels(stage.name).set(sum(name == stage.name for name, _ in self.owned))
-        log.info(
-            "partitions claimed",
-            count=len(self.owned),
-            seconds=round(time.monotonic() - started, 3),
-            partitions=[f"{name}:{p}" for name, p in sorted(self.owned)],
-        )
+        names, seconds = [f"{name}:{p}" for name, p in sorted(self.owned)], round(time.monotonic() - started, 3)
+        log.info("partitions claimed", count=len(names), seconds=seconds, partitions=names)
 
     async def _open(self, stage: Stage, partition: int, still_ours: StillOurs) -> OwnedPartition:
         table = TablePartition(self._redis, self._namespace, stage.name, partition, self._scripts)
