@@ -1209,6 +1209,28 @@ def test_a_stalled_poll_is_given_up_as_soon_as_its_partition_is_revoked_or_the_w
     run(go())
 
 
+def test_an_attempt_that_fails_behind_the_revocation_of_its_partition_is_not_repeated(strict: World) -> None:
+    """The end of the worker has woken up the pauses before: one that begins later would last half a minute."""
+
+    class Revoked(Row):
+        @property
+        def value(self) -> bytes:
+            strict.ours = False
+            strict.runner.pauses.wake()
+            return b"no number"
+
+        @value.setter
+        def value(self, _: bytes) -> None: ...
+
+    async def go() -> None:
+        await strict.claim()
+        with pytest.raises(RevokedError):
+            await strict.step(Row(0, b"no number"), Revoked(1))
+
+    run(go())
+    assert strict.recorder.slept == []
+
+
 def test_a_stalled_poll_is_logged_with_its_place_once_with_the_traceback(strict: World, logged: list[Any]) -> None:
     world = strict
     rows = [Row(3, b"2", partition=1), Row(4, b"no number", partition=1)]

@@ -278,8 +278,7 @@ class PartitionRunner:
                 raise
             except Exception as error:
                 self._stalled(stage.name, poll.partition, error, first=first, poll=poll)
-                await self.pauses.wait(wait)
-                if not still_ours():
+                if not await self.pauses.wait(wait, still_ours):
                     raise RevokedError from error
                 wait, first = min(wait * 2, _LONGEST_STALL_S), False
             else:

@@ -44,13 +44,18 @@ _RETRIES = {_Service.KAFKA: metrics.KAFKA_RETRIES, _Service.REDIS: metrics.REDIS
 
 
 class Pauses:
-    """The pauses between two attempts; all of them end early when partitions are revoked, or the worker ends."""
+    """The pauses between two attempts; all of them end early when partitions are revoked, or the worker ends.
+
+    An attempt may last until then, and fail later: no pause begins for a partition that is not this worker's any more.
+    """
 
     def __init__(self) -> None:
         self._running: set[asyncio.Future[None]] = set()
 
-    async def wait(self, seconds: float) -> None:
-        """Wait for some seconds, or until `wake`."""
+    async def wait(self, seconds: float, still_ours: StillOurs) -> bool:
+        """Wait for some seconds, or until `wake`; return whether the partition is still ours, at once if it is not."""
+        if not still_ours():
+            return False
         pause = asyncio.ensure_future(asyncio.sleep(seconds))
         self._running.add(pause)
         try:
@@ -60,6 +65,7 @@ class Pauses:
             self._running.discard(pause)
         if not pause.cancelled():
             pause.result()
+        return still_ours()
 
     def wake(self) -> None:
         """End all pauses: who waits for half a minute would hold up the end of a worker, or its next partitions."""
@@ -119,8 +125,7 @@ class Retries:
                 log.warning("waiting", service=one, waits=waits, error=_words(error))
                 if isinstance(error, ReadOnlyError):  # the master is a replica now: find the new one behind the address
                     await self._redis.connection_pool.disconnect()
-                await self._pauses.wait(wait)
-                if not still_ours():
+                if not await self._pauses.wait(wait, still_ours):
                     raise RevokedError from error
                 wait = min(wait * 2, _LONGEST_WAIT_S)
             else:
