@@ -112,7 +112,8 @@ def document() -> dict[str, Any]:
             "description": "Leverage in China's A-share market 融资融券: inputs and outputs. Money is CNY, "
             "quantities are shares, ratios are fractions. Every output message carries the CloudEvents headers "
             "ce_id, ce_type, ce_source, ce_time, ce_subject and ce_sequence; of messages with one key the one with the "
-            "highest ce_sequence is valid.",
+            "highest ce_sequence is valid. One with a ce_sequence that is known repeats a message; a ce_id names a "
+            "content, which a later message may have again.",
         },
         "defaultContentType": "application/json",
         "channels": channels,

@@ -306,6 +306,11 @@ def test_the_reference_consumer_ignores_repeats_late_messages_and_provisional_va
     assert offer("g", 5.0, revision=1, sequence=9)  # computed again from fewer messages
     assert not offer("f", 4.0, revision=2, sequence=8)  # late
     assert not offer("g", 5.0, revision=1, sequence=9)
+    assert offer("p1", 6.0, revision=1, sequence=10, provisional=True)
+    assert offer("p2", 7.0, revision=1, sequence=11, provisional=True)
+    assert offer("p1", 6.0, revision=1, sequence=12, provisional=True)  # a content that returns has its earlier id
+    assert newest.values["s", "market", "2024-06-28"]["value"] == 6.0
+    assert offer("g", 5.0, revision=1, sequence=13)
     assert newest.values["s", "market", "2024-06-28"]["value"] == 5.0
 
 
