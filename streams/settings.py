@@ -285,6 +285,8 @@ class Settings(BaseSettings):
         path = _settings_file()
         if path != _DEFAULT_FILE and not path.is_file():
             raise SettingsError(f"MARGINWATCH_CONFIG names {path}, which is no file: correct or unset it")
+        if path.is_dir():
+            raise SettingsError(f"{path} is a folder: remove it, or name the settings file in MARGINWATCH_CONFIG")
         try:
             return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path)
         except tomllib.TOMLDecodeError as error:

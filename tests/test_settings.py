@@ -115,6 +115,16 @@ def test_a_settings_file_that_is_missing_or_no_toml_is_an_error(
         Settings()
 
 
+def test_a_folder_with_the_name_of_the_settings_file_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Docker makes one for a file to mount that does not exist: the defaults would be used without notice."""
+    (tmp_path / "marginwatch.toml").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match=r"marginwatch.toml is a folder: remove it"):
+        Settings()
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
 def test_a_settings_file_of_another_user_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "marginwatch.toml"
