@@ -18,6 +18,7 @@ from typing import Any
 
 import structlog
 from aiokafka import ConsumerRecord
+from aiokafka.errors import KafkaError
 from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 from yarl import URL
@@ -46,6 +47,7 @@ from streams.stages.output_publisher import ACKNOWLEDGED_S, REQUEST_BYTES, Outpu
 from streams.stages.output_sender import BATCH_BYTES
 from streams.stages.partition_runner import PartitionRunner
 from streams.stages.registry import STAGES
+from streams.stages.retries import Service, why_waiting
 from streams.stages.stage import Stage
 from streams.tables import TablePartition
 from streams.topics import Topics
@@ -127,7 +129,7 @@ class MarginwatchApp(App):
             feeds=feeds,
             health=self.health,
             redis=self.redis,
-            kafka_answers=self.broker_answers,
+            kafka_answers=self._kafka_answers,
             positions=self._positions,
             check_inputs=self._check_inputs,
             stall_after_s=settings.stall_after_s,
@@ -188,6 +190,18 @@ class MarginwatchApp(App):
         generation = self.consumer_generation_id
         with contextlib.suppress(RevokedError):
             await self.runner.check_inputs(lambda: not self.should_stop and self.consumer_generation_id == generation)
+
+    async def _kafka_answers(self) -> bool:
+        """Whether the broker answers; a group that it refuses to this worker is reported until it is joined."""
+        if not self.runner.owned:
+            try:
+                self.consumer.check_group()
+            except KafkaError as error:
+                metrics.KAFKA_RETRIES.inc()
+                why = why_waiting(Service.KAFKA, error)
+                self.health.raise_("group", f"not in the consumer group {self.settings.group}: {why}")
+                log.warning("waiting", service=Service.KAFKA, waits="not in the consumer group", error=repr(error))
+        return await self.broker_answers()
 
     def _on_claimed(self, table: TablePartition) -> None:
         self.publisher.claimed(table)
@@ -295,6 +309,7 @@ class MarginwatchApp(App):
             else:
                 metrics.forget_market()
             self.health.clear("starting")
+            self.health.clear("group")
             log.info("worker ready", http=f"http://{self.settings.http_host}:{self.http.port}")
         finally:
             self.gc_policy.end_load()

@@ -71,9 +71,12 @@ def _openssl(*arguments: object) -> None:
 
 
 def missing() -> str | None:
-    """Why these servers can't run here; None if they can."""
-    if shutil.which("openssl") is None:
-        return "there is no openssl"
+    """Why there are no certificates here; None if there can be."""
+    return None if shutil.which("openssl") else "there is no openssl"
+
+
+def redis_missing() -> str | None:
+    """Why the secured Redis can't run here; None if it can."""
     return None if redis_binary() else "there is no redis-server with TLS (Debian: redis-server)"
 
 

@@ -90,6 +90,15 @@ class ConsumerService(driver.AIOKafkaConsumerThread):
         consumer._fetcher._prefetch_backoff = _PREFETCH_BACKOFF_S
         expire_departed_leader(consumer._coordinator)
 
+    def check_group(self) -> None:
+        """Raise the `KafkaError` that keeps this worker out of its group, if there is one.
+
+        aiokafka joins again only behind a caller that has taken its error, and Faust asks for records, which takes it,
+        only once it has partitions.
+        """
+        if self._consumer is not None and self._consumer._coordinator is not None:
+            self._consumer._coordinator.check_errors()
+
     def wake(self) -> None:
         """Wake up those that wait for records."""
         if self._consumer is not None:
@@ -174,6 +183,10 @@ class BatchConsumer(driver.Consumer):
         """Read on for an agent whose buffer has room again: Faust does not wake up who waits for records."""
         super().on_buffer_drop(tp)
         self._thread.wake()
+
+    def check_group(self) -> None:
+        """As `ConsumerService.check_group`."""
+        self._thread.check_group()
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek every partition to its start offset instead of the one that the group has committed."""

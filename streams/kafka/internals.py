@@ -102,6 +102,7 @@ def internals() -> tuple[Internal, ...]:
         Internal(aio, aiokafka.AIOKafkaConsumer, "_client", None, "the partitions of all topics"),
         Internal(aio, AIOKafkaClient, "fetch_all_metadata", (), "the partitions of all topics"),
         Internal(aio, GroupCoordinator, "_send_req", ("request",), leader),
+        Internal(aio, GroupCoordinator, "check_errors", (), "a group that refuses the worker"),
         Internal(aio, JoinGroupRequest, "_member_id", None, leader),
         Internal(aio, Fetcher, "_prefetch_backoff", None, "short waits"),
         Internal(aio, Fetcher, "_records", None, "long waits of an idle worker"),

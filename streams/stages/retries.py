@@ -33,14 +33,14 @@ Publish = Callable[[Sequence[Output]], Awaitable[None]]
 StillOurs = Callable[[], bool]
 
 
-class _Service(StrEnum):
+class Service(StrEnum):
     """What a step waits for, as the worker's health names it."""
 
     KAFKA = "kafka"
     REDIS = "redis"
 
 
-_RETRIES = {_Service.KAFKA: metrics.KAFKA_RETRIES, _Service.REDIS: metrics.REDIS_RETRIES}
+_RETRIES = {Service.KAFKA: metrics.KAFKA_RETRIES, Service.REDIS: metrics.REDIS_RETRIES}
 
 
 class Pauses:
@@ -87,23 +87,23 @@ class Retries:
 
     async def ask(self, question: Step[_T], still_ours: StillOurs) -> _T:
         """Ask Kafka about topics until it answers."""
-        return await self._until_answered(question, still_ours, _Service.KAFKA, "the topics can't be checked")
+        return await self._until_answered(question, still_ours, Service.KAFKA, "the topics can't be checked")
 
     async def persist(self, step: Step[_T], still_ours: StillOurs) -> _T:
         """Run a Redis step until Redis answers; it is idempotent, so an answer lost on the way does no harm."""
-        return await self._until_answered(step, still_ours, _Service.REDIS, "the step is not stored")
+        return await self._until_answered(step, still_ours, Service.REDIS, "the step is not stored")
 
     async def publish(self, publish: Publish, outputs: Sequence[Output], still_ours: StillOurs) -> None:
         """Publish and await every acknowledgement; repeat until Kafka has them, and Redis the latest values."""
         if not outputs:
             return
         await self._until_answered(
-            lambda: publish(outputs), still_ours, _Service.KAFKA, "the outputs are not acknowledged"
+            lambda: publish(outputs), still_ours, Service.KAFKA, "the outputs are not acknowledged"
         )
         for topic, count in Counter(output.topic for output in outputs).items():
             metrics.OUTPUTS.labels(self._topics.short(topic)).inc(count)
 
-    async def _until_answered(self, step: Step[_T], still_ours: StillOurs, service: _Service, waits: str) -> _T:
+    async def _until_answered(self, step: Step[_T], still_ours: StillOurs, service: Service, waits: str) -> _T:
         """Repeat a step until Kafka and Redis answer; the worker's health has the problem until then.
 
         Parameters
@@ -121,7 +121,7 @@ class Retries:
                 one = _service_of(error) or service
                 silent.add(one)
                 _RETRIES[one].inc()
-                self._health.raise_(one, f"{waits}: {_why(one, error)}")
+                self._health.raise_(one, f"{waits}: {why_waiting(one, error)}")
                 log.warning("waiting", service=one, waits=waits, error=_words(error))
                 if isinstance(error, ReadOnlyError):  # the master is a replica now: find the new one behind the address
                     await self._redis.connection_pool.disconnect()
@@ -134,7 +134,7 @@ class Retries:
                 return answer
 
 
-def _why(service: _Service, error: Exception) -> str:
+def why_waiting(service: Service, error: Exception) -> str:
     """Say whether a service gives no answer, or one that stays the same until a person changes something."""
     if refused := refusal(error):
         return refused
@@ -149,7 +149,7 @@ def _words(error: Exception) -> str:
     return (isinstance(error, RedisError) and str(error)) or repr(error)
 
 
-def _service_of(error: Exception) -> _Service | None:
+def _service_of(error: Exception) -> Service | None:
     if isinstance(error, KafkaError):
-        return _Service.KAFKA
-    return _Service.REDIS if isinstance(error, RedisError) else None
+        return Service.KAFKA
+    return Service.REDIS if isinstance(error, RedisError) else None

@@ -27,13 +27,15 @@ from streams.console import Backend, RedisPreferences
 from streams.errors import PublishError, TopicError
 from streams.feed_services import open_ledger
 from streams.local.local_kafka import ApacheKafka
+from streams.local.local_redis import EmbeddedRedis
 from streams.local.processes import environment
 from streams.publisher import Publisher
 from streams.rebuild import rebuild
 from streams.settings import Settings
 from streams.topics import Topics
 from tests import secured
-from tests.harness import SESSION_TIMEOUT_S, Stack
+from tests.harness import SESSION_TIMEOUT_S, Stack, wait_until
+from tests.integration.test_faults import problems
 from tests.secured import PASSWORD, USER, Certificates, SecuredKafka, SecuredRedis
 
 pytestmark = pytest.mark.kafka
@@ -49,6 +51,8 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @pytest.fixture(scope="module")
 def secured_redis(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredRedis]:
+    if reason := secured.redis_missing():
+        pytest.skip(f"a secured Redis can't run here: {reason}")
     with SecuredRedis(tmp_path_factory.mktemp("redis"), certificates, keys="sec*") as server:
         yield server
 
@@ -170,6 +174,29 @@ def test_what_the_acls_do_not_allow_is_refused_by_name(settings: Settings) -> No
     assert done.returncode == 1
     assert "needs Create, Describe, Read and Write" in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
+
+
+def test_a_worker_whose_group_is_not_allowed_says_so_and_joins_once_it_is(
+    secured_kafka: SecuredKafka, certificates: Certificates, redis_server: EmbeddedRedis, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text(PASSWORD)
+    of_group = Settings(
+        kafka_url=secured_kafka.url, kafka_security_protocol="SASL_SSL", kafka_username=USER,
+        kafka_password_file=tmp_path / "password", kafka_ca_file=certificates.ca,
+        redis_url=SecretStr(redis_server.url), group="grouped", namespace="grouped", topic_prefix="sec.", http_port=0,
+        partitions=2, session_timeout_s=SESSION_TIMEOUT_S,
+    )  # fmt: skip
+    Topics(of_group).create()
+    stack = Stack(of_group, tmp_path)
+    try:
+        worker = stack.worker()
+        wait_until(lambda: "group" in problems(worker), what="a red readyz that names the group")
+        assert "not in the consumer group grouped: Kafka refuses it, check the ACLs" in str(problems(worker)["group"])
+        secured_kafka.allow("grouped")
+        worker.ready()
+        assert worker.terminate() == 0
+    finally:
+        stack.stop()
 
 
 def test_redis_wants_its_ca_its_user_and_its_keys(settings: Settings, certificates: Certificates) -> None:
