@@ -293,12 +293,17 @@ def unreachable(settings: Settings, error: Exception) -> str:
         return (
             f"Kafka refuses the user {user} ({error}): give it the ACLs that the documentation lists (TLS, SASL, ACLs)"
         )
-    from streams.kafka import handshake
-
-    return handshake.refusal(settings.bootstrap, kafka_options(settings)) or (
+    return refusal(settings) or (
         f"no Kafka broker answers at {', '.join(settings.bootstrap)} ({error}): start one, set "
         "MARGINWATCH_KAFKA_URL, or use `marginwatch up`"
     )
+
+
+def refusal(settings: Settings) -> str:
+    """Return why a broker that answers and this client refuse each other, and what to check; empty where none does."""
+    from streams.kafka import handshake
+
+    return handshake.refusal(settings.bootstrap, kafka_options(settings))
 
 
 def _kafka(settings: Settings, purpose: str) -> dict[str, Any]:

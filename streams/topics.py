@@ -20,7 +20,7 @@ from processors.arrays import Ids
 from processors.code_changes import NO_CHANGES, CodeChanges
 from processors.codes import NO_IDS, places_sorted, to_codes, to_id
 from processors.events import INPUT_ROWS
-from streams.clients import BOOTSTRAP_MS, async_kafka_reader, kafka_admin, started, unreachable
+from streams.clients import BOOTSTRAP_MS, async_kafka_reader, kafka_admin, refusal, started, unreachable
 from streams.errors import TopicError
 from streams.kafka.cluster import topics_of
 from streams.settings import MAX_BROKER_BYTES, Settings
@@ -176,18 +176,20 @@ class Topics:
     async def require(self) -> None:
         """Raise `TopicError` as `require_in`, and if no broker answers within `BOOTSTRAP_MS`.
 
-        A broker that has just started accepts connections before it knows the cluster.
+        A broker that has just started accepts connections before it knows the cluster. One that refuses this client
+        twice in the same words goes on to do so.
         """
         from aiokafka.errors import KafkaError
 
-        deadline = time.monotonic() + BOOTSTRAP_MS / 1000
+        deadline, refused = time.monotonic() + BOOTSTRAP_MS / 1000, ""
         while True:
             try:
                 async with started(async_kafka_reader(self._settings, purpose="topics")) as reader:
                     existing = await topics_of(reader)
                 break
             except KafkaError as error:
-                if time.monotonic() > deadline:
+                before, refused = refused, refusal(self._settings)
+                if time.monotonic() > deadline or (refused and refused == before):
                     raise TopicError(unreachable(self._settings, error)) from error
             await asyncio.sleep(_ASK_AGAIN_S)
         self.require_in(existing)

@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaConnectionError
 from kafka.admin import NewTopic
 from typer.testing import CliRunner
 
+import streams.clients
 import streams.topics
 from console.model import ConsoleModel
 from processors.events import INPUT_ROWS
@@ -161,6 +162,27 @@ def test_a_worker_asks_a_broker_again_that_does_not_know_its_cluster_yet(
     with pytest.raises(TopicError, match="no Kafka broker answers") if answers is None else nullcontext():
         asyncio.run(Topics(Settings()).require())
     assert len(asked) > 1 if answers is None else len(asked) == answers + 1
+
+
+def test_a_worker_that_a_broker_refuses_does_not_ask_for_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time its library writes a line in front of the reason."""
+    asked = 0
+
+    class Reader:
+        async def start(self) -> None:
+            nonlocal asked
+            asked += 1
+            raise KafkaConnectionError("Unable to bootstrap")
+
+        async def stop(self) -> None:
+            pass
+
+    monkeypatch.setattr(streams.topics, "async_kafka_reader", lambda *_, **__: Reader())
+    for module in (streams.topics, streams.clients):
+        monkeypatch.setattr(module, "refusal", lambda _: "it does not accept the user li")
+    with pytest.raises(TopicError, match="does not accept the user li"):
+        asyncio.run(Topics(Settings()).require())
+    assert asked == 2
 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
