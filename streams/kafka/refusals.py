@@ -4,6 +4,10 @@ from __future__ import annotations
 
 #: Classes of these names are in each library.
 _WHY = {
+    "InvalidRecordError": (
+        "because it has no key and its topic is compacted by mistake: `marginwatch topics check` names the command "
+        "that sets its cleanup.policy"
+    ),
     "InvalidTimestampError": (
         "because the clock of this machine is ahead of the broker's by more than the topics accept "
         "(message.timestamp.after.max.ms, an hour): set it"

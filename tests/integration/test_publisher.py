@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from kafka.errors import InvalidTimestampError, KafkaError, MessageSizeTooLargeError
+from kafka.errors import InvalidRecordError, InvalidTimestampError, KafkaError, MessageSizeTooLargeError
 from kafka.future import Future
 
 from streams.errors import PublishError
@@ -39,6 +39,7 @@ def test_what_a_silent_broker_does_not_take_is_given_up_and_nothing_goes_on_send
 @pytest.mark.parametrize(
     ("error", "why"),
     [
+        (InvalidRecordError("Compacted topic"), "topics check` names the command that sets its"),
         (InvalidTimestampError("Timestamp 1 of message with offset 0 is out of range"), "the clock of this machine is"),
         (
             MessageSizeTooLargeError(None),
