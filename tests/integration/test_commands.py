@@ -48,8 +48,8 @@ def test_up_until_done_runs_the_main_job_and_leaves_the_tables(tmp_path: Path, d
         ),
     ],
 )
-def test_no_child_of_up_survives_it(signals: list[signal.Signals], code: int) -> None:
-    with _up() as process:
+def test_no_child_of_up_survives_it(tmp_path: Path, signals: list[signal.Signals], code: int) -> None:
+    with _up(tmp_path) as process:
         children = _children(process)
         for number in signals:
             process.send_signal(number)
@@ -59,8 +59,8 @@ def test_no_child_of_up_survives_it(signals: list[signal.Signals], code: int) ->
     wait_until(lambda: not any(_runs(child) for child in children), what="the end of the children")
 
 
-def test_up_does_not_survive_its_console() -> None:
-    with _up() as process:
+def test_up_does_not_survive_its_console(tmp_path: Path) -> None:
+    with _up(tmp_path) as process:
         os.kill(int(_children(process)[-1]), signal.SIGKILL)
         _, said = process.communicate()
         assert process.wait() == 1
@@ -69,10 +69,16 @@ def test_up_does_not_survive_its_console() -> None:
 
 
 @contextlib.contextmanager
-def _up() -> Iterator[subprocess.Popen[str]]:
-    """Run `marginwatch up`, from the moment when its console is there."""
+def _up(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run `marginwatch up`, from the moment when its console is there.
+
+    Parameters
+    ----------
+    folder : for the temporary files that a killed one leaves.
+    """
     # NiceGUI refuses to run under pytest without ports of its own choice.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    environment["TMPDIR"] = str(folder)
     with subprocess.Popen(
         [sys.executable, "-m", "streams", "up"],
         stdout=subprocess.DEVNULL,
