@@ -40,6 +40,17 @@ class IntradaySession:
         """The moment of the newest intraday row, µs since the epoch; 0 if there is none."""
         return max([0, *(i.ts for i in self.indices.values()), *(p.ts for p in self.partials.values())])
 
+    def live_prices(self) -> dict[str, int]:
+        """Return the moment of the newest row of each topic of live prices that has any, µs since the epoch.
+
+        Rows of margin.intraday are none: a desk that buys nothing sends nothing.
+        """
+        newest = {
+            "prices.intraday": max((p.priced_at for p in self.partials.values()), default=0),
+            "indices.intraday": max((i.ts for i in self.indices.values()), default=0),
+        }
+        return {topic: ts for topic, ts in newest.items() if ts}
+
     def apply_indices(self, batch: RowBatch) -> bool:
         """Fold index snapshots; return whether any of them was newer than the stored one."""
         changed = False

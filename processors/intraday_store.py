@@ -103,6 +103,7 @@ class IntradayStore:
             prices=len(priced),
             turnover=float(prices["turnover"][priced].sum()),
             bought_at=int(margin["ts"][bought].max(initial=0)),
+            priced_at=int(prices["ts"].max(initial=0)),
         )
 
     def _loaded(self) -> None:

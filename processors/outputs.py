@@ -134,7 +134,8 @@ class Partial(msgspec.Struct, frozen=True, kw_only=True):
     balance: float  # last published balance of all securities of the partition
     prices: int  # number of securities with an intraday price
     turnover: float
-    bought_at: int = 0  # moment of the newest row of margin.intraday, µs since the epoch; 0 without one
+    bought_at: int = 0  # moment of the session's newest row of margin.intraday, µs since the epoch; 0 without one
+    priced_at: int = 0  # moment of the newest row of prices.intraday, of any session
 
 
 class MarketSignal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -140,6 +140,15 @@ def test_day_and_moment_are_the_newest_of_indices_and_partitions() -> None:
     assert (intraday.day, intraday.ts) == (TODAY + 1, 50)
 
 
+def test_neither_margin_rows_nor_indices_hide_a_stop_of_the_prices() -> None:
+    intraday = session(Partial(partition=0, day=TODAY, ts=90, fin_buy=1.0, fin_repay=0.0, covered_balance=1.0,
+                               balance=1.0, prices=1, turnover=1.0, bought_at=90, priced_at=10))  # fmt: skip
+    assert intraday.live_prices() == {"prices.intraday": 10}
+    intraday.apply_indices(snapshot(20))
+    assert intraday.live_prices() == {"prices.intraday": 10, "indices.intraday": 20}
+    assert session(sums(0, ts=90, bought_at=90)).live_prices() == {}
+
+
 @pytest.mark.parametrize(
     ("bought", "turnover", "apart"),
     [

@@ -66,6 +66,7 @@ def test_the_newest_row_of_a_security_counts_whatever_the_batches(rows, cuts, pr
         fin_buy=0.0 if prices else total, fin_repay=0.0 if prices else total / 2,
         prices=len(today) if prices else 0, turnover=total if prices else 0.0,
         bought_at=0 if prices else max(ts for ts, _ in today),
+        priced_at=max(ts for ts, _, _ in newest.values()) if prices else 0,
     )  # fmt: skip
 
 
@@ -75,10 +76,12 @@ def test_prices_and_margin_rows_of_a_security_are_kept_side_by_side() -> None:
     store.apply(margin(1, CODES[0], 11, 4.0))
     store.apply(margin(0, CODES[1], 3, 8.0))  # of the day before: not of this session
     found = store.partial(0, (0.0, 0.0))
-    assert (found.day, found.ts, found.bought_at) == (to_day(DAYS[1]), 12, 11)
+    assert (found.day, found.ts, found.bought_at, found.priced_at) == (to_day(DAYS[1]), 12, 11, 12)
     assert (found.fin_buy, found.fin_repay, found.turnover, found.prices) == (4.0, 2.0, 150.0, 2)
     store.apply(margin(1, CODES[1], 13, 8.0))
     assert store.partial(0, (0.0, 0.0)).ts == 13
+    store.apply(margin(2, CODES[0], 20, 4.0))  # the next session begins without prices
+    assert (store.partial(0, (0.0, 0.0)).prices, store.partial(0, (0.0, 0.0)).priced_at) == (0, 12)
 
 
 def test_a_session_begins_with_its_first_row_of_any_feed() -> None:

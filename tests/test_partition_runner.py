@@ -90,14 +90,14 @@ class SumState(StageState):
         self.sums: Table[str, int] = Table("sum", TEXT, ValueCodec(int))
         super().__init__(stage, partition, self.sums)
         self.store = DailyStore(TOPIC, (), late_days=5, history_days=2)
-        self.newest_live: tuple[int, int] | None = None
+        self.newest_live: dict[str, int] = {}
 
     @property
     def stores(self) -> dict[str, DailyStore]:
         return {TOPIC: self.store}
 
     @property
-    def live(self) -> tuple[int, int] | None:
+    def live(self) -> dict[str, int]:
         return self.newest_live
 
     @property
@@ -416,7 +416,7 @@ def test_while_a_thread_folds_nobody_reads_the_state(clock: list[float], monkeyp
             store.apply(batch(TOPIC, DAYS[1], {"600000.SH": {"close": 1.0}}))
         closed = to_day(DAYS[0])
         world.state(0).store.close(EndOfDay(feed=TOPIC, trade_date=DAYS[0], expected={}, source="test"))
-        world.state(0).newest_live = to_day(DAYS[1]), at(DAYS[1], 10)
+        world.state(0).newest_live = {"prices.intraday": at(DAYS[1], 10)}
 
         async def look() -> None:
             clock[0] += 60
@@ -1582,7 +1582,7 @@ def test_the_state_of_the_live_feed_is_reported_once_a_day_and_once_when_it_fall
         await world.claim()
         live = world.state()
         assert await world.reports(at(DAYS[0], 10)) == []  # no live feed at all
-        live.newest_live = to_day(DAYS[0]), at(DAYS[0], 10)
+        live.newest_live = {"prices.intraday": at(DAYS[0], 10)}
         assert said(await world.reports(at(DAYS[0], 10, 1))) == [(DAYS[0], False)]
         assert await world.reports(at(DAYS[0], 10, 2)) == []
         assert await world.reports(at(DAYS[0], 10, 3)) == []  # 180 seconds: not for longer than that yet
@@ -1600,7 +1600,7 @@ def test_the_state_of_the_live_feed_is_reported_once_a_day_and_once_when_it_fall
         # A day that it was silent throughout, and it is a live feed no more.
         assert await world.reports(at(DAYS[2], 10)) == []
         saturday = date(2020, 1, 4)
-        live.newest_live = to_day(DAYS[1]), at(DAYS[1], 14)
+        live.newest_live = {"prices.intraday": at(DAYS[1], 14)}
         assert await world.reports(at(saturday, 10)) == []
 
     run(go())
@@ -1613,7 +1613,7 @@ def test_each_stop_of_the_live_feed_is_reported_and_each_resumption_of_it(world:
 
         async def report(row: tuple[int, int], now: tuple[int, int]) -> list[tuple[int, int] | None]:
             """Return since when the feed is reported to be silent; None for a feed that runs."""
-            live.newest_live = to_day(DAYS[0]), at(DAYS[0], *row)
+            live.newest_live = {"prices.intraday": at(DAYS[0], *row)}
             found = [msgspec.json.decode(o.value, type=LiveFeedState) for o in await world.reports(at(DAYS[0], *now))]
             clocks = (None if s.silent_since is None else s.silent_since.astimezone(SHANGHAI) for s in found)
             return [None if clock is None else (clock.hour, clock.minute) for clock in clocks]
@@ -1633,6 +1633,24 @@ def test_each_stop_of_the_live_feed_is_reported_and_each_resumption_of_it(world:
     run(go())
 
 
+def test_the_stop_of_a_live_feed_is_reported_while_another_one_runs(world: World) -> None:
+    async def go() -> None:
+        await world.claim()
+        live = world.state()
+        live.newest_live = {feed: at(DAYS[0], 10, 17) for feed in ("prices.intraday", "indices.intraday")}
+        assert len(await world.reports(at(DAYS[0], 10, 18))) == 2
+        live.newest_live["prices.intraday"] = at(DAYS[0], 10, 30)
+        (stop,) = await world.reports(at(DAYS[0], 10, 31))
+        found = msgspec.json.decode(stop.value, type=LiveFeedState)
+        assert (found.feed, found.silent_since) == ("indices.intraday", datetime(2020, 1, 2, 2, 17, tzinfo=UTC))
+        assert await world.reports(at(DAYS[0], 10, 31)) == []
+        live.newest_live["indices.intraday"] = at(DAYS[0], 10, 32)
+        (again,) = await world.reports(at(DAYS[0], 10, 32))
+        assert msgspec.json.decode(again.value, type=LiveFeedState).feed == "indices.intraday"
+
+    run(go())
+
+
 def test_a_barrier_with_a_moment_sets_the_clock_of_the_partition_until_one_without_ends_the_replay(
     world: World,
 ) -> None:
@@ -1641,7 +1659,7 @@ def test_a_barrier_with_a_moment_sets_the_clock_of_the_partition_until_one_witho
     async def go() -> None:
         await world.claim()
         live = world.state()
-        live.newest_live = to_day(DAYS[0]), at(DAYS[0], 10)
+        live.newest_live = {"prices.intraday": at(DAYS[0], 10)}
         machine = time.time_ns() // 1000
         assert await world.reports(machine) == []  # a session of the past is no live feed
         outputs = live.barrier(Barrier(barrier="replay", at=silent), TOPIC)

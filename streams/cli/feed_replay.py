@@ -145,8 +145,9 @@ def _notes(bars: Bars, step: int | None, factor: float | None, stale_after_s: fl
     ]
     if step is None:
         notes.append(
-            f"the folder has no bars of indices: a session has their close alone; --every {bars.minutes}m adds levels "
-            "interpolated from open to close, with (interpolated) in the name of their source"
+            "the folder has no bars of indices: a session has their close alone, and from the second session on the "
+            f"alert stale_feed fires for them; --every {bars.minutes}m adds levels interpolated from open to close, "
+            "with (interpolated) in the name of their source"
         )
     pause = (step or bars.minutes) * 60 / (factor or float("inf"))
     if pause > stale_after_s:

@@ -89,9 +89,8 @@ class FeatureCodec:
         sums = (partial.fin_buy, partial.fin_repay, partial.covered_balance, partial.balance, partial.turnover)
         if not all(map(isfinite, sums)) or not 0 <= partial.prices < 2**31:
             raise RowError("a sum of the session is no finite number")
-        if partial.bought_at:
-            self._check_place(partial.partition, partial.day, partial.bought_at)
-        self._check_place(partial.partition, partial.day, partial.ts)
+        for moment in (partial.ts, partial.bought_at, partial.priced_at):
+            self._check_place(partial.partition, partial.day, moment)
         return partial
 
     def _checked(self, frame: FeatureFrame, wanted: Mapping[str, set[str]]) -> FeatureFrame:

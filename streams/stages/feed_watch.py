@@ -1,4 +1,4 @@
-"""Feeds that are late: end-of-day punctuation for days whose deadline has passed, reports on a silent live feed.
+"""Feeds that are late: end-of-day punctuation for days whose deadline has passed, reports on silent live feeds.
 
 Both are messages in topics, so the stream takes notice when it reads them, and in the same way in every replay.
 """
@@ -86,32 +86,43 @@ class FeedWatch:
         return out
 
     async def report(self, now: int) -> None:
-        """Publish the state of the live feed: once a day that it runs, and each time it falls silent or runs again.
+        """Publish the state of each live feed: once a day that it runs, and each time it falls silent or runs again.
 
-        A system that had no live row on this trading day or the one before has no live feed. A worker that takes over
-        reports once more what is known, which changes no alert.
+        A feed without a row on this trading day or the one before is none. A worker that takes over reports once more
+        what is known, which changes no alert.
 
         Parameters
         ----------
         now : of the machine's clock, µs since the epoch.
         """
-        owners = ((one, one.state) for one in self._owned.values() if one.state is not None and not one.folding)
-        found = next(((one, s.live, s.clock.at(now)) for one, s in owners if s.live is not None), None)
-        if found is None:
-            return
-        owned, (day, newest), now = found
-        today = shanghai_day(now)
+        for owned in list(self._owned.values()):
+            if owned.state is None or owned.folding:
+                continue
+            market_now = owned.state.clock.at(now)
+            for feed, newest in owned.state.live.items():
+                await self._report(owned, feed, newest, market_now)
+
+    async def _report(self, owned: OwnedPartition, feed: str, newest: int, now: int) -> None:
+        """Publish the state of a live feed if it has changed.
+
+        Parameters
+        ----------
+        newest : the moment of its newest row, µs since the epoch.
+        now : of the market's clock, µs since the epoch.
+        """
+        today, day = shanghai_day(now), shanghai_day(newest)
         if today not in self._calendar or day < (self._calendar.before(today) or 0):
             return
         since = silent_since(newest, now, int(self._settings.stale_after_s * 1e6), self._hours)
-        runs = day == today and newest > (owned.live_reported[1] or 0)  # a stop is over with a row behind it
-        if (today, since) == owned.live_reported or (since is None and not runs):
+        reported = owned.live_reported.get(feed, (0, None))
+        runs = day == today and newest > (reported[1] or 0)  # a stop is over with a row behind it
+        if (today, since) == reported or (since is None and not runs):
             return
         report = LiveFeedState(
-            feed=Topic.PRICES_INTRADAY,
+            feed=feed,
             trade_date=to_date(today),
             at=moment(newest if since is None else now),
             silent_since=None if since is None else moment(since),
         )
         await self._publish([Output(self._topics.name(Topic.ALERT_COMMANDS), 0, b"", msgspec.json.encode(report), [])])
-        owned.live_reported = today, since
+        owned.live_reported[feed] = today, since

@@ -55,8 +55,8 @@ class MarketState(RowState):
         return {topic: store for topic, store in self.processor.stores.items() if topic in DEADLINES}
 
     @property
-    def live(self) -> tuple[int, int] | None:
-        return (self.processor.session.day, self.processor.session.ts) if self.processor.session.day else None
+    def live(self) -> Mapping[str, int]:
+        return self.processor.session.live_prices()
 
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
         if topic != Topic.FEATURES:

@@ -27,7 +27,7 @@ class OwnedPartition:
     finishing : the task that stores and publishes the last step.
     read : topic → next offset to fold; at most a step ahead of what is stored.
     sequence : that of the last output; at most a step ahead of what is stored, too.
-    live_reported : what was reported last of the live feed: its day, and since when it is silent (µs since the epoch).
+    live_reported : live feed → what was reported last of it: the day, and since when it is silent (µs since the epoch).
     """
 
     def __init__(self, table: TablePartition, state: StageState | None) -> None:
@@ -38,7 +38,7 @@ class OwnedPartition:
         self.read = dict(table.offsets)
         self.sequence = 0
         self.marks: dict[str, str] = {}  # of the messages before `read`
-        self.live_reported: tuple[int, int | None] = (0, None)
+        self.live_reported: dict[str, tuple[int, int | None]] = {}
         self._active_at: dict[str, float] = {}
         self._since = time.monotonic()
 

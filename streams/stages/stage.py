@@ -93,9 +93,9 @@ class StageState(Processor, ABC):
         return {}
 
     @property
-    def live(self) -> tuple[int, int] | None:
-        """Day and moment (µs since the epoch) of the newest live row, if this stage knows of any."""
-        return None
+    def live(self) -> Mapping[str, int]:
+        """The moment of the newest row of each live feed that this stage knows of, µs since the epoch."""
+        return {}
 
     def overview(self) -> Overview:
         """Return what metrics show of the state."""
