@@ -52,7 +52,7 @@ _PHRASES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"fewer than (\d+) pairs of days are known, or a series does not change", r"已知数据不足\1对，或序列没有变化"),
     (r"known of (\d+) industries, (\d+) are needed", r"仅\1个行业有数据，需要\2个"),
     (r"no live turnover of ([\w., ]+)", r"\1没有盘中成交额"),
-    (r"margin\.intraday is of ([\d:]+), the turnover of ([\d:]+): more than (\d+) trading minutes apart",
+    (r"margin\.intraday is of ([\d:–]+), the turnover of ([\d:–]+): more than (\d+) trading minutes apart",
      r"盘中融资数据截至\1，成交额截至\2，相差超过\3个交易分钟"),
     (r"margin\.intraday covers (\d+%) of the last published balance, (\d+%) are needed", r"盘中融资数据覆盖上次余额的\1，需要\2"),
     (r"reference names no stock", "reference 没有股票"),

@@ -82,36 +82,39 @@ class IntradaySession:
             return f"no live turnover of {', '.join(absent)}"
         return sum(self.indices[i].turnover for i in indices)
 
-    def turnover_at(self, indices: list[int], day: int) -> int:
-        """Return the moment of the oldest of the turnovers of indices, µs since the epoch; the close without any."""
+    def turnover_moments(self, indices: list[int], day: int) -> list[int]:
+        """Return the moments of the turnovers of indices, µs since the epoch; the close without any."""
         known = [self.indices[i].ts for i in indices if i in self.indices and self.indices[i].day == day]
-        return min(known, default=self._hours.close(day))
+        return known or [self._hours.close(day)]
 
-    def fin_buy(self, day: int, coverage: float, turnover_at: int, most_minutes: int) -> float | str:
+    def fin_buy(self, day: int, coverage: float, turnover_moments: list[int], most_minutes: int) -> float | str:
         """Return the margin buys of the session, CNY.
 
-        A reason where margin.intraday covers too little of the market, or is of another moment than the turnover: the
-        buys of the morning over the turnover of the day are the ratio of no moment.
+        A reason where margin.intraday covers too little of the market, or where a part of the buys or of the turnover
+        is of another moment: the buys of the morning over the turnover of the day are the ratio of no moment.
 
         Parameters
         ----------
         coverage : required share of the covered securities in the last published balance.
-        turnover_at : moment of the turnover, µs since the epoch.
-        most_minutes : the most trading minutes between them.
+        turnover_moments : moments of the turnovers of the exchanges, µs since the epoch.
+        most_minutes : the most trading minutes between any two of these moments and those of the partitions' buys.
         """
         partials = [p for p in self.partials.values() if p.day == day]
         covered, balance = sum(p.covered_balance for p in partials), sum(p.balance for p in self.partials.values())
         if len(self.partials) < self.partitions or not balance or covered < coverage * balance:
             share = covered / balance if balance else 0.0
             return f"margin.intraday covers {share:.0%} of the last published balance, {coverage:.0%} are needed"
-        bought_at = min((p.bought_at for p in partials if p.bought_at), default=turnover_at)
-        if abs(self._hours.traded_minutes(turnover_at) - self._hours.traded_minutes(bought_at)) > most_minutes:
+        bought = [p.bought_at for p in partials if p.bought_at] or turnover_moments
+        traded = [self._hours.traded_minutes(ts) for ts in (*bought, *turnover_moments)]
+        if max(traded) - min(traded) > most_minutes:
             return (
-                f"margin.intraday is of {_clock(bought_at)}, the turnover of {_clock(turnover_at)}: more than "
+                f"margin.intraday is of {_clocks(bought)}, the turnover of {_clocks(turnover_moments)}: more than "
                 f"{most_minutes} trading minutes apart"
             )
         return sum(p.fin_buy for p in partials)
 
 
-def _clock(moment_us: int) -> str:
-    return f"{moment(moment_us).astimezone(SHANGHAI):%H:%M}"
+def _clocks(moments_us: list[int]) -> str:
+    """Return the first and the last of moments, one where they are the same, in Shanghai."""
+    clocks = (f"{moment(at).astimezone(SHANGHAI):%H:%M}" for at in (min(moments_us), max(moments_us)))
+    return "–".join(dict.fromkeys(clocks))

@@ -336,12 +336,12 @@ class Market(Processor):
         if yesterday is None or not self.totals.is_closed(yesterday):
             return []
         closed, indices = self.indices.is_closed(day), [TURNOVER_INDEX[e] for e in self.exchanges]
-        turnover_at = self.session.turnover_at([] if closed else indices, day)
+        moments = self.session.turnover_moments([] if closed else indices, day)
         inputs = ProvisionalInputs(
             totals={
                 "fin_balance": Block([yesterday], self.sources).figure_or_reason(_BALANCE),
                 "fin_buy": self.session.fin_buy(
-                    day, self.parameters.intraday_coverage, turnover_at, self.parameters.intraday_minutes
+                    day, self.parameters.intraday_coverage, moments, self.parameters.intraday_minutes
                 ),
             },
             turnover=Block([day], self.sources).figure_or_reason(_TURNOVER)

@@ -109,7 +109,7 @@ class Parameters:
     extreme_share: float = 0.05
     # provisional values: share of the last published balance that margin.intraday must cover
     intraday_coverage: float = 0.9
-    # the most trading minutes between its newest row and the turnover: twice the interval of 15-minute bars (ours)
+    # the most trading minutes between its parts and those of the turnover: twice the interval of 15-minute bars (ours)
     intraday_minutes: int = 30
     # balance = previous balance + buys − repayments: largest gap that counts as rounding (ours)
     identity_tolerance_cny: float = 100.0

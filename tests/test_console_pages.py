@@ -213,6 +213,7 @@ known of 3 industries, 20 are needed (margin.daily of 2020-01-01 is not known)
 no live turnover of 000001.SH, 399001.SZ
 margin.intraday covers 40% of the last published balance, 80% are needed
 margin.intraday is of 10:30, the turnover of 15:00: more than 30 trading minutes apart
+margin.intraday is of 10:17, the turnover of 10:17–14:50: more than 30 trading minutes apart
 reference names no stock
 reference knows less than half of the stocks of SZSE
 """.splitlines()

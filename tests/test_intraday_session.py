@@ -48,20 +48,20 @@ def snapshot(ts: int, revision: int = 0, last: float = 1.0, turnover: float = 0.
 )
 def test_margin_buys_count_from_the_needed_share_of_the_balance_on(covered: float, enough: bool) -> None:
     intraday = session(sums(0, buy=3.0, covered=covered, balance=60.0), sums(1, buy=4.0, balance=40.0))
-    found = intraday.fin_buy(TODAY, 0.9, AT, 30)
+    found = intraday.fin_buy(TODAY, 0.9, [AT], 30)
     assert found == (7.0 if enough else "margin.intraday covers 89% of the last published balance, 90% are needed")
 
 
 def test_every_partition_must_have_reported() -> None:
     one = sums(0, buy=3.0, covered=100.0, balance=100.0)
-    assert session(one).fin_buy(TODAY, 0.9, AT, 30) == (
+    assert session(one).fin_buy(TODAY, 0.9, [AT], 30) == (
         "margin.intraday covers 100% of the last published balance, 90% are needed"
     )
-    assert session(one, partitions=1).fin_buy(TODAY, 0.9, AT, 30) == 3.0
+    assert session(one, partitions=1).fin_buy(TODAY, 0.9, [AT], 30) == 3.0
 
 
 def test_nothing_is_covered_where_no_balance_is_known() -> None:
-    assert session(sums(0, buy=1.0), sums(1, buy=1.0)).fin_buy(TODAY, 0.0, AT, 30) == (
+    assert session(sums(0, buy=1.0), sums(1, buy=1.0)).fin_buy(TODAY, 0.0, [AT], 30) == (
         "margin.intraday covers 0% of the last published balance, 0% are needed"
     )
 
@@ -69,9 +69,9 @@ def test_nothing_is_covered_where_no_balance_is_known() -> None:
 def test_a_partition_of_the_day_before_adds_its_balance_and_no_buys() -> None:
     intraday = session(sums(0, buy=3.0, covered=50.0, balance=50.0),
                    sums(1, day=BEFORE, buy=9.0, covered=50.0, balance=50.0))  # fmt: skip
-    assert intraday.fin_buy(TODAY, 0.5, AT, 30) == 3.0
+    assert intraday.fin_buy(TODAY, 0.5, [AT], 30) == 3.0
     assert (
-        intraday.fin_buy(TODAY, 0.51, AT, 30)
+        intraday.fin_buy(TODAY, 0.51, [AT], 30)
         == "margin.intraday covers 50% of the last published balance, 51% are needed"
     )
 
@@ -155,29 +155,32 @@ def test_neither_margin_rows_nor_indices_hide_a_stop_of_the_prices() -> None:
         ("10:30", "10:30", False), ("10:30", "11:00", False), ("10:30", "11:01", True), ("11:01", "10:30", True),
         ("11:20", "13:10", False), ("11:00", "13:01", True), ("14:40", "15:00", False), ("15:00", "15:29", False),
         ("10:30", "15:00", True),
+        ("10:17–14:50", "10:17", True), ("10:17", "10:17–14:50", True), ("14:50", "10:17–14:50", True),
+        ("10:17–10:40", "10:20–10:47", False), ("10:17–10:40", "10:20–10:48", True),
     ],
 )  # fmt: skip
-def test_buys_and_turnover_are_of_one_moment(bought: str, turnover: str, apart: bool) -> None:
+def test_buys_and_turnover_of_all_parts_are_of_one_moment(bought: str, turnover: str, apart: bool) -> None:
     """The buys of the morning over the turnover of the day would be a ratio of no moment."""
 
     def at(clock: str) -> int:
         hours, minutes = map(int, clock.split(":"))
         return shanghai_moment(TODAY, 60 * hours + minutes)
 
-    later = sums(1, buy=4.0, covered=50.0, balance=50.0, bought_at=at("15:00"))
-    first = sums(0, buy=3.0, covered=50.0, balance=50.0, bought_at=at(bought))
-    found = session(first, later).fin_buy(TODAY, 0.9, at(turnover), 30)
+    buys, turnovers = (list(map(at, clocks.split("–"))) for clocks in (bought, turnover))
+    first = sums(0, buy=3.0, covered=50.0, balance=50.0, bought_at=buys[0])
+    later = sums(1, buy=4.0, covered=50.0, balance=50.0, bought_at=buys[-1])
+    found = session(first, later).fin_buy(TODAY, 0.9, turnovers, 30)
     reason = f"margin.intraday is of {bought}, the turnover of {turnover}: more than 30 trading minutes apart"
     assert found == (reason if apart else 7.0)
 
 
-def test_the_turnover_is_as_old_as_the_oldest_of_its_indices_and_of_the_close_without_any() -> None:
+def test_a_turnover_has_the_moments_of_its_indices_and_that_of_the_close_without_any() -> None:
     intraday = session()
-    assert intraday.turnover_at([SSE, SZSE], TODAY) == shanghai_moment(TODAY, 15 * 60)
+    assert intraday.turnover_moments([SSE, SZSE], TODAY) == [shanghai_moment(TODAY, 15 * 60)]
     intraday.apply_indices(snapshot(AT))
     intraday.apply_indices(snapshot(AT - 5, code="399001.SZ"))
-    assert intraday.turnover_at([SSE, SZSE], TODAY) == AT - 5
-    assert intraday.turnover_at([], TODAY) == shanghai_moment(TODAY, 15 * 60)
+    assert intraday.turnover_moments([SSE, SZSE], TODAY) == [AT, AT - 5]
+    assert intraday.turnover_moments([], TODAY) == [shanghai_moment(TODAY, 15 * 60)]
 
 
 def test_a_half_day_closes_at_half_past_eleven() -> None:
@@ -185,5 +188,5 @@ def test_a_half_day_closes_at_half_past_eleven() -> None:
     close = shanghai_moment(TODAY, 11 * 60 + 30)
     for bought_at, turnover_at in ((close, close), (close - 10 * 60_000_000, shanghai_moment(TODAY, 15 * 60))):
         partials = (sums(n, buy=2.0, covered=50.0, balance=50.0, bought_at=bought_at) for n in range(2))
-        assert session(*partials, hours=SHORT).fin_buy(TODAY, 0.9, turnover_at, 30) == 4.0
-    assert session(hours=SHORT).turnover_at([], TODAY) == close
+        assert session(*partials, hours=SHORT).fin_buy(TODAY, 0.9, [turnover_at], 30) == 4.0
+    assert session(hours=SHORT).turnover_moments([], TODAY) == [close]
