@@ -256,12 +256,24 @@ def test_after_five_broken_answers_the_network_is_to_be_checked(server: Sites, s
     assert clock.slept == [2.0, 4.0, 8.0, 16.0]
 
 
-@pytest.mark.parametrize(("wanted", "slept"), [("7", 7.0), ("900", 60.0), ("soon", 2.0)])
+@pytest.mark.parametrize(("wanted", "slept"), [("7", 7.0), ("60", 60.0), ("soon", 2.0)])
 def test_a_site_that_wants_to_be_left_alone_is(server: Sites, wanted: str, slept: float) -> None:
     clock = Clock()
     server.instead["/sse/"] = [(429, {"Retry-After": wanted}, b"")]
     fetch_shanghai(asked(server, clock))
     assert clock.slept == [slept]
+
+
+def test_a_site_that_wants_to_be_left_alone_for_longer_is_not_asked_until_then(server: Sites) -> None:
+    clock = Clock()
+    server.instead["/sse/"] = [(429, {"Retry-After": "900"}, b"")]
+    request = asked(server, clock)
+    for minutes in (15, 5):
+        with pytest.raises(InputError, match=f"wants no request for another {minutes} min"):
+            fetch_shanghai(request)
+        clock.now += 600
+    assert (len(server.asked), clock.slept) == (1, [])
+    fetch_shanghai(request)
 
 
 def test_requests_of_a_site_are_apart(server: Sites) -> None:

@@ -10,7 +10,7 @@ from typing import TypeAlias, TypeVar
 
 from feeds.errors import InputError, StoppedError
 
-_ATTEMPTS, _FIRST_WAIT_S, _LONGEST_WAIT_S = 5, 2.0, 60.0
+_ATTEMPTS, _FIRST_WAIT_S = 5, 2.0
 _T = TypeVar("_T")
 #: Waits for seconds; returns true if the process ends.
 Sleep: TypeAlias = Callable[[float], object]
@@ -50,7 +50,7 @@ def until_answered(ask: Callable[[], _T], sleep: Sleep, where: str, remedy: str)
             failures += 1
             if failures == _ATTEMPTS:
                 raise InputError(f"{where}: no answer in {_ATTEMPTS} attempts ({error}): {remedy}") from error
-            rest(sleep, min(wait if error.wait_s is None else error.wait_s, _LONGEST_WAIT_S), where)
+            rest(sleep, wait if error.wait_s is None else error.wait_s, where)
             wait = 2 * wait
 
 

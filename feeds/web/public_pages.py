@@ -2,11 +2,13 @@
 
 A site that sends a redirection or a web page in place of figures has moved, or wants a person to log in or to solve a
 captcha: neither is followed, the answer is refused. A page with an ETag or a date of change is asked for with
-``If-None-Match`` and ``If-Modified-Since``; what is answered with 304 was read before.
+``If-None-Match`` and ``If-Modified-Since``; what is answered with 304 was read before. A site that wants to be left
+alone (``Retry-After``) is not asked until then: a request waits for a minute at most, later ones are refused.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from feeds.ports import PageClient, PublicSites
 
 _REMEMBERED = 512
+_LONGEST_WAIT_S, _LONGEST_REST_S = 60.0, 86_400.0
 _TOO_OFTEN, _UNCHANGED = 429, 304
 
 
@@ -51,6 +54,7 @@ class PublicPages:
     clock: Callable[[], float] = time.monotonic
     _client: PageClient | None = None
     _last: dict[str, float] = field(default_factory=dict)
+    _resting: dict[str, float] = field(default_factory=dict)  # host → until when it is not asked
     _remembered: OrderedDict[str, _Remembered] = field(default_factory=OrderedDict)
 
     def read(self, where: str, url: str, params: Mapping[str, str], referer: str) -> Any:
@@ -63,7 +67,8 @@ class PublicPages:
 
         Raises
         ------
-        InputError : if the site refuses, redirects, answers with a web page, or gives no readable answer.
+        InputError : if the site refuses, redirects, answers with a web page, gives no readable answer, or wants to be
+            left alone for more than a minute.
         StoppedError : if the process ends meanwhile.
         """
         try:
@@ -74,8 +79,15 @@ class PublicPages:
             raise _no_address(where, url)
 
         def ask() -> Any:
-            self._keep_pace(where, str(request.url.host))
-            return decode(self._content(where, request), where)
+            host = str(request.url.host)
+            self._keep_pace(where, host)
+            try:
+                return decode(self._content(where, request), where)
+            except BrokenAnswerError as error:
+                if error.wait_s is not None and error.wait_s > _LONGEST_WAIT_S:
+                    self._resting[host] = self.clock() + min(error.wait_s, _LONGEST_REST_S)
+                    self._require_rested(where, host)
+                raise
 
         remedy = f"check the network, and whether {_place(request.url)} answers in a browser"
         return until_answered(ask, self.sleep, where, remedy)
@@ -86,11 +98,21 @@ class PublicPages:
         return self._client
 
     def _keep_pace(self, where: str, host: str) -> None:
-        """Wait until the pause since the last request of a site has passed."""
+        """Wait until the pause since the last request of a site has passed; errors as of `_require_rested`."""
+        self._require_rested(where, host)
         last = self._last.get(host)
         if last is not None and (early := last + self.sites.pause_s - self.clock()) > 0:
             rest(self.sleep, early, where)
         self._last[host] = self.clock()
+
+    def _require_rested(self, where: str, host: str) -> None:
+        """Raise `InputError` for a site that wants to be left alone for longer."""
+        left = self._resting.get(host, self.clock()) - self.clock()
+        if left > 0:
+            raise InputError(
+                f"{where}: {host} wants no request for another {math.ceil(left / 60):,} min (Retry-After). "
+                "Wait longer between two requests (pages_pause_s), or use another source"
+            )
 
     def _content(self, where: str, request: httpx.Request) -> bytes:
         known = self._remembered.get(str(request.url))
