@@ -21,6 +21,18 @@ _LONGEST_WAIT_S = 7200.0
 _DONE, _FAILED = "done", "failed"
 
 
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """An attempt after which a day is left alone for a while; seconds since the epoch, and seconds."""
+
+    at: float
+    wait_s: float
+
+    @property
+    def following(self) -> float:
+        return self.at + self.wait_s
+
+
 @dataclass(slots=True)
 class FetchTask(FeedTask):
     """Fetches days that are due, oldest first.
@@ -43,7 +55,7 @@ class FetchTask(FeedTask):
     due: Deadline
     unreadable: Callable[[InputError], None] = lambda _error: None
     failures: int = 0
-    _attempts: dict[int, tuple[float, float]] = field(default_factory=dict)  # day → next attempt, wait after it
+    _attempts: dict[int, _Attempt] = field(default_factory=dict)  # day → the last failed one
 
     def tick(self, now: float) -> float:
         """Fetch the oldest day that is due and not done; return when to call again."""
@@ -56,7 +68,7 @@ class FetchTask(FeedTask):
         if ready is not None:
             self._fetch(ready, now)
             return now + self.feed.pause_s
-        return min([self._due_at(newest, 1), *(self._attempts[d][0] for d in open_days)])
+        return min([self._due_at(newest, 1), *(self._attempts[day].following for day in open_days)])
 
     def pending(self, now: float) -> bool:
         """Whether a day can be fetched at once."""
@@ -69,8 +81,9 @@ class FetchTask(FeedTask):
         return [day for day in days if f"day/{to_date(day)}" not in known]
 
     def _may_ask(self, day: int, now: float) -> bool:
-        """Whether no failed attempt forbids to ask for a day yet."""
-        return self._attempts.get(day, (0.0, 0.0))[0] <= now
+        """Whether no failed attempt forbids to ask for a day yet; one that lies in the future had a wrong clock."""
+        attempt = self._attempts.get(day)
+        return attempt is None or not attempt.at <= now < attempt.following
 
     def _first_day(self, known: dict[str, str]) -> int | None:
         """Return the first day wanted: of the plan, else that of the first run; None before it."""
@@ -84,7 +97,7 @@ class FetchTask(FeedTask):
             found = self.fetch(when)
             self.failures += bool(self.publish(found))
         except NotPublishedError as error:
-            self._attempts[day] = now + self.feed.retry_s, self.feed.retry_s
+            self._attempts[day] = _Attempt(now, self.feed.retry_s)
             log.info("not published yet", feed=self.name, day=when.isoformat(), retry_s=self.feed.retry_s,
                      reason=str(error))  # fmt: skip
         except GoneError as error:
@@ -94,13 +107,14 @@ class FetchTask(FeedTask):
             log.warning("day is lost", feed=self.name, day=when.isoformat(), error=str(error))
         except InputError as error:
             self.failures += 1
-            wait = min(2 * self._attempts.get(day, (0.0, self.feed.retry_s / 2))[1], _LONGEST_WAIT_S)
-            self._attempts[day] = now + wait, wait
+            before = self._attempts.get(day)
+            wait = min(self.feed.retry_s if before is None else 2 * before.wait_s, _LONGEST_WAIT_S)
+            self._attempts[day] = _Attempt(now, wait)
             log.warning("day failed", feed=self.name, day=when.isoformat(), retry_s=wait, error=str(error))
             self.unreadable(error)
         else:
             if found.awaited:
-                self._attempts[day] = now + self.feed.retry_s, self.feed.retry_s
+                self._attempts[day] = _Attempt(now, self.feed.retry_s)
                 log.info("published, but not compared yet", feed=self.name, day=when.isoformat(),
                          retry_s=self.feed.retry_s, reason=found.awaited)  # fmt: skip
                 return

@@ -21,7 +21,7 @@ from processors.errors import MarginwatchError
 
 log = structlog.get_logger()
 _RETRY_S = 30.0
-_LONGEST_SLEEP_S = 3600.0
+_LONGEST_SLEEP_S, _STEP_S = 3600.0, 60.0
 _GRACE_S = 10.0  # for the current work of the tasks when the process ends
 
 
@@ -89,7 +89,14 @@ def _run_task(task: FeedTask, stop: threading.Event, *, once: bool, now: Callabl
                 log.exception("feed failed: this is a bug of marginwatch", feed=task.name, retry_s=_RETRY_S)
             if done:
                 break
-            stop.wait(max(0.0, min(following - now(), _LONGEST_SLEEP_S)))
+            _sleep_until(following, stop, now)
     finally:
         task.close()
     return unavailable
+
+
+def _sleep_until(moment: float, stop: threading.Event, now: Callable[[], float]) -> None:
+    """Wait in short steps: the clock may be set, and a suspended machine does not count as waiting."""
+    left = min(moment - now(), _LONGEST_SLEEP_S)
+    while left > 0 and now() < moment and not stop.wait(min(left, _STEP_S)):
+        left -= _STEP_S

@@ -130,6 +130,50 @@ def test_what_is_not_published_yet_is_asked_for_again_and_errors_wait_longer_eac
     assert one.failures == 2
 
 
+def test_a_clock_that_is_set_back_holds_up_no_day() -> None:
+    exchange, state = Exchange(), MemoryState()
+    one = fetching(exchange, state, since=date(2024, 6, 3))
+    exchange.refuse = {date(2024, 6, 3): NotPublishedError("later")}
+    drained(one, at("2024-06-04 12:00"))
+    exchange.refuse = {}
+    drained(one, at("2024-06-04 08:50"))
+    assert exchange.published == [date(2024, 6, 3)]
+
+
+@pytest.mark.parametrize(
+    ("jumps", "called"),
+    [
+        ({}, [0, 300, 600]),
+        ({120: 1000}, [0, 1120, 1420]),  # set forward, or the machine was suspended
+        ({120: -5000}, [0, -4700, -4400]),
+    ],
+    ids=["no jump", "forward", "back"],
+)
+def test_a_task_is_called_when_it_is_due_also_where_the_clock_is_set(jumps: dict[int, int], called: list[int]) -> None:
+    calls: list[float] = []
+    clock = [0.0]
+
+    class Task(FeedTask):
+        name, failures = "x", 0
+
+        def tick(self, now: float) -> float:
+            calls.append(now)
+            return now + 300
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            if timeout is None:
+                return super().wait()
+            clock[0] += timeout
+            clock[0] += jumps.pop(int(clock[0]), 0)
+            if len(calls) == 3:
+                self.set()
+            return self.is_set()
+
+    run_tasks([Task()], Stop(), once=False, now=lambda: clock[0])
+    assert calls == called
+
+
 def test_a_day_that_fails_does_not_hold_up_the_others() -> None:
     exchange, state = Exchange(), MemoryState()
     exchange.refuse = {date(2024, 6, 3): InputError("no")}
