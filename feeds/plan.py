@@ -19,6 +19,7 @@ from feeds.web import sources
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Interval = Annotated[float, msgspec.Meta(ge=1)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class DropFolder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="folder"):
@@ -36,7 +37,7 @@ class DropFolder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     path: Path
     format: Literal["exchange", "vendor"] = "exchange"
     map: Path | None = None
-    source: str | None = None
+    source: Text | None = None
     every_s: Seconds = 30.0
     settle_s: NotNegative = 3.0
     force: bool = False
@@ -59,7 +60,7 @@ class Fetch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     tables: tuple[str, ...] = ()
     since: date | None = None
     at: time | None = None
-    source: str | None = None
+    source: Text | None = None
     retry_s: Seconds = 600.0
     pause_s: NotNegative = 5.0
     force: bool = False
@@ -74,7 +75,7 @@ class Intraday(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     force : publish in spite of cumulative figures that fall within a day, and lists that are far shorter than before.
     """
 
-    source: str | None = None
+    source: Text | None = None
     force: bool = False
 
 
@@ -109,7 +110,7 @@ class UrlSnapshots(Intraday, frozen=True, kw_only=True, tag_field="kind", tag="s
     """
 
     map: Path
-    url: str | None = None
+    url: Text | None = None
     url_file: Path | None = None
     every_s: Interval = 30.0
 
@@ -175,7 +176,7 @@ class PositionsStream(MarginPositions, frozen=True, kw_only=True, tag_field="kin
     stream : the key of the stream. Each entry is read once, from the first one on.
     """
 
-    stream: str
+    stream: Text
     map: Path | None = None
 
 
@@ -201,14 +202,14 @@ Feed = DropFolder | Fetch | Snapshots | PositionsFolder | PositionsStream | Posi
 _FROM = {"snapshots": ("akshare", "url", "file"), "positions": ("folder", "redis", "webhook")}
 
 
-class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Plan(msgspec.Struct, frozen=True):
     """The feeds by name."""
 
     feeds: dict[str, Feed]
 
 
 def _path(kind: type[Any], value: object) -> Any:
-    if kind is Path and isinstance(value, str):
+    if kind is Path and isinstance(value, str) and value:  # an empty one would be the folder of the plan
         return Path(value)
     raise ValueError(f"{value!r} is no {kind.__name__}")
 
@@ -241,30 +242,32 @@ def parse(raw: dict[str, Any], where: str, base: Path) -> Plan:
     ------
     ConfigurationError : with the feed that is wrong, and how.
     """
-    tables = raw.get("feeds")
-    if isinstance(tables, dict):
-        named = {name: _tagged(name, feed, where) for name, feed in tables.items()}
-        raw = raw | {"feeds": named}
+    tables, others = raw.get("feeds", {}), sorted(raw.keys() - {"feeds"})
+    if others or not isinstance(tables, dict):
+        raise ConfigurationError(f"{where} has {', '.join(others) or 'no table feeds'}: a feed is a table [feeds.NAME]")
+    if not tables:
+        raise ConfigurationError(f"{where} has no feed: write a table [feeds.NAME], see `marginwatch feed run --help`")
+    return Plan({name: _feed(f"{where}: [feeds.{name}]", table, base) for name, table in tables.items()})
+
+
+def _feed(where: str, table: object, base: Path) -> Feed:
+    """Return the feed of a table; raises `ConfigurationError`."""
     try:
-        plan = msgspec.convert(raw, Plan, dec_hook=_path)
+        feed: Feed = msgspec.convert(_tagged(where, table), Feed, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise ConfigurationError(
-            f"{where}: {error}; a feed is a table [feeds.NAME], its kind is folder, fetch, snapshots or positions"
+            f"{where}: {error}; a feed is a table, its kind is folder, fetch, snapshots or positions"
         ) from error
-    if not plan.feeds:
-        raise ConfigurationError(f"{where} has no feed: write a table [feeds.NAME], see `marginwatch feed run --help`")
-    return Plan({name: _checked(f"{where}: [feeds.{name}]", feed, base) for name, feed in plan.feeds.items()})
+    return _checked(where, feed, base)
 
 
-def _tagged(name: str, feed: object, where: str) -> object:
+def _tagged(where: str, feed: object) -> object:
     """Join kind and ``from`` to the tag of the feed's type."""
     if not isinstance(feed, dict) or feed.get("kind") not in _FROM:
         return feed
     places = _FROM[feed["kind"]]
     if feed.get("from") not in places:
-        raise ConfigurationError(
-            f"{where}: [feeds.{name}] needs `from`, one of {', '.join(places)}; it is {feed.get('from')!r}"
-        )
+        raise ConfigurationError(f"{where} needs `from`, one of {', '.join(places)}; it is {feed.get('from')!r}")
     return {key: value for key, value in feed.items() if key != "from"} | {
         "kind": f"{feed['kind']} from {feed['from']}"
     }

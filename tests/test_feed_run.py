@@ -286,6 +286,20 @@ def test_a_file_that_can_not_be_read_is_logged_once_and_does_not_hold_up_the_oth
     assert set(reads) == {"2024-06-07.csv"}  # the other one has not changed
 
 
+def test_what_is_not_read_of_a_folder_is_logged_once(tmp_path: Path, sent: list[Message]) -> None:
+    write(tmp_path, "2024-06-11.csv", DETAIL.format(5000))
+    write(tmp_path, "files.zip", "PK")
+    (tmp_path / "2023").mkdir()
+    write(tmp_path / "2023", "2023-06-12.csv", DETAIL.format(4000))
+    one = dropping(tmp_path, MemoryState())
+    with capture_logs() as logs:
+        for _ in range(2):
+            one.tick(time.time())
+    assert rows(sent) == 1
+    found = [str(entry["what"]) for entry in logs if "is not read" in str(entry.get("what"))]
+    assert [text.partition(" is")[0].split()[-1] for text in found] == ["2023", "files.zip"]
+
+
 def test_a_bad_file_is_logged_once_and_does_not_hold_up_the_others(tmp_path: Path, sent: list[Message]) -> None:
     write(tmp_path, "2024-06-11.csv", DETAIL.format(5000))
     write(tmp_path, "2024-06-12.csv", "nothing,of\nthe,kind\n")
@@ -430,6 +444,10 @@ def test_rows_that_may_not_have_arrived_are_not_confirmed_by_a_later_day(
         ('[feeds.x]\nkind = "fetch"\nvia = "tushare"\ntables = ["margin", "daily"]', "make two feeds"),
         ('[feeds.x]\nkind = "folder"\npath = "p"\nmap = "m.toml"', "vendor"),
         ("[feeds", "no TOML"),
+        ('[feed.x]\nkind = "fetch"', r"has feed: a feed is a table \[feeds.NAME\]"),
+        ("feeds = 1", "no table feeds"),
+        ('[feeds.x]\nkind = "folder"\npath = ""', "'' is no Path"),
+        ('[feeds.x]\nkind = "positions"\nfrom = "redis"\nstream = ""', "stream"),
         ('[feeds.x]\nkind = "snapshots"', "needs `from`, one of akshare, url, file; it is None"),
         ('[feeds.x]\nkind = "positions"\nfrom = "pigeon"', "folder, redis, webhook; it is 'pigeon'"),
         ('[feeds.x]\nkind = "snapshots"\nfrom = "url"\nmap = "m"', "url or url_file"),
@@ -443,8 +461,9 @@ def test_rows_that_may_not_have_arrived_are_not_confirmed_by_a_later_day(
 def test_a_plan_that_can_not_work_is_refused(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "plan.toml"
     path.write_text(text)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=said) as caught:
         plans.load(path)
+    assert "[feeds.x]" not in text or "[feeds.x]" in str(caught.value)
 
 
 def test_paths_of_a_plan_are_relative_to_it(tmp_path: Path) -> None:
