@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import structlog
 from redis.exceptions import RedisError
 
-from feeds.cells.workbooks import files_of
+from feeds.cells.workbooks import files_of, subfolders
 from feeds.errors import ConfigurationError, InputError
 from feeds.files import exchange, vendor
 from feeds.files.dataset import SourceTables
@@ -109,10 +109,10 @@ class FolderTask(FeedTask, Generic[RowsT]):
 
     def _files(self) -> list[Path]:
         files, others = files_of(self.feed.path, self.suffixes)
-        for path in others:
-            if path not in self._others:
-                log.warning("file left out: it is no table", feed=self.name, file=path.name, tables=self.suffixes)
-        self._others = set(others)
+        found = {*others, *subfolders(self.feed.path)}
+        for one in exchange.unread(sorted(found - self._others), self.suffixes):
+            log.warning("finding", feed=self.name, what=str(one))
+        self._others = found
         return files
 
     def _is_settling(self, path: Path, now: float) -> bool:
