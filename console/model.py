@@ -153,12 +153,14 @@ class ConsoleModel:
 
     def offer_market(self, signal: MarketSignal) -> None:
         """Store a market signal."""
-        name, day = signal.name, signal.trade_date
+        name, day, final = signal.name, signal.trade_date, self.latest.get(signal.name)
+        # The last final value is more useful than an absent provisional one.
+        runs = signal.provisional and signal.value is not None and (final is None or day > final.trade_date)
+        if runs or (name in self.live and self.live[name].trade_date <= day):
+            self.live.pop(name, None)
+            self.live |= {name: signal} if runs else {}
+            self._changed(Part.LIVE)
         if signal.provisional:
-            final = self.latest.get(name)
-            if signal.value is not None and (final is None or day > final.trade_date):
-                self.live[name] = signal
-                self._changed(Part.LIVE)
             return
         version = _Final(
             signal.available_at, signal.revision, signal.value, sys.intern(signal.reason), signal.missing or None,
@@ -170,9 +172,6 @@ class ConsoleModel:
         finals.offer(day, signal.available_at, version)
         if name not in self.latest or day >= self.latest[name].trade_date:
             self.latest[name] = signal
-        if name in self.live and self.live[name].trade_date <= day:
-            del self.live[name]
-            self._changed(Part.LIVE)
         self._changed(Part.FINAL)
 
     def offer_securities(self, frame: SecuritySignals) -> None:

@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -55,8 +55,6 @@ _INTERVAL_S = 1.0
 _ABSENT = dict.fromkeys((*PUBLISHED_COLUMNS, *(signal.id for signal in signals_of(Level.SECURITY))))
 #: Returns what the market stage has published behind a sequence, oldest first.
 Published = Callable[[int], Awaitable[Sequence[Keyed]]]
-#: Trade date, and whether the signal is final.
-_Age: TypeAlias = tuple[str, bool]
 
 
 class LatestWriter(Service):
@@ -82,8 +80,9 @@ class LatestWriter(Service):
         """Forget everything: the partition is assigned again."""
         self._table: TablePartition | None = None
         self._restored = False
-        #: Signal → its age, and the signal or its message: of years in a backfill only the newest are decoded.
-        self._market: dict[str, tuple[_Age, MarketSignal | Keyed]] = {}
+        #: Signal, and whether it is provisional → its day, and the signal or its message: of years in a backfill only
+        #: the newest are decoded.
+        self._market: dict[tuple[str, bool], tuple[str, MarketSignal | Keyed]] = {}
         self._families: dict[str, tuple[str, Keyed]] = {}  # family → day and frame
         self._fresh = False
         self._industries: Keyed | None = None
@@ -121,9 +120,10 @@ class LatestWriter(Service):
             self.log.warning("the newest values of before can't be read: %s", error)
             signals, frame = {}, None
         self._restored = True
+        offered = {name for name, _ in self._market}
         for name, signal in signals.items():
-            if self._published is not None or name not in self._market:
-                self._offer_market(signal, late=True)
+            if self._published is not None or name not in offered:
+                self._hold((name, signal.provisional), signal.trade_date.isoformat(), signal, late=True)
         for signal in self._signals().values():
             metrics.observe_signal(signal)
         if self._industries is not None:
@@ -170,28 +170,36 @@ class LatestWriter(Service):
 
     def _offer_message(self, key: str, output: Keyed, *, late: bool) -> None:
         name, _, day = key.rpartition("/")
-        if is_provisional(output):
-            self._offer_market(codecs.decode(Topic.SIGNALS_MARKET, output), late=late)
-        else:
-            self._hold(name, (day, True), output, late=late)
+        self._hold((name, is_provisional(output)), day, output, late=late)
 
-    def _offer_market(self, signal: MarketSignal, *, late: bool) -> None:
-        if signal.value is not None or not signal.provisional:
-            # The last final value is more useful than an absent provisional one.
-            self._hold(signal.name, (signal.trade_date.isoformat(), not signal.provisional), signal, late=late)
-
-    def _hold(self, name: str, age: _Age, found: MarketSignal | Keyed, *, late: bool) -> None:
-        held = self._market.get(name)
-        if held is None or _is_newer(age, held[0], late=late):
-            self._market[name] = age, found
+    def _hold(self, of: tuple[str, bool], day: str, found: MarketSignal | Keyed, *, late: bool) -> None:
+        held = self._market.get(of)
+        if held is None or _is_newer(day, held[0], late=late):
+            self._market[of] = day, found
             self._news.set()
 
     def _signals(self) -> dict[str, MarketSignal]:
         """Return the newest market signals by name, in its order."""
-        for name, (age, found) in self._market.items():
-            if not isinstance(found, MarketSignal):
-                self._market[name] = age, codecs.decode(Topic.SIGNALS_MARKET, found)
-        return {name: found for name, (_, found) in sorted(self._market.items()) if isinstance(found, MarketSignal)}
+        return {name: self._newest(name) for name in sorted({name for name, _ in self._market})}
+
+    def _newest(self, name: str) -> MarketSignal:
+        """Return the provisional value of a later day than the final one.
+
+        The last final value is more useful than an absent provisional one.
+        """
+        finals, provisionals = (self._market.get((name, provisional)) for provisional in (False, True))
+        if finals is None or (provisionals is not None and provisionals[0] > finals[0]):
+            running = self._decoded((name, True))
+            if finals is None or running.value is not None:
+                return running
+        return self._decoded((name, False))
+
+    def _decoded(self, of: tuple[str, bool]) -> MarketSignal:
+        day, found = self._market[of]
+        if not isinstance(found, MarketSignal):
+            found = codecs.decode(Topic.SIGNALS_MARKET, found)
+            self._market[of] = day, found
+        return found
 
     @Service.task
     async def _write_behind(self) -> None:

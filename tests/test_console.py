@@ -83,6 +83,16 @@ def test_the_last_version_counts_and_a_final_value_ends_the_provisional_one() ->
     assert made.change("fin_balance", date(2024, 7, 2), 3.0) == 2.0
 
 
+def test_an_absent_provisional_value_ends_that_of_its_day() -> None:
+    made = ConsoleModel(P.streak_flags, xshg())
+    made.offer_market(signal("fin_balance", 1.0))
+    made.offer_market(signal("fin_balance", 2.0, 3, provisional=True))
+    made.offer_market(signal("fin_balance", None, 2, provisional=True))  # of a day before
+    assert made.now("fin_balance").value == 2.0
+    made.offer_market(signal("fin_balance", None, 3, provisional=True))
+    assert (made.now("fin_balance").value, made.live) == (1.0, {})
+
+
 def test_a_change_is_that_on_the_session_before_also_where_newer_days_are_absent() -> None:
     made = ConsoleModel(P.streak_flags, xshg())
     for day, value in ((1, 1.0), (2, 4.0), (3, None), (4, None)):

@@ -105,6 +105,21 @@ def test_a_rebuild_replaces_values_of_days_that_the_topics_no_longer_contain(red
     assert asyncio.run(go()) == {"fin_balance": 1.0, "fin_buy_ratio": 0.2}
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_an_absent_provisional_value_ends_that_of_its_day(late: bool) -> None:
+    writer = LatestWriter(None, "latest-absent")  # type: ignore[arg-type]
+    found = [
+        output(1, "fin_balance", 2, 1.0),
+        output(2, "fin_balance", 3, 2.0, provisional=True),
+        output(3, "fin_balance", 3, None, provisional=True),
+        output(4, "unknown", 3, 2.0, provisional=True),
+        output(5, "unknown", 3, None, provisional=True),
+    ]
+    writer.offer(reversed(found) if late else found, late=late)
+    shown = {name: (one.value, one.provisional) for name, one in writer._signals().items()}
+    assert shown == {"fin_balance": (1.0, False), "unknown": (None, True)}
+
+
 def test_of_a_backfill_only_the_newest_signals_are_decoded(
     redis_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,7 +136,8 @@ def test_of_a_backfill_only_the_newest_signals_are_decoded(
         writer.claimed(table)
         writer.offer(output(day, "fin_balance/x", day, float(day)) for day in range(1, 31))
         writer.offer([output(31, "a", 3, 1.0), output(32, "a", 4, 2.0, provisional=True)])  # the day after it
-        writer.offer([output(33, "a", 5, None, provisional=True)])  # an absent one replaces nothing
+        writer.offer([output(33, "a", 4, None, provisional=True)])  # the last final one is shown again
+        writer.offer([output(37, "c", 3, 1.0), output(38, "c", 4, 2.0, provisional=True)])
         writer.offer([output(34, "b", 4, 2.0, provisional=True), output(35, "b", 4, 3.0), output(36, "b", 3, 9.0, 1)])
         await writer.flush()
         stored = await redis.get(f"{settings.namespace}:latest:market")
@@ -130,11 +146,12 @@ def test_of_a_backfill_only_the_newest_signals_are_decoded(
         return {name: (one.trade_date, one.value, one.provisional) for name, one in found.items()}
 
     assert asyncio.run(go()) == {
-        "a": (date(2020, 1, 4), 2.0, True),
+        "a": (date(2020, 1, 3), 1.0, False),
         "b": (date(2020, 1, 4), 3.0, False),
+        "c": (date(2020, 1, 4), 2.0, True),
         "fin_balance/x": (date(2020, 1, 30), 30.0, False),
     }
-    assert len(decoded) == 5  # three provisional ones, and the newest final ones of two signals
+    assert len(decoded) == 5  # the newest final ones of three signals, and the newest provisional ones of two
 
 
 @pytest.mark.parametrize("failure", [FencedError("by the new claim"), RedisConnectionError("the connection is gone")])
