@@ -43,7 +43,7 @@ class _Refusal:
 
 @dataclass(slots=True)
 class FolderTask(FeedTask, Generic[RowsT]):
-    """Reads new and changed files together, or one by one if that fails.
+    """Reads new and changed files together, or one by one if that fails, oldest first.
 
     A process reads a refused file again when the file or its mapping changes, or its session is over. The next process
     reads it again, too: calendar, changes of codes, packages and code may have changed.
@@ -95,8 +95,8 @@ class FolderTask(FeedTask, Generic[RowsT]):
                 again[path] = digest
         if changed and not self._publish(changed, final=len(changed) == 1):
             again |= changed
-        for path, digest in again.items():
-            self._publish({path: digest}, final=True)
+        for path in sorted(again, key=lambda path: self._digests[path][0]):  # the newest one has the last word
+            self._publish({path: again[path]}, final=True)
         return now + (min(self.feed.every_s, max(self.feed.settle_s, 0.1)) if waiting else self.feed.every_s)
 
     def pending(self, now: float) -> bool:

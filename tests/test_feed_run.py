@@ -39,6 +39,7 @@ from streams.calendars import xshg
 from streams.cli import feed_live
 from streams.cli.feed_run import ends
 from streams.clients import redis_client
+from streams.codecs.row_frames import decode_frame
 from streams.errors import PublishError
 from streams.feed_services import feed_services
 from streams.publisher import Publisher
@@ -236,6 +237,17 @@ def test_new_and_changed_files_are_published_once(tmp_path: Path, sent: list[Mes
     write(tmp_path, "2024-06-11.csv", DETAIL.format(5001))
     one.tick(time.time())
     assert rows(sent) == 2
+
+
+def test_of_two_files_of_a_day_that_contradict_each_other_the_newer_one_counts(
+    tmp_path: Path, sent: list[Message]
+) -> None:
+    write(tmp_path, "2024-06-11.csv", DETAIL.format(5000), age=3600)
+    write(tmp_path, "2024-06-11 (1).csv", DETAIL.format(5100))  # the same file, downloaded again
+    dropping(tmp_path, MemoryState()).tick(time.time())
+    frames = [decode_frame("margin.daily", value, 1_000_000).batch for _, _, _, value, marks in sent
+              if ("content-type", b"application/vnd.apache.arrow.stream") in marks]  # fmt: skip
+    assert [one.figures["fin_balance"].tolist() for one in frames] == [[5000.0], [5100.0]]
 
 
 def test_a_file_that_is_still_being_written_waits(tmp_path: Path, sent: list[Message]) -> None:
