@@ -55,7 +55,7 @@ class FolderTask(FeedTask, Generic[RowsT]):
         published.
     suffixes : the suffixes of the files, in lower case.
     finish : called when the task ends.
-    unreadable : called with the error of files that can't be read or published, before it is stored.
+    unreadable : called with the error of files that can't be read or published, once, before it is stored.
     """
 
     name: str
@@ -142,6 +142,7 @@ class FolderTask(FeedTask, Generic[RowsT]):
             return None
         except OSError as error:
             if path not in self._unreadable:
+                self.unreadable(InputError(f"{path.name} can't be read ({error.strerror}): let this user read it"))
                 self._unreadable.add(path)
                 self.failures += 1
                 log.warning("file can't be read", feed=self.name, file=path.name, error=str(error))

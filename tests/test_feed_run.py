@@ -270,7 +270,7 @@ def test_a_file_from_the_future_is_read(tmp_path: Path, sent: list[Message]) -> 
     assert rows(sent) == 1
 
 
-def test_a_file_that_can_not_be_read_is_logged_once_and_does_not_hold_up_the_others(
+def test_a_file_that_can_not_be_read_is_reported_once_and_does_not_hold_up_the_others(
     tmp_path: Path, sent: list[Message], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path, "2024-06-11.csv", DETAIL.format(5000))
@@ -285,12 +285,15 @@ def test_a_file_that_can_not_be_read_is_logged_once_and_does_not_hold_up_the_oth
 
     monkeypatch.setattr(Path, "read_bytes", read_bytes)
     one = dropping(tmp_path, MemoryState())
+    reported: list[str] = []
+    one.unreadable = lambda error: reported.append(str(error))
     with capture_logs() as logs:
         for _ in range(3):
             one.tick(time.time())
     assert rows(sent) == 1
     assert [entry["file"] for entry in logs if entry["log_level"] == "warning"] == ["2024-06-07.csv"]
     assert one.failures == 1
+    assert reported == ["2024-06-07.csv can't be read (Permission denied): let this user read it"]
     reads.clear()
     closed.chmod(0o700)
     one.tick(time.time())
