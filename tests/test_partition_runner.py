@@ -1633,6 +1633,22 @@ def test_each_stop_of_the_live_feed_is_reported_and_each_resumption_of_it(world:
     run(go())
 
 
+def test_a_feed_whose_rows_are_always_late_is_reported_once(world: World) -> None:
+    """Quotes with a delay of 15 minutes, or a machine whose clock is ahead."""
+
+    async def go() -> None:
+        await world.claim()
+        live, found = world.state(), list[Output]()
+        for minute in range(20):
+            live.newest_live = {"prices.intraday": at(DAYS[0], 10, minute)}
+            found += await world.reports(at(DAYS[0], 10, minute + 15))
+        assert said(found) == [(DAYS[0], True)]
+        live.newest_live = {"prices.intraday": at(DAYS[0], 10, 36)}
+        assert said(await world.reports(at(DAYS[0], 10, 37))) == [(DAYS[0], False)]
+
+    run(go())
+
+
 def test_the_stop_of_a_live_feed_is_reported_while_another_one_runs(world: World) -> None:
     async def go() -> None:
         await world.claim()

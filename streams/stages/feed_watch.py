@@ -116,7 +116,8 @@ class FeedWatch:
         since = silent_since(newest, now, int(self._settings.stale_after_s * 1e6), self._hours)
         reported = owned.live_reported.get(feed, (0, None))
         runs = day == today and newest > (reported[1] or 0)  # a stop is over with a row behind it
-        if (today, since) == reported or (since is None and not runs):
+        goes_on = reported[0] == today and (reported[1] is None) == (since is None)  # late rows end no stop
+        if goes_on or (since is None and not runs):
             return
         report = LiveFeedState(
             feed=feed,
