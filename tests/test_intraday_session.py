@@ -127,17 +127,19 @@ def test_turnover_names_every_index_that_has_none_of_the_day() -> None:
     assert intraday.turnover([SSE, SZSE], TODAY + 1) == "no live turnover of 000001.SH, 399001.SZ"
 
 
-def test_day_and_moment_are_the_newest_of_indices_and_partitions() -> None:
+def test_day_and_moment_are_the_newest_of_indices_and_margin_rows() -> None:
     intraday = IntradaySession(2, HOURS)
     assert (intraday.day, intraday.ts) == (0, 0)
-    intraday.apply_partial(sums(0, day=BEFORE, ts=30))
+    intraday.apply_partial(sums(1, day=TODAY + 2, ts=90))  # prices of securities
+    assert (intraday.day, intraday.ts) == (0, 0)
+    intraday.apply_partial(sums(0, day=BEFORE, ts=30, bought_at=30))
     assert (intraday.day, intraday.ts) == (BEFORE, 30)
     intraday.apply_indices(snapshot(20))
     assert (intraday.day, intraday.ts) == (TODAY, 30)
     intraday.apply_indices(snapshot(40))
     assert (intraday.day, intraday.ts) == (TODAY, 40)
-    intraday.apply_partial(sums(1, day=TODAY + 1, ts=50))
-    assert (intraday.day, intraday.ts) == (TODAY + 1, 50)
+    intraday.apply_partial(sums(1, day=TODAY + 3, ts=50, bought_at=50))
+    assert (intraday.day, intraday.ts) == (TODAY + 3, 50)
 
 
 def test_neither_margin_rows_nor_indices_hide_a_stop_of_the_prices() -> None:

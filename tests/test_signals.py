@@ -339,6 +339,24 @@ def test_provisional_values_follow_from_the_newest_figures_whatever_was_computed
     assert len({one["fin_buy_ratio_5d"] for one in seen if one}) > 2
 
 
+def test_prices_of_securities_publish_no_provisional_value_again() -> None:
+    """No provisional value reads them: the level of an index of 10:17 is not known at 14:50 for the first time."""
+    days = small_market(sessions=60, gaps=False)
+    *before, day = sorted(days)
+    stages = fold_history({d: days[d] for d in before}, SMALL).stages
+    assert stages is not None
+    indices = days[day]["indices.daily"]
+    known = np.flatnonzero(~np.isnan(indices.figures["close"]))
+    live = rows("indices.intraday", day, indices.keys[known],
+                {"last": indices.figures["close"][known], "prev_close": 1.0,
+                 "turnover": indices.figures["turnover"][known]})  # fmt: skip
+    later = int(live.stamps[0]) + 1_000_000
+    sums = Partial(partition=0, day=day, ts=later, fin_buy=0.0, fin_repay=0.0, covered_balance=0.0, balance=1.0,
+                   prices=9, turnover=1.0, priced_at=later)  # fmt: skip
+    assert len(stages[1].fold([live])) > 20
+    assert stages[1].fold([sums]) == []
+
+
 def test_no_other_signal_is_provisional() -> None:
     assert {one.signal for one in closed_twice(58)[0]} == {signal.id for signal in PROVISIONAL}
 
