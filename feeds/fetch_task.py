@@ -61,8 +61,9 @@ class FetchTask(FeedTask):
         """Fetch the oldest day that is due and not done; return when to call again."""
         known = self.state.load()
         newest = self._newest_due(now)
-        if self._first_day(known) is None:
-            self.state.set("since", to_date(newest).isoformat())
+        first = to_date(self._first_day(known, newest)).isoformat()
+        if self.feed.since is None and known.get("since") != first:
+            self.state.set("since", first)
         open_days = self._open_days(known, newest)
         ready = next((day for day in open_days if self._may_ask(day, now)), None)
         if ready is not None:
@@ -76,8 +77,7 @@ class FetchTask(FeedTask):
 
     def _open_days(self, known: dict[str, str], newest: int) -> list[int]:
         """Return the days up to the newest one that are not done, oldest first."""
-        start = self._first_day(known)
-        days: list[int] = self.calendar.between(newest if start is None else start, newest).tolist()
+        days: list[int] = self.calendar.between(self._first_day(known, newest), newest).tolist()
         return [day for day in days if f"day/{to_date(day)}" not in known]
 
     def _may_ask(self, day: int, now: float) -> bool:
@@ -85,11 +85,11 @@ class FetchTask(FeedTask):
         attempt = self._attempts.get(day)
         return attempt is None or not attempt.at <= now < attempt.following
 
-    def _first_day(self, known: dict[str, str]) -> int | None:
-        """Return the first day wanted: of the plan, else that of the first run; None before it."""
+    def _first_day(self, known: dict[str, str], newest: int) -> int:
+        """Return the first day wanted: of the plan, else the newest one of the first run, whose clock may be ahead."""
         if self.feed.since is not None:
             return to_day(self.feed.since)
-        return to_day(date.fromisoformat(known["since"])) if "since" in known else None
+        return min(newest, to_day(date.fromisoformat(known["since"]))) if "since" in known else newest
 
     def _fetch(self, day: int, now: float) -> None:
         when = to_date(day)

@@ -141,6 +141,16 @@ def test_a_clock_that_is_set_back_holds_up_no_day() -> None:
     assert exchange.published == [date(2024, 6, 3)]
 
 
+def test_the_first_day_of_a_clock_that_was_ahead_is_not_awaited() -> None:
+    exchange, state = Exchange(), MemoryState()
+    exchange.refuse = {date(2025, 6, 4): NotPublishedError("later")}
+    drained(fetching(exchange, state), at("2025-06-05 09:00"))
+    exchange.refuse = {}
+    drained(fetching(exchange, state), at("2024-06-05 09:00"))
+    drained(fetching(exchange, state), at("2024-06-07 09:00"))
+    assert exchange.published == [date(2024, 6, d) for d in (4, 5, 6)]
+
+
 @pytest.mark.parametrize(
     ("jumps", "called"),
     [
