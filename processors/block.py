@@ -21,6 +21,7 @@ from processors.cross_sections import CrossSections
 from processors.days import to_date, to_day
 from processors.errors import UndeclaredNeedError
 from processors.events import INPUT_ROWS, KEYS
+from processors.intraday_session import IntradayFigure
 from processors.margin_exchanges import with_zeros_before
 from processors.needs import DETAIL, INDICES, TOTALS, Need, Source, reference_date
 from processors.signal import Signal
@@ -36,7 +37,7 @@ _CAUSES = "(window not full, or the feed is late)"
 
 @dataclass(slots=True)
 class ProvisionalInputs:
-    """Intraday figures of a day whose daily figures are not published yet. A text is the reason why a figure is absent.
+    """Intraday figures of a day whose daily figures are not published yet.
 
     Parameters
     ----------
@@ -45,9 +46,9 @@ class ProvisionalInputs:
     closes : index id → its last level.
     """
 
-    totals: Mapping[str, float | str]
-    turnover: float | str
-    closes: Mapping[int, float]
+    totals: Mapping[str, IntradayFigure]
+    turnover: IntradayFigure
+    closes: Mapping[int, IntradayFigure]
 
 
 class Block(CrossSections):
@@ -210,11 +211,11 @@ class Block(CrossSections):
         if figure is None:
             return values
         values = values.copy()
-        values[-1 if values.ndim == 1 else (-1, -1)] = np.nan if isinstance(figure, str) else figure
+        values[-1 if values.ndim == 1 else (-1, -1)] = np.nan if isinstance(figure.value, str) else figure.value
         return values
 
-    def provisional_input(self, need: Need, code: str) -> float | str | None:
-        """Return the intraday figure, or the reason of its absence, in a need; None if the need contains none."""
+    def provisional_input(self, need: Need, code: str) -> IntradayFigure | None:
+        """Return the intraday figure in a need; None if the need contains none."""
         if self._provisional_inputs is None or not need.known_intraday or need.back != 0 or need.at:
             return None
         if need.source is Source.TURNOVER:
@@ -224,8 +225,8 @@ class Block(CrossSections):
         if need.source is not Source.INDEX:
             return None
         code = code or need.codes(self.parameters)[0]
-        unknown = f"{INDICES} {code} of {to_date(self.days[-1])} is not known {_CAUSES}"
-        return self._provisional_inputs.closes.get(to_id(code), unknown)
+        known = self._provisional_inputs.closes.get(to_id(code))
+        return known or IntradayFigure(f"{INDICES} {code} of {to_date(self.days[-1])} is not known {_CAUSES}", 0)
 
     # -- what is known ---------------------------------------------------------------------------------------
 
@@ -293,8 +294,8 @@ class Block(CrossSections):
         what = f"{need.topic} {code} {need.figure}" if code else f"{need.topic} {need.figure}"
         if i == len(self) - 1:
             figure = self.provisional_input(need, code)
-            if isinstance(figure, str):
-                return figure
+            if figure is not None and isinstance(figure.value, str):
+                return figure.value
         counts, latest, length = self._unknown(need, code)
         at = int(self.positions[i]) - need.lag(self.parameters) - latest[i]
         counted = length - counts[i]

@@ -14,7 +14,8 @@ from processors.arrays import Array
 from processors.block import Block, ProvisionalInputs
 from processors.closed_days import ClosedDays
 from processors.completeness import EVERYTHING
-from processors.days import moment, to_date
+from processors.days import microseconds, moment, to_date
+from processors.intraday_session import IntradayFigure
 from processors.needs import (
     DETAIL,
     LAST_WEEK,
@@ -66,7 +67,7 @@ class Family:
 class _Provisional:
     """The provisional signals of an indicator, and the intraday figures that it read, by need and code."""
 
-    figures: Mapping[tuple[Need, str], float | str | None]
+    figures: Mapping[tuple[Need, str], IntradayFigure]
     signals: Sequence[MarketSignal]
 
 
@@ -98,7 +99,7 @@ class Computation:
         self._retained = retained_signals(sources.parameters)
         self._provisional: dict[ModuleType, _Provisional] = {}
         self._provisional_day = 0  # 0: nothing is kept
-        self._wanted: dict[ModuleType, set[str]] = {}
+        self._wanted: dict[ModuleType, tuple[set[str], int]] = {}
 
     def compute(self, due: Callable[[Family], set[int]]) -> list[StageOutput]:
         """Compute every family on the days on which it is due; return the outputs, ordered by day.
@@ -165,49 +166,66 @@ class Computation:
                     published[day].append(frame)
         return [one for day in days for one in published[day]]
 
-    def provisional(self, day: int, inputs: ProvisionalInputs, known_at: int) -> list[MarketSignal]:
+    def provisional(self, day: int, inputs: ProvisionalInputs) -> list[MarketSignal]:
         """Compute the provisional market signals of a day whose daily figures are not published yet.
 
-        A signal whose required topics are all closed is final already, and has no provisional value.
-
-        Parameters
-        ----------
-        known_at : moment of the newest intraday figure, µs since the epoch.
+        A signal whose required topics are all closed is final already, and has no provisional value. One is known
+        since the newest row of the figures that it reads: an index that has stopped is as old as its last row.
         """
         if day != self._provisional_day:
             self.forget_provisional()
             self._provisional_day, self._wanted = day, self._wanted_on(day)
         block = Block([day], self._sources, inputs)
-        status = DayStatus(trade_date=to_date(day), available_at=moment(known_at), revision=0)
         with np.errstate(all="ignore"):
-            computed = [self._provisional_of(*item, block, status) for item in self._wanted.items()]
-        return [msgspec.structs.replace(one, available_at=status.available_at) for kept in computed for one in kept]
+            computed = [self._provisional_of(one, *wanted, block) for one, wanted in self._wanted.items()]
+        return [one for kept in computed for one in kept]
 
     def forget_provisional(self) -> None:
         """Compute all provisional signals again: the closed days, or what is computed of them, changed."""
         self._provisional.clear()
         self._provisional_day = 0
 
-    def _wanted_on(self, day: int) -> dict[ModuleType, set[str]]:
-        """Return the indicators with provisional signals of a day, and these signals."""
-        closed = {topic: source.is_closed(day) for topic, source in self._closed.items()}
-        wanted = {
-            module: {s.id for s in module.SIGNALS if s.provisional and not all(closed[topic] for topic in s.inputs)}
-            for module in MARKET_INDICATORS
-        }
-        return {module: signals for module, signals in wanted.items() if signals}
+    def _wanted_on(self, day: int) -> dict[ModuleType, tuple[set[str], int]]:
+        """Return each indicator with provisional signals of a day: these signals, and when its daily inputs were known.
+
+        That is the moment of the newest of them, µs since the epoch.
+        """
+        before, known_at = self._sources.series.calendar.before(day), dict[str, int]()
+        for topic, source in self._closed.items():
+            if (newest := next((d for d in (day, before) if d is not None and source.is_closed(d)), None)) is not None:
+                known_at[topic] = microseconds(source.status(newest).available_at)
+        wanted = dict[ModuleType, tuple[set[str], int]]()
+        for family in MARKET_FAMILIES:
+            (module,) = family.modules
+            signals = {
+                one.id
+                for one in module.SIGNALS
+                if one.provisional and not all(self._closed[topic].is_closed(day) for topic in one.inputs)
+            }
+            if signals:
+                read = known_at.keys() & {TOTALS, *family.topics}
+                wanted[module] = signals, max(known_at[topic] for topic in read)
+        return wanted
 
     def _provisional_of(
-        self, module: ModuleType, wanted: Container[str], block: Block, status: DayStatus
+        self, module: ModuleType, wanted: Container[str], known_at: int, block: Block
     ) -> Sequence[MarketSignal]:
-        """Return the wanted signals of an indicator; it computes them again where an intraday figure differs."""
+        """Return the wanted signals of an indicator; it computes them again where an intraday figure differs.
+
+        Parameters
+        ----------
+        known_at : when the daily inputs were known, µs since the epoch.
+        """
         kept = self._provisional.get(module)
         if kept is None or any(block.provisional_input(*need) != figure for need, figure in kept.figures.items()):
             block.asked.clear()
+            status = DayStatus(trade_date=to_date(block.days[-1]), available_at=moment(known_at), revision=0)
             signals = [one for _, one in self._market(module, block, [status], [_NO_GAPS], provisional=wanted)]
-            figures = {need: block.provisional_input(*need) for need in block.asked}
-            kept = _Provisional({need: one for need, one in figures.items() if one is not None}, signals)
-            self._provisional[module] = kept
+            read = {need: block.provisional_input(*need) for need in block.asked}
+            figures = {need: one for need, one in read.items() if one is not None}
+            available_at = moment(max([known_at, *(one.known_at for one in figures.values())]))
+            signals = [msgspec.structs.replace(one, available_at=available_at) for one in signals]
+            kept = self._provisional[module] = _Provisional(figures, signals)
         return kept.signals
 
     # -- the three kinds of output ---------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from processors.codes import to_code
@@ -10,6 +12,13 @@ from processors.events import RowBatch
 from processors.outputs import Partial
 from processors.table import NUMBER, Table, TableSet, ValueCodec
 from processors.trading_hours import TradingHours
+
+
+class IntradayFigure(NamedTuple):
+    """A figure, or the reason why it is absent, and the moment of the newest row behind it, µs since the epoch."""
+
+    value: float | str
+    known_at: int
 
 
 class _Index(msgspec.Struct):
@@ -75,23 +84,23 @@ class IntradaySession:
         self.partials[partial.partition] = partial
         return True
 
-    def closes(self, day: int) -> dict[int, float]:
+    def closes(self, day: int) -> dict[int, IntradayFigure]:
         """Return the last level of every index on ``day``: index id → points."""
-        return {key: i.last for key, i in self.indices.items() if i.day == day}
+        return {key: IntradayFigure(i.last, i.ts) for key, i in self.indices.items() if i.day == day}
 
-    def turnover(self, indices: list[int], day: int) -> float | str:
+    def turnover(self, indices: list[int], day: int) -> IntradayFigure:
         """Return the turnover of the given indices' exchanges since the open, CNY; a reason where one is missing."""
-        absent = [to_code(i) for i in indices if i not in self.indices or self.indices[i].day != day]
-        if absent:
-            return f"no live turnover of {', '.join(absent)}"
-        return sum(self.indices[i].turnover for i in indices)
+        found = {i: one for i in indices if (one := self.indices.get(i)) is not None and one.day == day}
+        absent = ", ".join(to_code(i) for i in indices if i not in found)
+        turnover = f"no live turnover of {absent}" if absent else sum(one.turnover for one in found.values())
+        return IntradayFigure(turnover, max((one.ts for one in found.values()), default=0))
 
     def turnover_moments(self, indices: list[int], day: int) -> list[int]:
         """Return the moments of the turnovers of indices, µs since the epoch; the close without any."""
         known = [self.indices[i].ts for i in indices if i in self.indices and self.indices[i].day == day]
         return known or [self._hours.close(day)]
 
-    def fin_buy(self, day: int, coverage: float, turnover_moments: list[int], most_minutes: int) -> float | str:
+    def fin_buy(self, day: int, coverage: float, turnover_moments: list[int], most_minutes: int) -> IntradayFigure:
         """Return the margin buys of the session, CNY.
 
         A reason where margin.intraday covers too little of the market, or where a part of the buys or of the turnover
@@ -104,18 +113,21 @@ class IntradaySession:
         most_minutes : the most trading minutes between any two of these moments and those of the partitions' buys.
         """
         partials = [p for p in self.partials.values() if p.day == day]
+        bought = [p.bought_at for p in partials if p.bought_at]
         covered, balance = sum(p.covered_balance for p in partials), sum(p.balance for p in self.partials.values())
         if len(self.partials) < self.partitions or not balance or covered < coverage * balance:
             share = covered / balance if balance else 0.0
-            return f"margin.intraday covers {share:.0%} of the last published balance, {coverage:.0%} are needed"
-        bought = [p.bought_at for p in partials if p.bought_at] or turnover_moments
+            reason = f"margin.intraday covers {share:.0%} of the last published balance, {coverage:.0%} are needed"
+            return IntradayFigure(reason, max(bought, default=0))
+        bought = bought or turnover_moments
         traded = [self._hours.traded_minutes(ts) for ts in (*bought, *turnover_moments)]
         if max(traded) - min(traded) > most_minutes:
-            return (
+            reason = (
                 f"margin.intraday is of {_clocks(bought)}, the turnover of {_clocks(turnover_moments)}: more than "
                 f"{most_minutes} trading minutes apart"
             )
-        return sum(p.fin_buy for p in partials)
+            return IntradayFigure(reason, max(*bought, *turnover_moments))
+        return IntradayFigure(sum(p.fin_buy for p in partials), max(bought))
 
 
 def _clocks(moments_us: list[int]) -> str:

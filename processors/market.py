@@ -23,7 +23,7 @@ from processors.daily_store import ApplyResult, DailyStore
 from processors.days import TradingCalendar, to_day
 from processors.events import EndOfDay, RowBatch
 from processors.extremes import ExtremesStage
-from processors.intraday_session import IntradaySession
+from processors.intraday_session import IntradayFigure, IntradaySession
 from processors.memory import Memory
 from processors.needs import (
     CHARTS,
@@ -337,28 +337,30 @@ class Market(Processor):
             return []
         closed, indices = self.indices.is_closed(day), [TURNOVER_INDEX[e] for e in self.exchanges]
         moments = self.session.turnover_moments([] if closed else indices, day)
+        balance, turned_over = (
+            IntradayFigure(Block([of], self.sources).figure_or_reason(need), source.known_at(of))
+            for of, need, source in ((yesterday, _BALANCE, self.totals), (day, _TURNOVER, self.indices))
+        )
         inputs = ProvisionalInputs(
             totals={
-                "fin_balance": Block([yesterday], self.sources).figure_or_reason(_BALANCE),
+                "fin_balance": balance,
                 "fin_buy": self.session.fin_buy(
                     day, self.parameters.intraday_coverage, moments, self.parameters.intraday_minutes
                 ),
             },
-            turnover=Block([day], self.sources).figure_or_reason(_TURNOVER)
-            if closed
-            else self.session.turnover(indices, day),
+            turnover=turned_over if closed else self.session.turnover(indices, day),
             closes=self._closes(day) if closed else self.session.closes(day),
         )
-        known_at = max(self.session.ts, self.indices.days[day].available_at if closed else 0)
-        signals = self._computation.provisional(day, inputs, known_at)
+        signals = self._computation.provisional(day, inputs)
         changed = [signal for signal in signals if self._provisional_values.get(signal.name) != signal]
         self._provisional_values |= {signal.name: signal for signal in changed}
         return changed
 
-    def _closes(self, day: int) -> dict[int, float]:
-        closes = self.indices.figure(day, "close")
+    def _closes(self, day: int) -> dict[int, IntradayFigure]:
+        closes, known_at = self.indices.figure(day, "close"), self.indices.known_at(day)
         known = np.flatnonzero(~np.isnan(closes))
-        return dict(zip(self.indices.keys[known].tolist(), closes[known].tolist(), strict=True))
+        figures = (IntradayFigure(close, known_at) for close in closes[known].tolist())
+        return dict(zip(self.indices.keys[known].tolist(), figures, strict=True))
 
     def _loaded(self) -> None:
         for topic, store in self.stores.items():

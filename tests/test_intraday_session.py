@@ -48,20 +48,20 @@ def snapshot(ts: int, revision: int = 0, last: float = 1.0, turnover: float = 0.
 )
 def test_margin_buys_count_from_the_needed_share_of_the_balance_on(covered: float, enough: bool) -> None:
     intraday = session(sums(0, buy=3.0, covered=covered, balance=60.0), sums(1, buy=4.0, balance=40.0))
-    found = intraday.fin_buy(TODAY, 0.9, [AT], 30)
+    found = intraday.fin_buy(TODAY, 0.9, [AT], 30).value
     assert found == (7.0 if enough else "margin.intraday covers 89% of the last published balance, 90% are needed")
 
 
 def test_every_partition_must_have_reported() -> None:
     one = sums(0, buy=3.0, covered=100.0, balance=100.0)
-    assert session(one).fin_buy(TODAY, 0.9, [AT], 30) == (
+    assert session(one).fin_buy(TODAY, 0.9, [AT], 30).value == (
         "margin.intraday covers 100% of the last published balance, 90% are needed"
     )
-    assert session(one, partitions=1).fin_buy(TODAY, 0.9, [AT], 30) == 3.0
+    assert session(one, partitions=1).fin_buy(TODAY, 0.9, [AT], 30).value == 3.0
 
 
 def test_nothing_is_covered_where_no_balance_is_known() -> None:
-    assert session(sums(0, buy=1.0), sums(1, buy=1.0)).fin_buy(TODAY, 0.0, [AT], 30) == (
+    assert session(sums(0, buy=1.0), sums(1, buy=1.0)).fin_buy(TODAY, 0.0, [AT], 30).value == (
         "margin.intraday covers 0% of the last published balance, 0% are needed"
     )
 
@@ -69,9 +69,9 @@ def test_nothing_is_covered_where_no_balance_is_known() -> None:
 def test_a_partition_of_the_day_before_adds_its_balance_and_no_buys() -> None:
     intraday = session(sums(0, buy=3.0, covered=50.0, balance=50.0),
                    sums(1, day=BEFORE, buy=9.0, covered=50.0, balance=50.0))  # fmt: skip
-    assert intraday.fin_buy(TODAY, 0.5, [AT], 30) == 3.0
+    assert intraday.fin_buy(TODAY, 0.5, [AT], 30).value == 3.0
     assert (
-        intraday.fin_buy(TODAY, 0.51, [AT], 30)
+        intraday.fin_buy(TODAY, 0.51, [AT], 30).value
         == "margin.intraday covers 50% of the last published balance, 51% are needed"
     )
 
@@ -100,7 +100,7 @@ def test_the_newest_snapshot_of_an_index_counts(ts: int, revision: int, news: bo
     intraday = IntradaySession(1, HOURS)
     assert intraday.apply_indices(snapshot(5, 0, last=10.0))
     assert intraday.apply_indices(snapshot(ts, revision, last=20.0)) is news
-    assert intraday.closes(TODAY) == {SSE: 20.0 if news else 10.0}
+    assert intraday.closes(TODAY)[SSE].value == (20.0 if news else 10.0)
 
 
 def test_an_older_snapshot_behind_a_newer_one_in_a_batch_is_no_news_but_the_batch_is() -> None:
@@ -110,21 +110,21 @@ def test_an_older_snapshot_behind_a_newer_one_in_a_batch_is_no_news_but_the_batc
     one = RowBatch(rows.topic, rows.keys, rows.days, np.array([1, 0], dtype=np.int32), rows.stamps,
                    {**rows.figures, "last": np.array([3.0, 4.0])})  # fmt: skip
     assert intraday.apply_indices(one)
-    assert intraday.closes(TODAY) == {SSE: 3.0, SZSE: 2.0}
+    assert {key: one.value for key, one in intraday.closes(TODAY).items()} == {SSE: 3.0, SZSE: 2.0}
     assert intraday.closes(BEFORE) == {}
 
 
 def test_turnover_names_every_index_that_has_none_of_the_day() -> None:
     intraday = IntradaySession(1, HOURS)
     intraday.apply_indices(snapshot(1, turnover=7.0))
-    assert intraday.turnover([SSE], TODAY) == 7.0
-    assert intraday.turnover([SSE, SZSE], TODAY) == "no live turnover of 399001.SZ"
+    assert intraday.turnover([SSE], TODAY).value == 7.0
+    assert intraday.turnover([SSE, SZSE], TODAY).value == "no live turnover of 399001.SZ"
     intraday.apply_indices(snapshot(1, turnover=5.0, code="399001.SZ", at=0))
-    assert intraday.turnover([SSE, SZSE], TODAY) == "no live turnover of 399001.SZ"
-    assert intraday.turnover([SSE, SZSE], BEFORE) == "no live turnover of 000001.SH"
+    assert intraday.turnover([SSE, SZSE], TODAY).value == "no live turnover of 399001.SZ"
+    assert intraday.turnover([SSE, SZSE], BEFORE).value == "no live turnover of 000001.SH"
     intraday.apply_indices(snapshot(2, turnover=5.0, code="399001.SZ"))
-    assert intraday.turnover([SSE, SZSE], TODAY) == 12.0
-    assert intraday.turnover([SSE, SZSE], TODAY + 1) == "no live turnover of 000001.SH, 399001.SZ"
+    assert intraday.turnover([SSE, SZSE], TODAY).value == 12.0
+    assert intraday.turnover([SSE, SZSE], TODAY + 1).value == "no live turnover of 000001.SH, 399001.SZ"
 
 
 def test_day_and_moment_are_the_newest_of_indices_and_margin_rows() -> None:
@@ -171,7 +171,7 @@ def test_buys_and_turnover_of_all_parts_are_of_one_moment(bought: str, turnover:
     buys, turnovers = (list(map(at, clocks.split("–"))) for clocks in (bought, turnover))
     first = sums(0, buy=3.0, covered=50.0, balance=50.0, bought_at=buys[0])
     later = sums(1, buy=4.0, covered=50.0, balance=50.0, bought_at=buys[-1])
-    found = session(first, later).fin_buy(TODAY, 0.9, turnovers, 30)
+    found = session(first, later).fin_buy(TODAY, 0.9, turnovers, 30).value
     reason = f"margin.intraday is of {bought}, the turnover of {turnover}: more than 30 trading minutes apart"
     assert found == (reason if apart else 7.0)
 
@@ -190,5 +190,5 @@ def test_a_half_day_closes_at_half_past_eleven() -> None:
     close = shanghai_moment(TODAY, 11 * 60 + 30)
     for bought_at, turnover_at in ((close, close), (close - 10 * 60_000_000, shanghai_moment(TODAY, 15 * 60))):
         partials = (sums(n, buy=2.0, covered=50.0, balance=50.0, bought_at=bought_at) for n in range(2))
-        assert session(*partials, hours=SHORT).fin_buy(TODAY, 0.9, [turnover_at], 30) == 4.0
+        assert session(*partials, hours=SHORT).fin_buy(TODAY, 0.9, [turnover_at], 30).value == 4.0
     assert session(hours=SHORT).turnover_moments([], TODAY) == [close]

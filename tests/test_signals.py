@@ -28,6 +28,7 @@ from processors import computation, registry
 from processors import market as market_stage
 from processors.block import Block
 from processors.computation import Family
+from processors.days import microseconds
 from processors.errors import UndeclaredNeedError
 from processors.events import INPUT_ROWS, RowBatch
 from processors.market import Market
@@ -339,8 +340,8 @@ def test_provisional_values_follow_from_the_newest_figures_whatever_was_computed
     assert len({one["fin_buy_ratio_5d"] for one in seen if one}) > 2
 
 
-def test_prices_of_securities_publish_no_provisional_value_again() -> None:
-    """No provisional value reads them: the level of an index of 10:17 is not known at 14:50 for the first time."""
+def test_a_provisional_value_is_as_old_as_the_newest_row_that_it_reads() -> None:
+    """Only values whose rows are new are published again: an index that has stopped at 10:17 is not known at 14:50."""
     days = small_market(sessions=60, gaps=False)
     *before, day = sorted(days)
     stages = fold_history({d: days[d] for d in before}, SMALL).stages
@@ -350,11 +351,28 @@ def test_prices_of_securities_publish_no_provisional_value_again() -> None:
     live = rows("indices.intraday", day, indices.keys[known],
                 {"last": indices.figures["close"][known], "prev_close": 1.0,
                  "turnover": indices.figures["turnover"][known]})  # fmt: skip
-    later = int(live.stamps[0]) + 1_000_000
-    sums = Partial(partition=0, day=day, ts=later, fin_buy=0.0, fin_repay=0.0, covered_balance=0.0, balance=1.0,
-                   prices=9, turnover=1.0, priced_at=later)  # fmt: skip
-    assert len(stages[1].fold([live])) > 20
-    assert stages[1].fold([sums]) == []
+    opened = int(live.stamps[0])
+
+    def fold(item: RowBatch | Partial) -> dict[str, int]:
+        """Return the seconds from the first row to the moment of each value that is published."""
+        found = stages[1].fold([item])
+        assert all(isinstance(one, MarketSignal) and one.provisional for one in found)
+        return {one.name: (microseconds(one.available_at) - opened) // 1_000_000 for one in found}  # type: ignore[union-attr]
+
+    def sums(second: int, *, bought: bool) -> Partial:
+        ts = opened + second * 1_000_000
+        return Partial(partition=0, day=day, ts=ts, fin_buy=1e11 * bought, fin_repay=0.0, covered_balance=1.0,
+                       balance=1.0, prices=9, turnover=1.0, priced_at=ts, bought_at=ts * bought)  # fmt: skip
+
+    first = fold(live)
+    assert len(first) > 20 and set(first.values()) == {0}
+    assert fold(sums(5, bought=False)).keys() <= {one for one in first if "ratio" in one or "verdict" in one}
+    assert fold(sums(6, bought=False)) == {}, "prices of securities alone"
+    ratios = fold(sums(7, bought=True))
+    assert "fin_buy_ratio" in ratios and set(ratios.values()) == {7} and len(ratios) < len(first) / 2
+    assert not [one for one in ratios if one.startswith(("llt", "index_cycle", "regime"))]
+    again = fold(replace(live, stamps=live.stamps + 9_000_000))
+    assert again.keys() == first.keys() and set(again.values()) == {9}
 
 
 def test_no_other_signal_is_provisional() -> None:
