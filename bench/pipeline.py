@@ -97,7 +97,7 @@ async def _raw(settings: Settings) -> tuple[int, float]:
 
 
 class _Session:
-    """A session: sends intraday rows, and records when a provisional signal includes them.
+    """A session: sends margin rows, and records when a provisional ratio includes them.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ class _Session:
         today = xshg().shift(market.simulation.last_day, 1)
         assert today is not None
         snapshots = [rows for _, rows in market.session(today, ratio=0.09, every_minutes=10)]
-        self.prices = [rows["prices.intraday"] for rows in snapshots]
+        self.bought = [rows["margin.intraday"] for rows in snapshots]
         self._indices = snapshots[0]["indices.intraday"]
         self._names = Topics(settings)
         self._partitioner = Partitioner(settings.partitions)
@@ -148,7 +148,7 @@ class _Session:
                     if is_barrier(record):
                         continue
                     signal = msgspec.json.decode(record.value, type=MarketSignal)
-                    if signal.provisional and signal.signal == "excess_financing":
+                    if signal.provisional and signal.signal == "fin_buy_ratio":
                         self._seen.append((now, microseconds(signal.available_at)))
                         self._updated.set()
 
@@ -190,18 +190,18 @@ async def latencies(
     A tick sends its share of the steady rate; a burst sends the events of three seconds at once.
     """
     async with _Session(settings, market, begins_s) as session:
-        await session.shown((await session.send(session.prices[0]))[0])
+        await session.shown((await session.send(session.bought[0]))[0])
         sent: list[tuple[int, float]] = []
         started, per_tick = time.perf_counter(), int(_RATE * _TICK_S)
         for tick in range(int(seconds / _TICK_S)):
             await asyncio.sleep(max(0.0, started + tick * _TICK_S - time.perf_counter()))
-            rows = session.prices[tick % len(session.prices)]
+            rows = session.bought[tick % len(session.bought)]
             sent.append(await session.send(rows.take(np.arange(tick * per_tick, (tick + 1) * per_tick) % len(rows))))
         warm = sent[int(1 / _TICK_S) :]  # the first second is a warm-up
         steady = [(await session.shown(stamp) - when) * 1000 for stamp, when in warm]
         bursts = []
         for burst in range(_BURSTS):
-            rows = session.prices[burst % len(session.prices)]
+            rows = session.bought[burst % len(session.bought)]
             stamp, when = await session.send(rows.take(np.arange(_BURST) % len(rows)))
             bursts.append((await session.shown(stamp) - when) * 1000)
         return np.array(steady), np.array(bursts)
