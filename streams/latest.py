@@ -2,6 +2,7 @@
 
 ``mw:latest:market`` one object; ``mw:latest:verdict`` the verdict in words; ``mw:latest:security:<code>`` and
 ``mw:latest:industry:<name>`` one each; ``mw:latest:securities`` the trade date of the newest securities;
+``mw:latest:frame:<family>`` the newest frames of securities, which the next owner begins with;
 ``mw:latest:barrier`` the last barrier whose signals they contain, ``mw:latest:sequence`` the sequence of the last
 output that they contain. They follow from the signals and are written behind the stream, at most once a second: a
 backfill of years doesn't write every day of every security, and a reader never waits long. What a worker has published
@@ -13,9 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -25,17 +26,17 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from console.reasons import verdict_words
-from processors.codes import to_codes
+from processors.errors import RowError
 from processors.indicators.verdict import VERDICT
 from processors.industries import INDUSTRIES
-from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
-from processors.registry import INDUSTRY_METRICS, PUBLISHED_COLUMNS, signals_of
-from processors.signal import Level
+from processors.outputs import DayStatus, IndustrySignals, MarketSignal
+from processors.registry import INDUSTRY_METRICS
 from streams import metrics
 from streams.codecs import registry as codecs
 from streams.codecs.signal_codec import is_provisional
 from streams.errors import FencedError
 from streams.keys import latest_key
+from streams.latest_securities import FAMILIES, NewestSecurities, by_row, common, frame_name
 from streams.records import (
     BARRIER_TYPE,
     INDUSTRY_TYPE,
@@ -47,12 +48,11 @@ from streams.records import (
     sequence_of,
 )
 from streams.stages.market_stage import MarketStage
-from streams.tables import TablePartition
+from streams.tables import Output, TablePartition
 from streams.topics import Topic
 
 _INTERVAL_S = 1.0
-#: Every column of a security, without values.
-_ABSENT = dict.fromkeys((*PUBLISHED_COLUMNS, *(signal.id for signal in signals_of(Level.SECURITY))))
+_INDUSTRY_NAMES = tuple(f"industry:{name}" for name in INDUSTRIES)
 #: Returns what the market stage has published behind a sequence, oldest first.
 Published = Callable[[int], Awaitable[Sequence[Keyed]]]
 
@@ -83,8 +83,7 @@ class LatestWriter(Service):
         #: Signal, and whether it is provisional → its day, and the signal or its message: of years in a backfill only
         #: the newest are decoded.
         self._market: dict[tuple[str, bool], tuple[str, MarketSignal | Keyed]] = {}
-        self._families: dict[str, tuple[str, Keyed]] = {}  # family → day and frame
-        self._fresh = False
+        self._securities = NewestSecurities()
         self._industries: Keyed | None = None
         self._industry_day = ""
         self._barrier = ""
@@ -102,9 +101,9 @@ class LatestWriter(Service):
         No restart makes the newest values unknown, or leaves older ones. Unreadable values stay unknown until the next
         signals. Without an answer of Redis and Kafka nothing is written until they have answered.
         """
-        names, table = ("market", "sequence", *(f"industry:{name}" for name in INDUSTRIES)), self._table
+        names, table = ("market", "sequence", *map(frame_name, FAMILIES), *_INDUSTRY_NAMES), self._table
         try:
-            market, written, *rows = await self._redis.mget([latest_key(self._namespace, name) for name in names])
+            market, written, *rest = await self._stored(names)
             unwritten: Sequence[Keyed] = ()
             if self._published is not None and (begin := self._unwritten_from(market, written)) is not None:
                 unwritten = await self._published(begin)
@@ -112,11 +111,12 @@ class LatestWriter(Service):
                 return
             self.offer(reversed(unwritten), late=True)
             signals = msgspec.json.decode(market, type=dict[str, MarketSignal]) if market is not None else {}
-            frame = _industries_of(rows)
+            frames, frame = rest[: len(FAMILIES)], _industries_of(rest[len(FAMILIES) :])
+            self._restore_securities([one for one in frames if one is not None])
         except (RedisError, KafkaError) as error:
             self.log.warning("the newest values of before are not known yet: %s", error)
             return
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RowError) as error:
             self.log.warning("the newest values of before can't be read: %s", error)
             signals, frame = {}, None
         self._restored = True
@@ -126,10 +126,31 @@ class LatestWriter(Service):
                 self._hold((name, signal.provisional), signal.trade_date.isoformat(), signal, late=True)
         for signal in self._signals().values():
             metrics.observe_signal(signal)
+        self._restore_industries(frame)
         if self._industries is not None:
             frame = codecs.decode(Topic.SIGNALS_INDUSTRY, self._industries)
         if frame is not None:
             metrics.observe_industries(frame)
+
+    async def _stored(self, names: Sequence[str]) -> list[bytes | None]:
+        """Return what Redis contains of these names."""
+        if not names:
+            return []
+        found = await self._redis.mget([latest_key(self._namespace, name) for name in names])
+        return cast("list[bytes | None]", found)
+
+    def _restore_securities(self, frames: Iterable[bytes]) -> None:
+        for frame in frames:
+            try:
+                self._securities.restore(Output("", 0, b"", frame, []), replaces=self._published is not None)
+            except RowError as error:  # of another release
+                self.log.warning("a frame of securities can't be read: %s", error)
+
+    def _restore_industries(self, written: IndustrySignals | None) -> None:
+        """Take note of the day that is written: only a rebuild replaces it by an earlier one."""
+        day = "" if written is None else written.status.trade_date.isoformat()
+        if self._published is not None and day > self._industry_day:
+            self._industries, self._industry_day = None, day
 
     def _unwritten_from(self, market: Any, written: Any) -> int | None:
         """Return the sequence behind which outputs may not be in Redis; None if none can be missing.
@@ -160,13 +181,8 @@ class LatestWriter(Service):
             elif kind == INDUSTRY_TYPE and _is_newer(key, self._industry_day, late=late):
                 self._industries, self._industry_day = output, key
                 self._news.set()
-            elif kind == SECURITY_TYPE:
-                day, _, family = key.partition("/")
-                held = self._families.get(family)
-                if held is None or _is_newer(day, held[0], late=late):
-                    self._families[family] = day, output
-                    self._fresh = True
-                    self._news.set()
+            elif kind == SECURITY_TYPE and self._securities.offer(output, late=late):
+                self._news.set()
 
     def _offer_message(self, key: str, output: Keyed, *, late: bool) -> None:
         name, _, day = key.rpartition("/")
@@ -234,17 +250,12 @@ class LatestWriter(Service):
         if table is None or not self._restored:
             self._news.set()
             return
-        fresh, industries = self._fresh, self._industries
-        self._fresh, self._industries = False, None
+        industries, self._industries = self._industries, None
         values: dict[str, bytes] = {}
         if signals := self._signals():
             values["market"] = msgspec.json.encode(signals)
         if VERDICT.id in signals:
             values["verdict"] = _verdict(signals[VERDICT.id])
-        if fresh:
-            families = [codecs.decode(Topic.SIGNALS_SECURITY, frame) for _, frame in self._families.values()]
-            values |= {f"security:{code}": value for code, value in _rows(families)}
-            values["securities"] = msgspec.json.encode(_newest_day(families))
         if industries is not None:
             frame = codecs.decode(Topic.SIGNALS_INDUSTRY, industries)
             values |= {f"industry:{name}": value for name, value in _industry_rows(frame)}
@@ -252,10 +263,12 @@ class LatestWriter(Service):
             values["barrier"] = self._barrier.encode()
         if self._sequence:
             values["sequence"] = b"%d" % self._sequence
-        if not values:
-            return
+        securities = self._securities.take()
         try:
-            await table.write_beside({latest_key(self._namespace, name): v for name, v in values.items()})
+            if securities is not None:
+                values |= securities.values(await self._stored(securities.names))
+            if values:
+                await table.write_beside({latest_key(self._namespace, name): v for name, v in values.items()})
         except (FencedError, RedisError) as error:
             if self._table is not table:  # assigned again meanwhile: that claim restores what is not written
                 return
@@ -263,7 +276,8 @@ class LatestWriter(Service):
                 self.log.warning("the newest values are another worker's: %s", error)
                 self.release()
                 return
-            self._fresh |= fresh
+            if securities is not None:
+                self._securities.give_back(securities)
             self._industries = self._industries or industries
             raise
 
@@ -311,42 +325,6 @@ def _industries_of(rows: list[Any]) -> IndustrySignals | None:
 
 def _industry_rows(frame: IndustrySignals) -> list[tuple[str, bytes]]:
     return [
-        (name, msgspec.json.encode({"industry": name, **_common(frame.status), **row, "left_out": frame.left_out}))
-        for name, row in zip(INDUSTRIES, _by_row(frame.columns), strict=True)
+        (name, msgspec.json.encode({"industry": name, **common(frame.status), **row, "left_out": frame.left_out}))
+        for name, row in zip(INDUSTRIES, by_row(frame.columns), strict=True)
     ]
-
-
-def _newest_day(families: list[SecuritySignals]) -> date:
-    return max(frame.status.trade_date for frame in families)
-
-
-def _rows(families: list[SecuritySignals]) -> list[tuple[str, bytes]]:
-    """One JSON per security of the newest day, with the columns of every family; those without a frame yet are null."""
-    newest = _newest_day(families)
-    found: dict[str, dict[str, Any]] = {}
-    for frame in sorted(families, key=lambda f: f.family):
-        if frame.status.trade_date == newest:
-            for code, row in zip(to_codes(frame.keys), _by_row(frame.columns), strict=True):
-                found.setdefault(code, {"code": code, **_common(frame.status), **_ABSENT}).update(row)
-    return [(code, msgspec.json.encode(row)) for code, row in found.items()]
-
-
-def _common(status: DayStatus) -> dict[str, Any]:
-    return {
-        "trade_date": status.trade_date,
-        "available_at": status.available_at,
-        "revision": status.revision,
-        "degraded": status.degraded,
-        "missing": status.missing,
-    }
-
-
-def _by_row(columns: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Columns as a mapping per row; NaN becomes None."""
-    kept = []
-    for values in columns.values():
-        plain = values.astype(object)
-        if values.dtype.kind == "f":
-            plain[np.isnan(values)] = None
-        kept.append(plain.tolist())
-    return (dict(zip(columns, row, strict=True)) for row in zip(*kept, strict=True))

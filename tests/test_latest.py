@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -12,13 +13,14 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from processors.codes import to_id
-from processors.outputs import DayStatus, MarketSignal, SecuritySignals
-from processors.registry import signals_of
+from processors.industries import INDUSTRIES
+from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
+from processors.registry import INDUSTRY_SIGNALS, PUBLISHED_COLUMNS, signals_of
 from processors.signal import Level
-from streams import latest
 from streams.clients import async_redis_client
 from streams.codecs import registry as codecs
-from streams.codecs.signal_codec import encode_market, encode_security
+from streams.codecs import signal_codec
+from streams.codecs.signal_codec import encode_industry, encode_market, encode_security
 from streams.errors import FencedError
 from streams.latest import LatestWriter
 from streams.local.local_redis import EmbeddedRedis
@@ -227,12 +229,114 @@ def test_values_that_are_read_slowly_for_a_claim_are_not_those_of_the_next_one(r
     assert asyncio.run(go()) == 1.5
 
 
-def test_a_security_has_every_signal_also_before_the_prices_of_the_day() -> None:
-    status = DayStatus(trade_date=date(2020, 1, 3), available_at=datetime(2020, 1, 3, 20, tzinfo=UTC), revision=0)
-    keys, one = np.array([to_id("600000.SH")], dtype=np.int32), np.ones(1)
-    financing = SecuritySignals(status, keys, {"fin_balance": one, "fin_change": one, "fin_streak": one})
-    pricing = SecuritySignals(status, keys, {"price_level": one}, "pricing")
-    (code, alone), (_, both) = (*latest._rows([financing]), *latest._rows([financing, pricing]))
-    found, later = msgspec.json.decode(alone), msgspec.json.decode(both)
-    assert (code, found["fin_balance"], found["price_level"], later["price_level"]) == ("600000.SH", 1.0, None, 1.0)
-    assert found.keys() == later.keys() > {signal.id for signal in signals_of(Level.SECURITY)}
+def frame(
+    day: int,
+    codes: tuple[str, ...],
+    family: str = "financing",
+    revision: int = 0,
+    missing: dict[str, int] | None = None,
+) -> Output:
+    """A published frame of securities: each figure is the day."""
+    status = DayStatus(
+        trade_date=date(2020, 1, day),
+        available_at=datetime(2020, 1, day, 20, tzinfo=UTC),
+        revision=revision,
+        missing=missing or {},
+    )
+    keys = np.array(sorted(to_id(code) for code in codes), dtype=np.int32)
+    names = {*signal_codec._columns_of(family), *(PUBLISHED_COLUMNS if family == "financing" else ())}
+    columns = dict.fromkeys(names, np.full(len(keys), float(day)))
+    return encode_security(SecuritySignals(status, keys, columns, family), "signals.security.v1")
+
+
+def industries(day: int) -> Output:
+    """A published frame of industries: each figure is the day."""
+    status = DayStatus(trade_date=date(2020, 1, day), available_at=datetime(2020, 1, day, 20, tzinfo=UTC), revision=0)
+    columns = dict.fromkeys(INDUSTRY_SIGNALS, np.full(len(INDUSTRIES), float(day)))
+    return encode_industry(IndustrySignals(status, columns, {}), "signals.industry.v1")
+
+
+def newest(redis_server: EmbeddedRedis, namespace: str, *steps: list[Output]) -> dict[str, dict[str, Any]]:
+    """Return the newest values after steps, each of which a new owner offers and writes."""
+
+    async def go() -> dict[str, dict[str, Any]]:
+        settings, sequence = Settings(redis_url=redis_server.url, namespace=namespace), 0
+        redis = async_redis_client(settings)
+        table = TablePartition(redis, settings.namespace, "market", 0)
+
+        async def none_behind(_: int) -> list[Output]:
+            return []
+
+        for outputs in steps:
+            await table.claim("schema")
+            writer = LatestWriter(redis, settings.namespace, none_behind)
+            writer.claimed(table)
+            await writer.restore()
+            for one in numbered(outputs, sequence, {o.topic for o in outputs}):
+                sequence = sequence_of(one)
+                writer.offer([one])
+            await writer.flush()
+        prefix = f"{namespace}:latest:"
+        keys = [key.decode() async for key in redis.scan_iter(f"{prefix}*y:*")]
+        found = {key.removeprefix(prefix): msgspec.json.decode(await redis.get(key)) for key in keys}
+        await redis.aclose()
+        return found
+
+    return asyncio.run(go())
+
+
+A, B = "600000.SH", "600001.SH"
+
+
+def test_a_security_that_leaves_between_two_writes_has_its_newest_values(redis_server: EmbeddedRedis) -> None:
+    outputs = [
+        frame(2, (A, B)),
+        frame(2, (A, B), "pricing"),
+        frame(3, (A, B)),
+        frame(3, (A, B), "pricing"),
+        frame(6, (A,)),
+    ]
+    found = newest(redis_server, "latest-left", outputs[:2], outputs[2:])
+    assert {code: found[f"security:{code}"]["trade_date"] for code in (A, B)} == {A: "2020-01-06", B: "2020-01-03"}
+    assert [found[f"security:{B}"][name] for name in ("fin_balance", "price_level")] == [3.0, 3.0]
+
+
+def test_prices_of_a_security_that_has_left_complete_what_is_written_of_its_day(redis_server: EmbeddedRedis) -> None:
+    outputs = [frame(2, (A, B))], [frame(3, (A,)), frame(2, (A, B), "pricing", 1)], [frame(1, (A, B), "pricing", 1)]
+    row = newest(redis_server, "latest-left-prices", *outputs)[f"security:{B}"]
+    assert [row[name] for name in ("trade_date", "revision", "fin_balance", "price_level")] == [
+        "2020-01-02",
+        1,
+        2.0,
+        2.0,
+    ]
+
+
+def test_a_new_owner_corrects_one_family_and_keeps_the_other(redis_server: EmbeddedRedis) -> None:
+    outputs = [frame(2, (A,)), frame(2, (A,), "pricing")], [frame(2, (A,), "pricing", 1)]
+    row = newest(redis_server, "latest-family", *outputs)[f"security:{A}"]
+    assert [row[name] for name in ("revision", "fin_balance", "price_level")] == [1, 2.0, 2.0]
+
+
+def test_a_correction_of_an_earlier_day_behind_a_new_claim_leaves_the_newest_day(redis_server: EmbeddedRedis) -> None:
+    of_day = [[frame(day, (A,)), frame(day, (A,), "pricing"), industries(day)] for day in (2, 3)]
+    found = newest(redis_server, "latest-earlier", of_day[1], of_day[0])
+    assert {row["trade_date"] for row in found.values()} == {"2020-01-03"}
+    assert len(found) == 1 + len(INDUSTRIES)
+
+
+def test_a_security_is_as_degraded_as_the_frames_of_its_day(redis_server: EmbeddedRedis) -> None:
+    outputs = [
+        frame(2, (A,), missing={"margin.daily SSE": 1}),
+        frame(2, (A,), "pricing", 2, missing={"prices.daily SSE": -1}),
+    ]
+    row = newest(redis_server, "latest-degraded", outputs)[f"security:{A}"]
+    assert (row["degraded"], row["revision"]) == (True, 2)
+    assert row["missing"] == {"margin.daily SSE": 1, "prices.daily SSE": -1}
+
+
+def test_a_security_has_every_signal_also_before_the_prices_of_the_day(redis_server: EmbeddedRedis) -> None:
+    steps = [[frame(3, (A,))], [frame(3, (A,), "pricing")]]
+    before, after = (newest(redis_server, f"latest-signals-{n}", *steps[:n])[f"security:{A}"] for n in (1, 2))
+    assert (before["fin_balance"], before["price_level"], after["price_level"]) == (3.0, None, 3.0)
+    assert before.keys() == after.keys() > {signal.id for signal in signals_of(Level.SECURITY)}

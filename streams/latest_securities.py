@@ -1,0 +1,191 @@
+"""The newest values of securities: of each one its newest day, also of one that leaves the list between two writes.
+
+The frames of a day arrive by family, and a backfill brings many days between two writes. The newest frame of each
+family is kept whole; of an older one only the rows of securities that the newest does not have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import msgspec
+import numpy as np
+
+from processors.arrays import Ids
+from processors.codes import to_codes
+from processors.outputs import DayStatus, SecuritySignals
+from processors.registry import PUBLISHED_COLUMNS, signals_of
+from processors.signal import Level
+from streams.codecs import registry as codecs
+from streams.records import Message
+from streams.topics import Topic
+
+FAMILIES = ("financing", "pricing")
+#: Every column of a security, without values.
+_ABSENT = dict.fromkeys((*PUBLISHED_COLUMNS, *(signal.id for signal in signals_of(Level.SECURITY))))
+_Row: TypeAlias = dict[str, Any]
+#: Family → status of its day, and values of a security on it.
+_Parts: TypeAlias = dict[str, tuple[DayStatus, _Row]]
+
+
+@dataclass(frozen=True, slots=True)
+class UnwrittenSecurities:
+    """What Redis lacks of the securities.
+
+    Parameters
+    ----------
+    today : name → JSON: rows of the newest day, the day, and the newest frames, which the next owner begins with.
+    left : code → what is known of a security that the newest day does not have.
+    """
+
+    today: dict[str, bytes]
+    left: dict[str, _Parts]
+
+    @property
+    def names(self) -> list[str]:
+        """The rows of Redis that `values` needs."""
+        return [f"security:{code}" for code in self.left]
+
+    def values(self, stored: Sequence[bytes | None]) -> dict[str, bytes]:
+        """Return what to write; a security that left keeps what is stored of a later day, or of another family."""
+        rows = zip(self.left.items(), stored, strict=True)
+        return self.today | {f"security:{code}": _beside(code, parts, row) for (code, parts), row in rows}
+
+
+class NewestSecurities:
+    """The newest frame of each family, written or not, and what is not written of securities that it does not have."""
+
+    def __init__(self) -> None:
+        self._frames: dict[str, tuple[SecuritySignals, bytes]] = {}
+        self._left: dict[str, _Parts] = {}
+        self._fresh = False
+
+    def offer(self, message: Message, *, late: bool) -> bool:
+        """Take a published frame; return whether there is something to write.
+
+        Parameters
+        ----------
+        late : whether the frame is older than all that this object has: of the same day, the latter is kept.
+        """
+        frame, value = codecs.decode(Topic.SIGNALS_SECURITY, message), message.value or b""
+        held, day = self._frames.get(frame.family), frame.status.trade_date
+        before = None if held is None else held[0].status.trade_date
+        if before is None or day > before or (day == before and not late):
+            self._frames[frame.family] = frame, value
+            self._fresh = True
+        if held is not None and day != before:
+            older, newest = (held[0], frame) if day > before else (frame, held[0])
+            for code, row in _outside(newest.keys, older):
+                _put(self._left, code, {older.family: (older.status, row)}, late=late)
+        return self._fresh or bool(self._left)
+
+    def restore(self, written: Message, *, replaces: bool) -> None:
+        """Take the newest written frame of a family; it ``replaces`` an offered one of an earlier day, or not."""
+        family = codecs.decode(Topic.SIGNALS_SECURITY, written).family
+        if family not in self._frames:
+            fresh = self._fresh
+            self.offer(written, late=True)
+            self._fresh = fresh
+        elif replaces:
+            self.offer(written, late=True)
+
+    def take(self) -> UnwrittenSecurities | None:
+        """Return what is not written; None if all is."""
+        if not self._fresh and not self._left:
+            return None
+        frames = [frame for _, (frame, _) in sorted(self._frames.items())]
+        newest = max(frame.status.trade_date for frame in frames)
+        found: dict[str, _Parts] = {}
+        for frame in frames:
+            if frame.status.trade_date == newest:
+                for code, row in zip(to_codes(frame.keys), by_row(frame.columns), strict=True):
+                    found.setdefault(code, {})[frame.family] = frame.status, row
+        today = {f"security:{code}": msgspec.json.encode(_row(code, parts)) for code, parts in found.items()}
+        today["securities"] = msgspec.json.encode(newest)
+        today |= {frame_name(family): value for family, (_, value) in self._frames.items()}
+        keys = np.concatenate([frame.keys for frame in frames if frame.status.trade_date == newest])
+        left, self._left, self._fresh = self._left, {}, False
+        for frame in frames:
+            if frame.status.trade_date < newest:
+                for code, row in _outside(keys, frame):
+                    _put(left, code, {frame.family: (frame.status, row)}, late=False)
+        return UnwrittenSecurities(today, {code: parts for code, parts in left.items() if code not in found})
+
+    def give_back(self, unwritten: UnwrittenSecurities) -> None:
+        """Take back what could not be written; frames that came meanwhile are newer."""
+        for code, parts in unwritten.left.items():
+            _put(self._left, code, parts, late=True)
+        self._fresh = True
+
+
+def frame_name(family: str) -> str:
+    """Return the name of the newest written frame of a family."""
+    return f"frame:{family}"
+
+
+def by_row(columns: dict[str, Any]) -> Iterator[_Row]:
+    """Columns as a mapping per row; NaN becomes None."""
+    kept = []
+    for values in columns.values():
+        plain = values.astype(object)
+        if values.dtype.kind == "f":
+            plain[np.isnan(values)] = None
+        kept.append(plain.tolist())
+    return (dict(zip(columns, row, strict=True)) for row in zip(*kept, strict=True))
+
+
+def common(*statuses: DayStatus) -> _Row:
+    """Return what a row states of its day; it lacks what any of its frames lacks."""
+    missing = {feed: rows for status in statuses for feed, rows in status.missing.items()}
+    return {
+        "trade_date": statuses[0].trade_date,
+        "available_at": max(status.available_at for status in statuses),
+        "revision": max(status.revision for status in statuses),
+        "degraded": bool(missing),
+        "missing": missing,
+    }
+
+
+def _outside(keys: Ids, frame: SecuritySignals) -> Iterator[tuple[str, _Row]]:
+    """Yield code and values of the securities of a frame that are not among some keys."""
+    rows = np.isin(frame.keys, keys, invert=True).nonzero()[0]
+    columns = {name: values[rows] for name, values in frame.columns.items()}
+    return zip(to_codes(frame.keys[rows]), by_row(columns), strict=True)
+
+
+def _put(left: dict[str, _Parts], code: str, parts: _Parts, *, late: bool) -> None:
+    """Add what is known of a security; of the same day the latter part counts, unless it is late."""
+    held = left.setdefault(code, {})
+    for family, (status, row) in parts.items():
+        before = held[family][0].trade_date if family in held else None
+        if before is None or status.trade_date > before or (status.trade_date == before and not late):
+            held[family] = status, row
+
+
+def _row(code: str, parts: _Parts) -> _Row:
+    """Return the row of a security: the columns of the families of one day, null without a frame yet."""
+    row = {"code": code, **common(*(status for status, _ in parts.values())), **_ABSENT}
+    for _, values in parts.values():
+        row |= values
+    return row
+
+
+def _beside(code: str, parts: _Parts, stored: bytes | None) -> bytes:
+    """Return the newest row of a security that left: what is known of it beside what is stored."""
+    newest = max(status.trade_date for status, _ in parts.values())
+    of_day = {family: part for family, part in parts.items() if part[0].trade_date == newest}
+    row = msgspec.to_builtins(_row(code, of_day))
+    try:
+        before = msgspec.json.decode(stored or b"", type=dict[str, Any])
+        if before["trade_date"] > row["trade_date"]:
+            return stored or b""
+        if before["trade_date"] == row["trade_date"]:
+            known = {name: value for _, values in of_day.values() for name, value in values.items()}
+            missing = before["missing"] | row["missing"]
+            newer = {name: max(before[name], row[name]) for name in ("available_at", "revision")}
+            row |= before | known | newer | {"missing": missing, "degraded": bool(missing)}
+    except (msgspec.DecodeError, LookupError, TypeError):  # nothing is stored, or nothing that can be read
+        pass
+    return msgspec.json.encode(row)
