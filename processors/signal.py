@@ -69,6 +69,7 @@ class Signal:
     needs : its inputs; see `processors.needs`.
     formula : the definition, in plain text.
     source : publication of the definition.
+    beside : further columns that its frame has of it: its rank, its parts.
     subjects : whether it has a value per subject (an index, a style …) instead of one for the market.
     parameters : names of the `Parameters` that its formula reads; the constructor adds those of its needs.
     retain : trading days for which `Memory` retains its values; a count or the name of a parameter.
@@ -87,6 +88,7 @@ class Signal:
     parameters: tuple[str, ...] = ()
     retain: Days = 0
     warmup: Days = 0
+    beside: tuple[str, ...] = ()
     _written: Texts = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -15,11 +15,12 @@ import msgspec
 
 from alerts.commands import Acknowledge, FeedRun, LiveFeedState, SetSilence
 from alerts.model import Alert, AlertEvent
-from processors.events import FIGURES, INPUT_ROWS, Barrier, EndOfDay, Row, Sign
+from processors.events import FIGURES, INPUT_ROWS, Barrier, Column, EndOfDay, Row, Sign
 from processors.outputs import DayStatus, MarketSignal
-from processors.registry import signals_of
+from processors.registry import PUBLISHED_COLUMNS, signals_of
 from processors.signal import Level
 from streams.codecs.row_json import MAX_ARRAY_ROWS
+from streams.codecs.signal_codec import FAMILIES, FINANCING, columns_of
 from streams.records import (
     ALERT_EVENT_TYPE,
     ALERT_TYPE,
@@ -38,6 +39,11 @@ from streams.topics import Topic, Topics
 
 PATH = Path(__file__).parent / "resources" / "asyncapi.json"
 _SCHEMAS = "#/components/schemas/"
+_NUMBERS = "Figures are float64, or int32 where they count days; null where absent. A rank is 1 for the largest."
+_CONSTANTS = (
+    "A source, trade_date, available_at, ts or revision that is the same for all rows may be a text of the schema's "
+    "metadata instead of a column; without either the revision is 0. A figure that every row lacks may have no column."
+)
 #: Headers of every output, beside its type.
 _CLOUD_EVENT = ("ce_specversion", "ce_id", "ce_source", "ce_time", "ce_subject", SEQUENCE, CONTENT_TYPE)
 _PLACE, _LETTER = (
@@ -75,7 +81,7 @@ def document() -> dict[str, Any]:
         elif short in INPUT_ROWS:
             row = INPUT_ROWS[short]
             messages[row.__name__] = _json(row.__name__, _first_line(row))
-            frame = _frame(f"Rows of {short}, many in one message.", _row_columns(row))
+            frame = _frame(f"Rows of {short}, many in one message.", _row_columns(row), _CONSTANTS)
             messages[row.__name__ + "Frame"] = frame | {"headers": _headers({CONTENT_TYPE: ARROW})}
             messages[row.__name__ + "Array"] = _array(row.__name__, f"Rows of {short}, many in one message.")
             named = [row.__name__, row.__name__ + "Array", row.__name__ + "Frame", "EndOfDay", "Barrier"]
@@ -170,7 +176,7 @@ def _row_columns(row: type[Row]) -> dict[str, str]:
     if "ts" in row.__struct_fields__:
         stamps = {"ts": "timestamp[us, UTC]"}
     figures = {
-        c.name: ("string" if c.labels else "bool" if c.flag else "float64")
+        c.name: _figure_type(c)
         + (", null where absent" if c.optional else f", {c.sign.value}" if c.sign is not Sign.ANY else "")
         for c in FIGURES[row.topic]
     }
@@ -178,21 +184,41 @@ def _row_columns(row: type[Row]) -> dict[str, str]:
     return {row.key_field: "string"} | stamps | {"source": "string", "revision": "int32"} | texts | figures
 
 
+def _figure_type(column: Column) -> str:
+    if column.labels:
+        return "string"
+    if column.flag:
+        return "bool, or a number: 1 or 0"
+    return "float64, days since 1970-01-01" if column.date else "float64"
+
+
 def _columns(level: Level) -> dict[str, str]:
-    return {s.id: f"{s.unit}: {s.title} {s.title_zh}" for s in signals_of(level)}
+    """The columns of a frame of signals: of each signal its own, its rank and its parts."""
+    columns: dict[str, str] = {}
+    for s in signals_of(level):
+        columns[s.id] = f"{s.unit}: {s.title} {s.title_zh}"
+        for name in s.beside:
+            columns[name] = f"rank of {s.id}" if name.endswith("_rank") else f"{s.unit}: part of {s.id}"
+    return columns
 
 
 def _security() -> dict[str, Any]:
     metadata = (
         "Schema metadata: status (DayStatus as JSON), degraded, left_out (column → why it is absent, of all or of an "
-        "exchange), family (financing or pricing). Null where absent."
+        f"exchange), family (financing or pricing): a frame has the columns of its family. {_NUMBERS}"
     )
-    columns = {"code": "string"} | _columns(Level.SECURITY)
-    return _frame("All securities of a day.", columns, metadata)
+    of_signals = {"fin_balance": "CNY: Margin balance 融资余额"} | _columns(Level.SECURITY)
+    columns = {
+        name: f"{family}, {text}"
+        for family in FAMILIES
+        for name, text in of_signals.items()
+        if name in columns_of(family) or (name in PUBLISHED_COLUMNS and family == FINANCING)
+    }
+    return _frame("All securities of a day.", {"code": "string"} | columns, metadata)
 
 
 def _industry() -> dict[str, Any]:
-    metadata = "Schema metadata: status (DayStatus), degraded, left_out (column → why). Ranks and parts are columns."
+    metadata = f"Schema metadata: status (DayStatus as JSON), degraded, left_out (column → why). {_NUMBERS}"
     columns = {"industry": "string"} | _columns(Level.INDUSTRY)
     return _frame("All industries of a day.", columns, metadata)
 

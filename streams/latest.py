@@ -33,10 +33,10 @@ from processors.outputs import DayStatus, IndustrySignals, MarketSignal
 from processors.registry import INDUSTRY_METRICS
 from streams import metrics
 from streams.codecs import registry as codecs
-from streams.codecs.signal_codec import is_provisional
+from streams.codecs.signal_codec import FAMILIES, is_provisional
 from streams.errors import FencedError
 from streams.keys import latest_key
-from streams.latest_securities import FAMILIES, NewestSecurities, by_row, common, frame_name
+from streams.latest_securities import NewestSecurities, by_row, common, frame_name
 from streams.records import (
     BARRIER_TYPE,
     INDUSTRY_TYPE,

@@ -22,7 +22,6 @@ from streams.codecs import registry as codecs
 from streams.records import Message
 from streams.topics import Topic
 
-FAMILIES = ("financing", "pricing")
 #: Every column of a security, without values.
 _ABSENT = dict.fromkeys((*PUBLISHED_COLUMNS, *(signal.id for signal in signals_of(Level.SECURITY))))
 _Row: TypeAlias = dict[str, Any]

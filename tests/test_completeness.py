@@ -17,13 +17,15 @@ from alerts.rules.base import Condition, read_as
 from feeds.folder import read
 from processors.completeness import CheckedStore, Completeness
 from processors.days import to_day
-from processors.events import RowBatch
+from processors.events import FIGURES, INPUT_ROWS, RowBatch
 from processors.history import replay
 from processors.industries import INDUSTRIES
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
+from streams import asyncapi
 from streams.calendars import xshg
-from streams.codecs.signal_codec import decode_security, encode_industry, encode_security
+from streams.codecs.row_frames import encode_frame
+from streams.codecs.signal_codec import FAMILIES, decode_security, encode_industry, encode_security
 from streams.export import industries_table, market_table, securities_table
 from tests.building import DAYS, batch
 from tests.folding import Folded, check_signal, fold_history, oracle_data
@@ -260,6 +262,37 @@ def test_frames_carry_the_flag_in_their_metadata() -> None:
         table = pa.ipc.open_stream(encode(frame, "topic").value).read_all()  # type: ignore[operator]
         assert table.schema.metadata[b"degraded"] == b"true"
         assert b"margin.daily SZSE" in table.schema.metadata[b"status"]
+
+
+def test_frames_have_the_columns_that_the_asyncapi_document_lists() -> None:
+    _, found = whole()
+    day = max(found.industries)
+    messages = asyncapi.document()["components"]["messages"]
+
+    def columns(name: str, start: str = "") -> set[str]:
+        listed = messages[name]["payload"]["x-arrow-columns"]
+        return {column for column, text in listed.items() if text.startswith((start, "string"))}
+
+    industries = pa.ipc.open_stream(encode_industry(found.industries[day], "topic").value).read_all()
+    assert {*industries.column_names} == columns("IndustrySignals")
+    for family in FAMILIES:
+        frame = pa.ipc.open_stream(encode_security(found.securities[day, family], "topic").value).read_all()
+        assert {*frame.column_names} == columns("SecuritySignals", f"{family}, ")
+
+
+def test_rows_in_frames_are_as_the_asyncapi_document_describes_them() -> None:
+    document = asyncapi.document()["components"]["messages"]
+    for topic, rows in whole()[0][min(whole()[0])].items():
+        table = pa.ipc.open_stream(encode_frame(rows, "made")).read_all()
+        message = document[f"{INPUT_ROWS[topic].__name__}Frame"]
+        listed, constants = message["payload"]["x-arrow-columns"], message["description"]
+        for name, kind in zip(table.schema.names, table.schema.types, strict=True):
+            words = {"double": ("float64", "a number")}.get(str(kind), (str(kind).partition("[")[0],))
+            assert any(word in listed[name] for word in words), (topic, name, kind)
+        assert {*listed} - {*table.column_names} <= {c.name for c in FIGURES[topic] if c.optional} | {
+            name.decode() for name in table.schema.metadata
+        } | {*INPUT_ROWS[topic].texts}
+        assert all(name.decode() in constants for name in table.schema.metadata)
 
 
 def test_a_column_without_any_figure_has_its_reason_in_the_metadata() -> None:

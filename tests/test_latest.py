@@ -244,7 +244,7 @@ def frame(
         missing=missing or {},
     )
     keys = np.array(sorted(to_id(code) for code in codes), dtype=np.int32)
-    names = {*signal_codec._columns_of(family), *(PUBLISHED_COLUMNS if family == "financing" else ())}
+    names = {*signal_codec.columns_of(family), *(PUBLISHED_COLUMNS if family == "financing" else ())}
     columns = dict.fromkeys(names, np.full(len(keys), float(day)))
     return encode_security(SecuritySignals(status, keys, columns, family), "signals.security.v1")
 

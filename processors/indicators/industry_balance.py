@@ -25,8 +25,12 @@ TURNOVER, INDEX_FLOAT_CAP, STOCK_FLOAT_CAP = (
 IndustryColumns: TypeAlias = tuple[dict[str, Floats], list[dict[str, str]]]
 
 
+RANKED = ("fin_balance", "fin_balance_to_float_cap", "net_buy", "buy_to_turnover")
+
+
 def _signal(name: str, title: str, title_zh: str, unit: str, needs: tuple[Need, ...], formula: str) -> Signal:
-    return Signal(name, Level.INDUSTRY, title, title_zh, unit, (*needs, MEMBERS), formula, "[DG22, DG24]")
+    rank = (f"{name}_rank",) if name in RANKED else ()
+    return Signal(name, Level.INDUSTRY, title, title_zh, unit, (*needs, MEMBERS), formula, "[DG22, DG24]", beside=rank)
 
 
 SIGNALS = (
@@ -40,7 +44,6 @@ SIGNALS = (
     _signal("industry_coverage", "Share of stocks in the margin list", "两融标的覆盖率", "ratio", (BALANCE,), "stocks with a margin row / stocks of the reference"),
     _signal("industry_coverage_by_float_cap", "Share of the float cap in the margin list", "两融标的流通市值覆盖率", "ratio", (BALANCE, STOCK_FLOAT_CAP), "Σ float cap of the stocks with a margin row / Σ float cap of the stocks of the reference, of those with one (valuations.daily)"),
 )  # fmt: skip
-RANKED = ("fin_balance", "fin_balance_to_float_cap", "net_buy", "buy_to_turnover")
 
 
 def compute(block: Block) -> IndustryColumns:

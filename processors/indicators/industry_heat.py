@@ -79,6 +79,7 @@ SIGNALS = (
         "balance/float cap, net buy/turnover, buy/turnover; turnover rate, share of turnover, breadth; 20-day return, distance to "
         "the 60-day mean, RSI(14); parts in heat_<factor>",
         "[DG24], factors ours where only the group is named",
+        beside=tuple(f"heat_{factor}" for factor in HEAT),
     ),
     Signal(
         "risk",
@@ -90,6 +91,7 @@ SIGNALS = (
         "mean of the z-scores (winsorised at ±3) of PE, PB, volatility, downside deviation (60 days), KDJ J(9,3,3), 20-day return, 20-day "
         "mean turnover rate, share of the margin balance; parts in risk_<factor>",
         "[DG24]",
+        beside=tuple(f"risk_{factor}" for factor in RISK),
     ),
 )
 

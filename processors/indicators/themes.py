@@ -17,12 +17,13 @@ TOP = 5
 _FORMULA = "mean chart_score of the industry's stocks − mean chart_score of all stocks with an industry"
 
 
-def _signal(name: str, title: str, title_zh: str, unit: str, formula: str) -> Signal:
-    return Signal(name, Level.INDUSTRY, title, title_zh, unit, (SCORE, MEMBERS), formula, "[GF25], network ours")
+def _signal(name: str, title: str, title_zh: str, unit: str, formula: str, *beside: str) -> Signal:
+    needs = SCORE, MEMBERS
+    return Signal(name, Level.INDUSTRY, title, title_zh, unit, needs, formula, "[GF25], network ours", beside=beside)
 
 
 SIGNALS = (
-    _signal("theme_score", "Theme score", "主题得分", "ratio", f"{_FORMULA}; on a week's last session"),
+    _signal("theme_score", "Theme score", "主题得分", "ratio", f"{_FORMULA}; on a week's last session", "theme_score_rank"),
     _signal("theme_top5", "Among the 5 highest theme scores", "主题前5", "flag", "1 if rank(theme_score) ≤ 5"),
 )  # fmt: skip
 

@@ -35,6 +35,8 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder(MarketSignal).decode
 _SOURCE = "marginwatch/market"
 _PROVISIONAL = "provisional"
+#: What the frames of a day of securities are: of the margin detail alone, and of prices as well.
+FAMILIES = FINANCING, PRICING = "financing", "pricing"
 
 
 def encode_market(signal: MarketSignal, topic: str) -> Output:
@@ -124,7 +126,7 @@ def decode_security(value: bytes) -> SecuritySignals:
     table, status = _read(value, "code")
     keys = parse_codes(table.columns.pop("code").joined(), table.rows)
     family = table.constants.get("family", "")
-    declared = _columns_of(family)
+    declared = columns_of(family)
     if not declared:
         raise RowError(f"there is no family {family[:64]!r} of security signals")
     # A frame of an earlier release names no reasons.
@@ -133,11 +135,11 @@ def decode_security(value: bytes) -> SecuritySignals:
 
 
 @cache
-def _columns_of(family: str) -> frozenset[str]:
+def columns_of(family: str) -> frozenset[str]:
     """Return the columns of a family: the registered signals of securities, by whether they need prices."""
     level = {signal.id for signal in signals_of(Level.SECURITY)}
     pricing = level & {signal.id for module in PRICING_INDICATORS for signal in module.SIGNALS}
-    return frozenset({"pricing": pricing, "financing": level - pricing}.get(family, ()))
+    return frozenset({PRICING: pricing, FINANCING: level - pricing}.get(family, ()))
 
 
 def _numbers(table: Table, declared: Iterable[str]) -> dict[str, Array]:
