@@ -11,6 +11,7 @@ from datetime import date
 from functools import cache
 from pathlib import Path
 
+from feeds.cells.file_names import valid_text
 from feeds.cells.workbooks import files_of
 from feeds.checks.validate import Severity
 from feeds.daily.check_report import format_findings
@@ -53,7 +54,7 @@ def read_tables(folder: Path) -> SourceTables:
 
 def source_of(folder: Path) -> str:
     """Return the name under which the rows of a folder are published."""
-    return f"files:{folder.name}"
+    return valid_text(f"files:{folder.name}")
 
 
 def read(

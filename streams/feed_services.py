@@ -104,11 +104,11 @@ class RedisFeedState:
     def load(self) -> dict[str, str]:
         """Return all fields."""
         found: Any = self._redis.hgetall(self._key)
-        return {name.decode(): value.decode() for name, value in found.items()}
+        return {name.decode(errors="surrogateescape"): value.decode() for name, value in found.items()}
 
     def set(self, name: str, value: str) -> None:
-        """Store one field."""
-        self._redis.hset(self._key, name, value)
+        """Store one field; it may name a file, whose name need not be UTF-8."""
+        self._redis.hset(self._key, name.encode(errors="surrogateescape"), value)
 
 
 class FrameCodec:

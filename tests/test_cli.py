@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+import msgspec
 import pytest
 from redis.exceptions import AuthenticationError, OutOfMemoryError
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -324,6 +325,13 @@ def test_up_refuses_a_folder_without_market_files_before_it_starts_anything(tmp_
     result = call("up", "--data", str(tmp_path))
     assert "has no file with a known name: expected prices_a_" in str(result.exception)
     assert "Starting" not in plain(result)
+
+
+def test_a_note_that_is_not_utf_8_is_an_error_with_its_remedy(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UnicodeEncodeError) as raised:
+        msgspec.json.encode(os.fsdecode(b"wei\xc8"))
+    assert print_error(raised.value)
+    assert "'wei\\udcc8' is not UTF-8: write it in a terminal" in capsys.readouterr().err
 
 
 def test_a_password_without_a_terminal_is_the_first_line_of_standard_input() -> None:

@@ -16,12 +16,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from redis import Redis
 from structlog.testing import capture_logs
 
 from feeds import drop_folder
 from feeds import plan as plans
 from feeds.build import build_tasks
 from feeds.cells import workbooks
+from feeds.checks.validate import Finding, Severity
 from feeds.daily.daily_checks import DailyChecks
 from feeds.daily.daily_outlet import DailyOutlet
 from feeds.daily.ledger import PublishLedger
@@ -30,6 +32,7 @@ from feeds.drop_folder import FolderTask
 from feeds.errors import GoneError, InputError, NotPublishedError
 from feeds.fetch_task import FetchTask
 from feeds.files.dataset import SourceTables
+from feeds.folder import source_of
 from feeds.plan import DropFolder, Feed, Fetch
 from feeds.scheduler import run_tasks
 from feeds.tasks import FeedTask
@@ -41,7 +44,8 @@ from streams.cli.feed_run import ends
 from streams.clients import redis_client
 from streams.codecs.row_frames import decode_frame
 from streams.errors import PublishError
-from streams.feed_services import feed_services
+from streams.feed_services import RedisFeedState, feed_services
+from streams.local.local_redis import EmbeddedRedis
 from streams.publisher import Publisher
 from streams.settings import Settings
 from tests.harness import Stack, wait_until
@@ -229,6 +233,20 @@ def dropping(
 ) -> FolderTask:
     outlet = daily_outlet(PublishLedger(MemoryStore()))
     return folder_task(DropFolder(path=folder, **feed), state, publish or publishing(outlet))  # type: ignore[arg-type]
+
+
+def test_a_file_whose_name_is_not_utf_8_is_published_once_and_reported(
+    redis_server: EmbeddedRedis, tmp_path: Path
+) -> None:
+    """Chinese archives have names in GBK."""
+    name = os.fsdecode("两融".encode("gbk") + b".csv")
+    with Redis.from_url(redis_server.url) as redis:
+        state = RedisFeedState(redis, "gbk", "d")
+        state.set(f"file/{name}", "done 1")
+        assert state.load() == {f"file/{name}": "done 1"}
+    finding = Finding(Severity.ERROR, "file", "", None, f"{name} is empty")
+    assert msgspec.json.decode(msgspec.json.encode(finding.text)) == "????.csv is empty"
+    assert source_of(tmp_path / name) == "files:????.csv"
 
 
 def rows(messages: list[Message]) -> int:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from feeds.cells.file_names import valid_text
 from feeds.checks.compared_day import ComparedDay
 from feeds.checks.row_groups import UNREAD, figure_of, is_bounded, masks_of
 from processors.arrays import Floats, Ids
@@ -106,6 +107,9 @@ class Finding:
     text: str
     group: str = ""
     lost: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", valid_text(self.text))
 
     def __str__(self) -> str:
         when = f" {to_date(self.day)}" if self.day is not None else ""

@@ -47,6 +47,8 @@ def _described(error: Exception) -> str | None:
             return refusal(error) or f"Redis: {str(error).removesuffix('.')}: {remedy}"
         case ValidationError():
             return "\n  ".join(["settings:", *map(describe_problem, error.errors())])
+        case UnicodeEncodeError(object=text):  # Python has such a character for each byte that it can't decode
+            return f"{text!a} is not UTF-8: write it in a terminal whose encoding is UTF-8"
         case BrokenPipeError():
             return ""  # whoever read the output, such as head, has enough
         case OSError(errno=number, strerror=reason) if number in _FULL:
