@@ -61,6 +61,9 @@ def _input(settings: Settings, alert: Alert, origin: Input) -> dict[str, Any]:
             "note": "compacted away, or older than what the topic keeps",
         }
     short = Topics(settings).short(origin.topic)
+    if short == Topic.ALERT_COMMANDS:
+        report = msgspec.to_builtins(codecs.decode(short, record))
+        return base | {"content": report, "recomputed": None, "note": "what a feed has reported"}
     if short not in SIGNALS:
         return base | {"content": None, "recomputed": None, "note": "a message of the dead letters; see its topic"}
     message: MarketSignal | SecuritySignals | IndustrySignals = codecs.decode(short, record)

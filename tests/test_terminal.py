@@ -14,7 +14,8 @@ from redis.exceptions import RedisError
 from rich.console import Console
 from typer.testing import CliRunner
 
-from alerts.model import Acknowledgement, Alert, DigestSection, EndedBy, Evidence, Severity, State
+from alerts.commands import FeedRun
+from alerts.model import Acknowledgement, Alert, DigestSection, EndedBy, Evidence, Input, Severity, State
 from alerts.model import Text as Both
 from alerts.record import CaseRow, RecordCard
 from console import question
@@ -24,7 +25,7 @@ from processors.industry_periods import IndustryPeriod, Period
 from processors.outputs import MarketSignal
 from processors.parameters import DEFAULTS, Parameters
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
-from streams import morning_sheet, readers, system_status
+from streams import alert_provenance, morning_sheet, readers, system_status
 from streams.cli.main import app
 from streams.cli.publish import print_reports
 from streams.cli.render import signals
@@ -33,6 +34,7 @@ from streams.cli.render.signals import print_explanation, print_market, print_pe
 from streams.cli.render.tables import print_status
 from streams.errors import NothingYetError
 from streams.explain import declaration
+from streams.records import PlainRecord
 from streams.settings import Settings
 
 REASON = "margin.daily of SZSE is not closed [see `marginwatch status`]: the sum of both exchanges has an unknown part"
@@ -449,3 +451,11 @@ def test_an_absent_or_provisional_value_is_explained_in_words(
 )  # fmt: skip
 def test_a_figure_is_printed_in_its_unit(value: Any, unit: str, shown: str) -> None:
     assert signals.figure(value, unit) == shown
+
+
+def test_the_input_of_an_alert_about_a_feed_is_its_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = FeedRun(source="vendor", trade_date=date(2020, 7, 22), at=datetime(2020, 7, 22, 9, tzinfo=UTC), rows={})
+    record = PlainRecord("alerts.commands.v1", 0, 1, 0, None, msgspec.json.encode(run), [])
+    monkeypatch.setattr(readers, "record_at", lambda *_: record)
+    found = alert_provenance._input(Settings(), digest(), Input(record.topic, 0, 1, 0))
+    assert (found["content"]["source"], found["note"]) == ("vendor", "what a feed has reported")
