@@ -12,6 +12,7 @@ import pytest
 import typer
 from redis.exceptions import RedisError
 from rich.console import Console
+from rich.text import Text as RichText
 from typer.testing import CliRunner
 
 from alerts.commands import FeedRun
@@ -26,6 +27,7 @@ from processors.outputs import MarketSignal
 from processors.parameters import DEFAULTS, Parameters
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 from streams import alert_provenance, morning_sheet, readers, system_status
+from streams.cli import terminal
 from streams.cli.main import app
 from streams.cli.publish import print_reports
 from streams.cli.render import signals
@@ -451,6 +453,17 @@ def test_an_absent_or_provisional_value_is_explained_in_words(
 )  # fmt: skip
 def test_a_figure_is_printed_in_its_unit(value: Any, unit: str, shown: str) -> None:
     assert signals.figure(value, unit) == shown
+
+
+def test_a_text_does_not_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    note = "\x1b[2J\x1b]0;owned\x07\u202e 万\u3000科"
+    table = terminal.table_of("note")
+    table.add_row(note)
+    for printed in (note, RichText(note, style="bold"), table):
+        terminal._console(stderr=False).print(printed)
+        found = capsys.readouterr().out
+        assert r"\x1b[2J\x1b]0;owned" in found and "万\u3000科" in found
+        assert not {*found} & {*"\x1b\x07\u202e"}
 
 
 def test_the_input_of_an_alert_about_a_feed_is_its_report(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,24 +3,46 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Column, Table
+from rich.text import Text
 
 _T = TypeVar("_T")
 #: The width of a file or a pipe: a line of a table stays one line there, so that a program can search it.
 _ENDLESS = 10_000
+#: What a terminal obeys instead of showing it: codes of its own, and the direction of letters.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def _escaped(text: str) -> str:
+    return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+class _PlainConsole(Console):
+    """A stream that obeys no text: notes, names and reasons of people and feeds may have control characters."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a text, as wide as it is shown."""
+        return super().render_str(_escaped(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield the segments of what is printed, with the control characters of its texts as escapes."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else _escaped(text), style, control)
 
 
 def _console(*, stderr: bool) -> Console:
     """Open a stream. Nothing in a text is markup: names, reasons and subjects contain brackets and colons."""
     width = None if (sys.stderr if stderr else sys.stdout).isatty() else _ENDLESS
-    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    return _PlainConsole(stderr=stderr, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 out = _console(stderr=False)
