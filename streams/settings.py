@@ -83,9 +83,11 @@ class Settings(BaseSettings):
     )
     kafka_cert_file: Path | None = Field(None, description="PEM certificate of this client, for mutual TLS")
     kafka_key_file: Path | None = Field(None, description="its key, PEM without a passphrase (a secret)")
-    group: str = Field("marginwatch", description="consumer group; also the name of the Faust app")
-    namespace: str = Field("mw", description="prefix of every Redis key")
-    topic_prefix: str = Field("", description="prefix of every topic, for several systems on one cluster")
+    group: str = Field("marginwatch", pattern=r"^\S+$", description="consumer group; also the name of the Faust app")
+    namespace: str = Field("mw", pattern=r"^[^\s{}]+$", description="prefix of every Redis key")
+    topic_prefix: str = Field(
+        "", pattern=r"^[a-zA-Z0-9._-]{0,200}$", description="prefix of every topic, for several systems on one cluster"
+    )
 
     partitions: int = Field(4, ge=1, le=1024, description="partitions of the topics keyed by security")
     replication: int = Field(1, ge=1, description="replication factor of created topics")
