@@ -20,6 +20,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -138,15 +139,20 @@ class Attempts:
         self._by_address = {a: times for a, times in self._by_address.items() if now - times[-1] < _ATTEMPTS_S}
         return _full(self._by_address.get(address, deque(maxlen=_ATTEMPTS)), now) or _full(self._all, now)
 
-    def add(self, address: str) -> None:
-        """Count an attempt before it is verified."""
+    def add(self, address: str) -> float:
+        """Count an attempt before it is verified; return when it began."""
+        now = time.monotonic()
         for times in (self._by_address.setdefault(address, deque(maxlen=_ATTEMPTS)), self._all):
-            times.append(time.monotonic())
+            times.append(now)
+        return now
 
-    def succeeded(self, address: str) -> None:
-        """Forget the attempts of an address that has logged in."""
-        self._by_address.pop(address, None)
-        self._all.pop()
+    def succeeded(self, address: str, began: float) -> None:
+        """Forget an attempt that succeeded; failures count on, else a user could guess passwords between own logins."""
+        for times in (self._by_address.get(address, deque()), self._all):
+            with suppress(ValueError):  # later attempts have taken its place
+                times.remove(began)
+        if not self._by_address.get(address, True):
+            del self._by_address[address]
 
 
 def _full(times: deque[float], now: float) -> bool:
@@ -202,14 +208,14 @@ class Access:
 
         Ask `Attempts.blocked` first. Every attempt takes the same work, whether or not there is a user of that name.
         """
-        self.attempts.add(address)
+        began = self.attempts.add(address)
         hashed = self.users().get(name)
         async with self._hashing:
             known = await asyncio.to_thread(verify, password, hashed or _NOBODY)
         by_token = bool(self.token and name) and hmac.compare_digest(password.encode(), self.token.encode())
         if not (known if hashed is not None else by_token):
             return None
-        self.attempts.succeeded(address)
+        self.attempts.succeeded(address, began)
         identity = secrets.token_urlsafe(24)
         await self.sessions.put(_key_of(identity), Session(name, self._fingerprint(name)), SESSION_S)
         return {"sid": identity}

@@ -241,6 +241,20 @@ def test_an_address_that_fails_often_waits() -> None:
     asyncio.run(fail())
 
 
+def test_a_login_of_ones_own_gives_no_further_attempts_at_the_passwords_of_others() -> None:
+    async def guess() -> list[bool]:
+        access = Access("0.0.0.0", StoredSessions(), token="tok")
+        for _ in range(9):
+            assert await access.login("a", "wrong", "10.0.0.1") is None
+        for _ in range(3):
+            assert await access.login("b", "tok", "10.0.0.1") is not None
+        before = access.attempts.blocked("10.0.0.1")
+        assert await access.login("a", "wrong", "10.0.0.1") is None
+        return [before, access.attempts.blocked("10.0.0.1")]
+
+    assert asyncio.run(guess()) == [False, True]
+
+
 def test_attempts_at_the_same_time_count_before_they_are_verified(monkeypatch: pytest.MonkeyPatch) -> None:
     verified = []
     monkeypatch.setattr(access_module, "verify", lambda password, _stored: verified.append(password))
