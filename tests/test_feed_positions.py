@@ -349,10 +349,10 @@ class Desk:
         self.sent.append(rows)
 
     def call(
-        self, body: object, *, key: str = "", signed: str | None = "", path: str = "/v1/margin.intraday"
+        self, body: object, *, key: str = "", signed: str | None = "", path: str = "/v1/margin.intraday", **more: str
     ) -> tuple[int, dict[str, Any], dict[str, str]]:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = {"Idempotency-Key": key} if key else {}
+        headers = more | ({"Idempotency-Key": key} if key else {})
         if signed is not None:
             headers[HEADER] = signed or signature(SECRET.encode(), data, int(self.now))
         connection = http.client.HTTPConnection("127.0.0.1", self.run.port, timeout=120)
@@ -385,6 +385,12 @@ def test_rows_are_published_and_counted_and_a_repetition_changes_nothing(desk: D
     assert desk.call(later | {"fin_buy": 1.55e6})[1]["published"] == 1
     assert desk.sent[-1].revisions.tolist() == [1]
     assert desk.call(b"", path="/healthz")[:2] == (200, {"status": "alive"})
+
+
+def test_a_key_in_any_encoding_is_a_key_and_a_body_that_is_not_as_its_headers_say_is_refused(desk: Desk) -> None:
+    assert [desk.call(GOOD, key="clé")[1]["published"] for _ in range(2)] == [1, 1]  # the stored answer
+    status, answer, _ = desk.call(GOOD, **{"Content-Encoding": "gzip"})
+    assert (status, answer["error"][:25]) == (400, "the body can't be read: 4")
 
 
 def test_a_request_whose_head_never_ends_occupies_no_connection(

@@ -203,6 +203,8 @@ class WebhookTask(FeedTask):
             raise _RefusedRequest(
                 413, f"the body has more than {self._feed.max_bytes:,} bytes: send it in parts"
             ) from None
+        except web.RequestPayloadError as error:
+            raise _RefusedRequest(400, f"the body can't be read: {' '.join(str(error).split())}") from None
 
     async def _answer(self, body: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
         try:
@@ -235,7 +237,7 @@ class WebhookTask(FeedTask):
 
     def _publish(self, rows: list[PositionRow], key: str, digest: str) -> dict[str, Any]:
         """Publish rows and return the answer, or the stored answer to an earlier request; runs in a thread."""
-        stored_at = self._answers + hashlib.sha256(key.encode()).hexdigest()
+        stored_at = self._answers + hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
         stored: Any = self._redis.get(stored_at) if key else None
         if stored is not None:
             before, answer = msgspec.json.decode(stored, type=tuple[str, dict[str, Any]])
