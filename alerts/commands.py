@@ -77,6 +77,13 @@ _decoder = msgspec.json.Decoder(Command)
 _MOST_BYTES = 64 * 1024
 
 
+def encode(command: Command) -> bytes:
+    """Return a command as a message; raises `RowError` for one that `decode` refuses as too large."""
+    value = msgspec.json.encode(command)
+    _check_size(value)
+    return value
+
+
 def decode(value: bytes) -> Command:
     """Decode a command.
 
@@ -84,8 +91,7 @@ def decode(value: bytes) -> Command:
     ------
     RowError, msgspec.DecodeError : with the reason, if the message is no command.
     """
-    if len(value) > _MOST_BYTES:
-        raise RowError(f"the command has {len(value):,} bytes, at most {_MOST_BYTES:,} are accepted")
+    _check_size(value)
     command: Command = _decoder.decode(value)
     times = [command.at]
     if isinstance(command, SetSilence):
@@ -94,3 +100,8 @@ def decode(value: bytes) -> Command:
         check_times([command.trade_date, command.silent_since])
     check_times(times)
     return command
+
+
+def _check_size(value: bytes) -> None:
+    if len(value) > _MOST_BYTES:
+        raise RowError(f"the command has {len(value):,} bytes, at most {_MOST_BYTES:,} are accepted: shorten its texts")

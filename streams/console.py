@@ -20,6 +20,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import BrokerResponseError, KafkaError
 from redis.exceptions import RedisError
 
+from alerts import commands
 from alerts.commands import Command
 from console.access import Access, Session
 from console.directory import Directory
@@ -220,14 +221,14 @@ class Backend:
 
         Raises
         ------
-        MarginwatchError : if Kafka does not accept the command.
+        MarginwatchError : if Kafka does not accept the command, or a worker would refuse it.
         UnconfirmedError : if its acknowledgement is missing: a request that has timed out may still arrive.
         """
         sent = False
         try:
             async with asyncio.timeout(_COMMAND_S):
                 producer = await self._connected()
-                name, data = self._names.name(Topic.ALERT_COMMANDS), msgspec.json.encode(command)
+                name, data = self._names.name(Topic.ALERT_COMMANDS), commands.encode(command)
                 acknowledged = await producer.send(name, data, partition=0)
                 sent = True
                 await acknowledged

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from kafka.errors import KafkaError
 
+from alerts import commands
 from alerts.commands import FeedRun
 from feeds.checks.validate import Severity
 from feeds.feed_report import FeedReport
@@ -162,7 +163,7 @@ class Publisher:
             errors=report.errors,
             reason=wrong[0].text[:_LONGEST_REASON] if wrong else "",
         )
-        self.raw(Topic.ALERT_COMMANDS, msgspec.json.encode(run))
+        self.raw(Topic.ALERT_COMMANDS, commands.encode(run))
 
     def dead_letter(self, topic: str, value: bytes, headers: list[tuple[str, bytes]]) -> None:
         """Publish a refused message to the dead letters of an input topic."""

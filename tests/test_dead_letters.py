@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from alerts.commands import Acknowledge, LiveFeedState, SetSilence
+from alerts.commands import Acknowledge, LiveFeedState, SetSilence, encode
 from alerts.lifecycle import AlertLifecycle
 from alerts.model import Input as Origin
 from alerts.model import Severity, Silence, State
@@ -86,6 +86,8 @@ def test_a_command_is_small() -> None:
     command = Acknowledge(alert="a", by="li", at=NOW, note="x" * 100_000)
     with pytest.raises(RowError, match="at most 65,536"):
         CODECS.decode(Topic.ALERT_COMMANDS, Input("", msgspec.json.encode(command)))
+    with pytest.raises(RowError, match="shorten its texts"):  # its writer is told, not the dead letters
+        encode(command)
 
 
 FRAME = next(

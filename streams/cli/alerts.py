@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Annotated
 
-import msgspec
 import typer
 
+from alerts import commands
 from alerts.commands import Acknowledge, Command, SetSilence
 from alerts.model import Alert, Severity, Silence, State
 from processors.days import SHANGHAI
@@ -124,7 +124,7 @@ def _send(command: Command) -> None:
     from streams.topics import Topic
 
     with Publisher(Settings(), source="command line") as publisher:
-        publisher.raw(Topic.ALERT_COMMANDS, msgspec.json.encode(command), partition=0)
+        publisher.raw(Topic.ALERT_COMMANDS, commands.encode(command), partition=0)
 
 
 @alerts_app.command("ack")
@@ -201,8 +201,8 @@ def _in_force(settings: Settings, identity: str, now: datetime) -> bool:
     from streams import readers
     from streams.topics import Topic
 
-    commands = readers.messages(settings, Topic.ALERT_COMMANDS)
-    found = [one.silence for one in commands if isinstance(one, SetSilence) and one.silence.id == identity]
+    sent = readers.messages(settings, Topic.ALERT_COMMANDS)
+    found = [one.silence for one in sent if isinstance(one, SetSilence) and one.silence.id == identity]
     return bool(found) and found[-1].until > now
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import msgspec
 import structlog
 
+from alerts import commands
 from alerts.commands import LiveFeedState
 from processors.days import TradingCalendar, moment, shanghai_day, to_date
 from processors.deadlines import overdue, silent_since
@@ -125,5 +126,5 @@ class FeedWatch:
             at=moment(newest if since is None else now),
             silent_since=None if since is None else moment(since),
         )
-        await self._publish([Output(self._topics.name(Topic.ALERT_COMMANDS), 0, b"", msgspec.json.encode(report), [])])
+        await self._publish([Output(self._topics.name(Topic.ALERT_COMMANDS), 0, b"", commands.encode(report), [])])
         owned.live_reported[feed] = today, since
