@@ -31,6 +31,7 @@ from feeds.daily.security_names import SecurityNames
 from feeds.drop_folder import FolderTask
 from feeds.errors import GoneError, InputError, NotPublishedError
 from feeds.fetch_task import FetchTask
+from feeds.files import exchange, vendor
 from feeds.files.dataset import SourceTables
 from feeds.folder import source_of
 from feeds.plan import DropFolder, Feed, Fetch
@@ -247,6 +248,22 @@ def test_a_file_whose_name_is_not_utf_8_is_published_once_and_reported(
     finding = Finding(Severity.ERROR, "file", "", None, f"{name} is empty")
     assert msgspec.json.decode(msgspec.json.encode(finding.text)) == "????.csv is empty"
     assert source_of(tmp_path / name) == "files:????.csv"
+
+
+@pytest.mark.parametrize("read", [vendor.read, exchange.read])
+def test_what_is_no_file_is_named_as_such(tmp_path: Path, read: Callable[[list[Path]], object]) -> None:
+    (pipe, loop, empty) = (tmp_path / name for name in ("pipe.csv", "loop.csv", "empty.csv"))
+    os.mkfifo(pipe)
+    loop.symlink_to(loop)
+    empty.touch()
+    for path, fault in (
+        (pipe, "pipe.csv is neither a file nor a folder: give"),
+        (loop, "loop.csv is neither a file nor a folder: give"),
+        (tmp_path / "none.csv", "none.csv does not exist: give"),
+        (empty, "empty.csv is empty: "),
+    ):
+        with pytest.raises(InputError, match=fault):
+            read([path])
 
 
 def rows(messages: list[Message]) -> int:

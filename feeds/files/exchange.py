@@ -29,6 +29,7 @@ import pandas as pd
 from feeds.cells.code_styles import BY_NUMBER, to_own
 from feeds.cells.dates import NO_DAY, parse_days
 from feeds.cells.file_dates import file_day, stated_days
+from feeds.cells.file_names import unusable
 from feeds.cells.row_kinds import is_blank
 from feeds.cells.sheet_tables import (
     cells_above,
@@ -149,9 +150,11 @@ def read(paths: Sequence[Path], day: date | None = None) -> SourceTables:
         elif path.is_file():
             files = [path]
         else:
-            raise InputError(f"{path} does not exist: give a file of an exchange, or a folder of them")
+            raise InputError(unusable(path, "a file of an exchange"))
         for file in files:
             content = file.read_bytes()
+            if not content.strip():
+                raise InputError(f"{file.name} is empty: load it again")
             found.findings += unended(content, file.name)
             found.extend(parse_sheets(split_stacked(read_workbook(content, file.name)), file.name, day))
             found.files += 1

@@ -16,6 +16,7 @@ import pandas as pd
 
 from feeds.cells import workbooks
 from feeds.cells.file_dates import file_day, stated_days
+from feeds.cells.file_names import unusable
 from feeds.cells.formulas import evaluate
 from feeds.cells.sheet_tables import (
     cells_above,
@@ -95,7 +96,7 @@ def _files_of(path: Path) -> tuple[list[Path], list[Path]]:
     if path.is_dir():
         return files_of(path, SUFFIXES)
     if not path.is_file():
-        raise InputError(f"{path} does not exist: give a CSV file, a workbook or a parquet file, or a folder of them")
+        raise InputError(unusable(path, "a CSV file, a workbook or a parquet file"))
     return [path], []
 
 
