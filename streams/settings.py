@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     kafka_cert_file: Path | None = Field(None, description="PEM certificate of this client, for mutual TLS")
     kafka_key_file: Path | None = Field(None, description="its key, PEM without a passphrase (a secret)")
     group: str = Field("marginwatch", pattern=r"^\S+$", description="consumer group; also the name of the Faust app")
-    namespace: str = Field("mw", pattern=r"^[^\s{}]+$", description="prefix of every Redis key")
+    namespace: str = Field("mw", pattern=r"^[^{}]*[^\s{}][^{}]*$", description="prefix of every Redis key")
     topic_prefix: str = Field(
         "", pattern=r"^[a-zA-Z0-9._-]{0,200}$", description="prefix of every topic, for several systems on one cluster"
     )
