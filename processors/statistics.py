@@ -10,11 +10,16 @@ import numpy as np
 
 from processors.arrays import Floats
 
+#: Two values whose difference is a smaller share of them differ by rounding alone.
+_ROUNDING = 1e-12
+
 
 def percentiles(windows: Floats, min_periods: int = 1) -> Floats:
     """Return the share of each window's known values that are not above its last one (…,).
 
-    NaN where the last one is unknown, or where fewer than ``min_periods`` are known.
+    NaN where the last one is unknown, or where fewer than ``min_periods`` are known. Values that differ by rounding
+    alone are equal: sums of the same figures in another order, which two decimals make frequent, differ in their last
+    bits.
 
     Examples
     --------
@@ -26,7 +31,7 @@ def percentiles(windows: Floats, min_periods: int = 1) -> Floats:
     last = windows[..., -1:]
     known = ~np.isnan(windows)
     count = known.sum(axis=-1)
-    below = (windows <= last).sum(axis=-1)
+    below = (windows <= last + np.abs(last) * _ROUNDING).sum(axis=-1)
     return np.where((count >= min_periods) & ~np.isnan(last[..., 0]), below / np.maximum(count, 1), np.nan)
 
 

@@ -22,10 +22,21 @@ NAN = np.nan
         ([1, 2, 3, NAN], 2, NAN),  # the last one is not known
         ([2, 2, 2], 1, 1.0),
         ([NAN, NAN], 0, NAN),
+        ([0.1 + 0.2 + 0.3, 0.3 + 0.2 + 0.1], 1, 1.0),  # equal but for rounding, the first is larger
+        ([-(0.1 + 0.2 + 0.3), 0.5, -(0.3 + 0.2 + 0.1)], 1, 2 / 3),
+        ([-(0.3 + 0.2 + 0.1), 0.5, -(0.1 + 0.2 + 0.3)], 1, 2 / 3),
     ],
 )
 def test_a_percentile_is_the_share_of_known_values_not_above_the_last(window, least, expected) -> None:
     assert percentiles(np.array([window], dtype=float), least) == pytest.approx([expected], nan_ok=True)
+
+
+def test_months_of_rates_with_two_decimals_have_the_rank_of_their_exact_sums() -> None:
+    hundredths = np.random.default_rng(7).integers(40, 60, 300)
+    exact = np.convolve(hundredths, np.ones(20, dtype=int), "valid")
+    months = rolling_sums(hundredths / 100 / 100, 20) / 20
+    for end in range(1, len(months) + 1):
+        assert percentiles(months[None, :end])[0] == (exact[:end] <= exact[end - 1]).mean()
 
 
 def test_one_known_value_is_enough_for_a_percentile_unless_more_are_asked_for() -> None:

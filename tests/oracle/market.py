@@ -585,8 +585,7 @@ def bottom_panel(data: Data, p: Any) -> Tables:
         details[f"{code} bear_markets"] = pd.Series([float(len(f)) for f in falls], index=data.days).where(here)
         details[f"{code} deeper_than"] = pd.Series(deeper, index=data.days).where(here)
         rate = of_index(data, code, "turnover_rate").where(data.days >= pd.Timestamp(p.valuation_since))
-        # Added from the oldest: months of the same rates must not be ranked by their rounding.
-        month = sum((rate.shift(back) for back in range(18, -1, -1)), start=rate.shift(19)) / 20
+        month = rate.rolling(20).mean().round(12)  # months of the same rates in another order are equal
         details[f"{code} turnover_rate_month"] = month
         details[f"{code} turnover_rate_percentile"] = percentile_since(month, p.valuation_since, p.percentile_least)
         details[f"{code} pe_ttm"] = of_index(data, code, "pe_ttm").where(data.days >= pd.Timestamp(p.valuation_since))
