@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from feeds.errors import InputError
 from feeds.folder import read
 from processors.codes import to_id
-from processors.days import to_date, to_day
+from processors.days import TradingCalendar, to_date, to_day
 from processors.indicators.verdict import Verdict
 from processors.industries import INDUSTRIES
 from processors.kinds import is_fund, is_stock
@@ -123,7 +123,7 @@ def test_excess(panel: Panel, data_dir: Path, index: pd.DataFrame, mode: Mode) -
 
 @pytest.fixture(scope="module")
 def weekly(data_dir: Path) -> pd.DataFrame:
-    """The ratio of every week, and its last day."""
+    """The ratio of every week, and its last day; the data end on the Wednesday of a week that is left out."""
     buys = [
         pd.read_parquet(data_dir / f"margin_total_{e}_2018_2021q1.parquet").set_index("dt")["margin_buy_amt"]
         for e in ("sse", "szse")
@@ -135,7 +135,7 @@ def weekly(data_dir: Path) -> pd.DataFrame:
     amount.index = pd.to_datetime(amount.index)
     week = buy.index.to_period("W")
     ratio_ = buy.groupby(week).sum() / amount.reindex(buy.index).groupby(week).sum()
-    return pd.DataFrame({"ratio": ratio_, "last": buy.index.to_series().groupby(week).max()})
+    return pd.DataFrame({"ratio": ratio_, "last": buy.index.to_series().groupby(week).max()}).iloc[:-1]
 
 
 def test_ratio(panel: Panel, weekly: pd.DataFrame, data_dir: Path) -> None:
@@ -219,7 +219,9 @@ def moved(panel: Panel, weeks: int, buys: float = 1.0) -> Panel:
     """A panel whose days are so many weeks later, with another ratio of buys to turnover."""
     histories = {code: replace(one, days=one.days + 7 * weeks) for code, one in panel.histories.items()}
     market = panel.market.assign(fin_buy_cny=panel.market["fin_buy_cny"] * buys)
-    return replace(panel, days=panel.days + 7 * weeks, histories=histories, market=market)
+    sessions = panel.calendar.between(panel.calendar.first, panel.calendar.last) + 7 * weeks
+    calendar = TradingCalendar(map(to_date, sessions.tolist()))
+    return replace(panel, calendar=calendar, days=panel.days + 7 * weeks, histories=histories, market=market)
 
 
 @pytest.mark.parametrize("weeks", [-300, 0, 360])
@@ -697,9 +699,32 @@ def test_a_session_of_which_nothing_arrived_is_a_session_of_every_horizon(mode: 
     touched = (known.starts == at) | (known.stops == at)
     np.testing.assert_array_equal(known.stops[~touched], weeks.stops[~np.isin(weeks.stops, at)])
     assert np.isnan(weeks.market[weeks.stops == at]).all() and at not in weeks.starts
-    # Its week is that of the days with figures.
-    ends, _ = ratio.weekly_ratio(gap, gap.in_period)
-    assert at - 1 in ends
+    # A sum with an unknown part is absent: that of its week, and that of its month.
+    ends, ratios = ratio.weekly_ratio(gap, gap.in_period)
+    assert np.isnan(ratios[ends == at - 1]).tolist() == [True]
+    for panel, known in ((whole, True), (gap, False)):
+        rows = {row["month"]: row["ratio of the month"] for row in cells(ratio.run(panel, mode), "months")}
+        assert (rows[gap.dates()[at][:7]] is not None) == known
+
+
+@pytest.mark.parametrize(
+    ("end", "week", "months"),
+    [
+        (date(2020, 6, 23), False, {"2020-05": False}),  # the 24th is the last session before holidays
+        (date(2020, 6, 24), True, {"2020-05": False}),
+        (date(2020, 6, 30), False, {"2020-05": False, "2020-06": True}),
+    ],
+)
+def test_a_week_or_month_has_a_ratio_if_each_of_its_sessions_is_known(
+    data_dir: Path, end: date, week: bool, months: dict[str, bool]
+) -> None:
+    folder = read(data_dir, xshg(), date(2020, 5, 25), end)
+    panel = collect((feeds for _, feeds in folder.by_day()), Parameters(), EXCHANGES, xshg())
+    ends, ratios = ratio.weekly_ratio(panel, panel.in_period)
+    assert ends[-1] == len(panel.days) - 1
+    assert [not np.isnan(one) for one in ratios] == [True] * (len(ratios) - 1) + [week]
+    rows = cells(ratio.run(panel, Mode.AS_SOURCE), "months")
+    assert {row["month"]: row["ratio of the month"] is not None for row in rows} == months
 
 
 def test_a_top_is_not_known_where_a_close_or_the_entry_is_not() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
+from datetime import date
+
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from processors.arrays import Floats, Indexer, Mask
@@ -21,6 +24,7 @@ _PUBLISHED = (("maximum", 1.0, 0.1201), ("90% quantile", 0.9, 0.103), ("median",
 _MONTHS = {"2021-11": 1_724.0e9, "2022-04": 1_433.7e9}
 _SHORT_PEAK = 164.89e9
 _BN = 1e9
+_A_MONTH = 31
 _SHOWN = (CSI300, "000905.SH")
 
 
@@ -71,7 +75,7 @@ def run(panel: Panel, mode: Mode) -> Result:
         [
             f"published quantiles are of 2018-01 to 2022-11; ours are of {ours}: {dates[inside[0]]} to {dates[inside[-1]]}"
             if len(inside) else "no day with margin figures",
-            "weeks are calendar weeks, Σ margin buys / Σ turnover",
+            "weeks are calendar weeks, Σ margin buys / Σ turnover; a week or month has no ratio without each of its sessions",
         ],
     )  # fmt: skip
 
@@ -87,35 +91,57 @@ _MONTH_COLUMNS = (
 
 
 def weekly_ratio(panel: Panel, days: Mask) -> tuple[Indexer, Floats]:
-    """Return the last of the given days with margin figures in every calendar week, and the week's ratio (weeks,)."""
-    days = days & (panel.available > 0)
-    weeks = np.array([to_date(day).isocalendar()[:2] for day in panel.days.tolist()])[days]
-    last, ratio = _sums(panel, days, [weeks[:, 0], weeks[:, 1]])
-    return last, ratio
+    """Return the last of the given days with margin figures in every calendar week, and the week's ratio (weeks,).
+
+    The ratio is NaN where a session of the week is not among the days, or a figure of it is unknown.
+    """
+    return _sums(panel, days, _week)
 
 
-def _sums(panel: Panel, days: Mask, by: list[npt.NDArray[np.int_]]) -> tuple[Indexer, Floats]:
-    """Return the last day and Σ buys / Σ turnover of each group of days."""
+def _sums(panel: Panel, days: Mask, label: Callable[[date], int]) -> tuple[Indexer, Floats]:
+    """Return the last day and Σ buys / Σ turnover of the days with each label; NaN without each of its sessions."""
+    first, last = (int(panel.days[i]) for i in (0, -1))
+    sessions = Counter(
+        label(to_date(day)) for day in panel.calendar.between(first - _A_MONTH, last + _A_MONTH).tolist()
+    )
     frame = pd.DataFrame({"buy": panel.column("fin_buy_cny"), "turnover": panel.column("turnover_cny")})
-    frame["day"] = np.arange(len(frame))
-    grouped = frame[days].groupby(by)
-    sums = grouped[["buy", "turnover"]].sum(min_count=1)
-    return grouped["day"].max().to_numpy(), (sums["buy"] / sums["turnover"]).to_numpy(dtype=np.float64)
+    known = frame.notna().all(axis=1)
+    frame = frame.assign(known=known, day=np.arange(len(frame)), label=[label(to_date(d)) for d in panel.days.tolist()])
+    grouped = frame[days & (panel.available > 0)].groupby("label")
+    sums = grouped[["buy", "turnover", "known"]].sum()
+    whole = sums["known"] == [sessions[one] for one in sums.index]
+    ratio = (sums["buy"] / sums["turnover"]).where(whole)
+    return grouped["day"].max().to_numpy(), ratio.to_numpy(dtype=np.float64)
 
 
 def _months(panel: Panel) -> list[tuple[Cell, ...]]:
-    known = panel.in_period & (panel.available > 0)
-    if not known.any():
+    """Return a row for each month whose last session has margin figures."""
+    if not panel.used().size:
         return []
-    months = np.array([to_date(day).year * 100 + to_date(day).month for day in panel.days.tolist()])[known]
-    last, ratio = _sums(panel, known, [months])
+    ends, ratio = _sums(panel, panel.in_period, _month)
     dates = panel.dates()
     balance, short = panel.column("fin_balance"), panel.column("short_balance")
     return [
         (dates[at][:7], dates[at], number(balance[at] / _BN), number(short[at] / _BN), number(value),
          *(number(panel.closes[code][at]) for code in _SHOWN))
-        for at, value in zip(last.tolist(), ratio.tolist(), strict=True)
+        for at, value in zip(ends.tolist(), ratio.tolist(), strict=True) if _ends_month(panel, at)
     ]  # fmt: skip
+
+
+def _week(day: date) -> int:
+    year, week, _ = day.isocalendar()
+    return year * 100 + week
+
+
+def _month(day: date) -> int:
+    return day.year * 100 + day.month
+
+
+def _ends_month(panel: Panel, at: int) -> bool:
+    """Return whether the calendar has no later session in the month of a day."""
+    day = int(panel.days[at])
+    following = panel.calendar.after(day, 1)
+    return following is not None and _month(to_date(following)) != _month(to_date(day))
 
 
 def _month_findings(panel: Panel, months: list[tuple[Cell, ...]]) -> list[Finding]:

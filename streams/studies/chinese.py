@@ -138,7 +138,9 @@ _VARIANTS: Final = {
 _NOTES: Final = {
     "published quantiles are of # to #; ours are of the days of that sample in the data: # to #": "发表的分位数区间为#至#；本系统取数据中属于该样本的日期：#至#",
     "published quantiles are of # to #; ours are of all days of the data, none of that sample: # to #": "发表的分位数区间为#至#；数据中没有属于该样本的日期，本系统取全部日期：#至#",
-    "weeks are calendar weeks, Σ margin buys / Σ turnover": "周为自然周，Σ融资买入额/Σ成交额", "no day with margin figures": "没有融资数据的交易日",
+    "weeks are calendar weeks, Σ margin buys / Σ turnover; a week or month has no ratio without each of its sessions":
+        "周为自然周，Σ融资买入额/Σ成交额；缺任一交易日的周或月不计算占比",
+    "no day with margin figures": "没有融资数据的交易日",
     "not in the data, which are of # to #": "数据自#至#，无法比较", "[DG#] publishes no count": "[DG#]未发表次数",
     "not in the data, which are of # to #: their highest is # bn": "数据自#至#，其中最高为#十亿元",
     "base: the same test on every day of the period": "基准：期间每一日的同一检验", "the published share is of # to #; the state machine runs on the #-day ratio": "发表比例的区间为#至#；状态机以#日占比为准",
