@@ -49,6 +49,7 @@ _PHRASES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"the streak began before a day that is not known", "连续增减始于未知日之前"),
     (r"a count of ([\w.]+) began before a day that is not known", r"\1的计数始于未知日之前"),
     (r"the line of ([\w.]+) needs (\d+) days to settle, (\d+) are known", r"\1的趋势线需要\2日稳定，已知\3日"),
+    (r"the highest known day is the first one: a higher one may be before it", "最高值出现在首个已知日，此前可能更高"),
     (r"fewer than (\d+) pairs of days are known, or a series does not change", r"已知数据不足\1对，或序列没有变化"),
     (r"known of (\d+) industries, (\d+) are needed", r"仅\1个行业有数据，需要\2个"),
     (r"no live turnover of ([\w., ]+)", r"\1没有盘中成交额"),

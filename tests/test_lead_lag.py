@@ -23,8 +23,11 @@ def last(closes: np.ndarray, balances: np.ndarray) -> dict[str, MarketSignal]:
     market, found = Market(1, SMALL, EXCHANGES, xshg()), dict[str, MarketSignal]()
     for day, close, balance in zip(SESSIONS, closes, balances, strict=False):
         indices = batch("indices.daily", day, {"000001.SH": {"close": close}})
-        totals = batch("margin.market", day, {exchange: {"fin_balance": balance / 2} for exchange in EXCHANGES})
-        for output in market.fold([indices, end_of_day(indices), totals, end_of_day(totals)]):
+        feeds = [indices, end_of_day(indices)]
+        if not np.isnan(balance):
+            totals = batch("margin.market", day, {exchange: {"fin_balance": balance / 2} for exchange in EXCHANGES})
+            feeds += [totals, end_of_day(totals)]
+        for output in market.fold(feeds):
             assert isinstance(output, MarketSignal)
             found[output.name] = output
     return found
@@ -47,6 +50,25 @@ def test_the_peaks_are_counted_in_sessions_and_the_later_of_two_equal_ones_count
     found = last(closes, balances)["peak_lag"]
     assert found.value == 4
     assert found.details == {"index_peak": f"{SESSIONS[41]}", "balance_peak": f"{SESSIONS[45]}"}
+
+
+@pytest.mark.parametrize(
+    ("known", "lag", "peak"),
+    [
+        (np.arange(50.0, 20.0, -1), None, None),  # of 30 days in a window of 40, falling from the first of them on
+        (np.r_[48.0, np.arange(50.0, 21.0, -1)], 1, SESSIONS[31]),  # its second day is a peak
+        (np.arange(80.0, 20.0, -1), -10, SESSIONS[20]),  # the first day of a window that is known as a whole
+    ],
+)
+def test_the_first_day_of_a_record_that_begins_in_the_window_is_no_peak(
+    known: np.ndarray, lag: int | None, peak: date | None
+) -> None:
+    closes, balances = np.full(60, 10.0), np.full(60, np.nan)
+    closes[30], balances[-len(known) :] = 12.0, known
+    found = last(closes, balances)["peak_lag"]
+    assert found.value == lag
+    assert found.details.get("balance_peak") == (f"{peak}" if peak else None)
+    assert (lag is None) == found.reason.startswith("the highest known day is the first one")
 
 
 def test_a_balance_that_never_moves_has_no_correlation() -> None:

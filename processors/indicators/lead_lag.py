@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from processors.arrays import Floats, Indexer
+from processors.arrays import Floats
 from processors.block import Block
 from processors.days import to_date
 from processors.needs import index, total
@@ -40,7 +40,8 @@ SIGNALS = (
         "days",
         (CLOSES, BALANCES),
         "trading days from the highest close of the SSE Composite to the highest balance of the last <lead_lag_days> days, the later "
-        "day where two are equal (above 0: the balance's peak is later); details: both dates",
+        "day where two are equal (above 0: the balance's peak is later); absent where one is the first known day behind days that "
+        "are not known; details: both dates",
         "[DG22]",
         parameters=("lead_lag_days",),
     ),
@@ -69,6 +70,7 @@ def compute(block: Block) -> dict[str, Column]:
                 "index_peak": _dates(block, index_peak, p.lead_lag_days),
                 "balance_peak": _dates(block, balance_peak, p.lead_lag_days),
             },
+            "the highest known day is the first one: a higher one may be before it",
         ),
     }
 
@@ -92,16 +94,24 @@ def _correlations(returns: Floats, growth: Floats, k: int, least: int) -> Floats
     return np.where((pairs.sum(axis=1) >= least) & (scale > 0), means(x * y) / np.where(scale > 0, scale, 1.0), np.nan)
 
 
-def _last_peaks(values: Floats) -> Indexer:
-    """Return the place of the highest known value of each window, the last one where several are equal (n,)."""
-    known = np.where(np.isnan(values), -np.inf, values)
-    return np.asarray(known.shape[1] - 1 - known[:, ::-1].argmax(axis=1))
+def _last_peaks(values: Floats) -> Floats:
+    """Return the place of the highest known value of each window, the last one where several are equal (n,).
+
+    NaN where it is the first known value behind unknown ones: a series that falls from its first day on has its peak
+    before it.
+    """
+    known = ~np.isnan(values)
+    highest = np.where(known, values, -np.inf)
+    places = values.shape[1] - 1 - highest[:, ::-1].argmax(axis=1)
+    first = known.argmax(axis=1)
+    return np.where((places == first) & (first > 0), np.nan, places)
 
 
-def _dates(block: Block, places: Indexer, days: int) -> list[Value | None]:
-    """Return the dates of places in the windows of ``days`` days that end on the days of the block."""
-    out: list[Value | None] = []
-    for day, place in zip(block.days, places.tolist(), strict=True):
-        there = block.calendar.shift(day, place + 1 - days)
-        out.append(None if there is None else to_date(there).isoformat())
-    return out
+def _dates(block: Block, places: Floats, days: int) -> list[Value | None]:
+    """Return the dates of places in the windows of ``days`` days that end on the days of the block; None for NaN."""
+    shown = [None if np.isnan(place) else int(place) for place in places.tolist()]
+    there = [
+        None if at is None else block.calendar.shift(day, at + 1 - days)
+        for day, at in zip(block.days, shown, strict=True)
+    ]
+    return [None if day is None else to_date(day).isoformat() for day in there]

@@ -55,10 +55,15 @@ def peak_lag(data: Data, p: Any) -> Tables:
         for i in range(len(series)):
             window = series.iloc[max(0, i + 1 - p.lead_lag_days) : i + 1].dropna()
             highest = window[window == window.max()]
-            found.append(data.days.get_loc(highest.index[-1]) if len(highest) else np.nan)
+            # A series whose record begins in the window and falls from there on has its peak before the record.
+            begins = i + 1 < p.lead_lag_days or np.isnan(series.iloc[i + 1 - p.lead_lag_days])
+            edge = len(highest) and begins and highest.index[-1] == window.index[0]
+            found.append(data.days.get_loc(highest.index[-1]) if len(highest) and not edge else np.nan)
         places[name] = pd.Series(found, index=data.days).where(shown)
+    lag = places["balance_peak"] - places["index_peak"]
+    places = {name: place.where(lag.notna()) for name, place in places.items()}
     dates = {
         name: pd.Series([None if np.isnan(at) else f"{data.days[int(at)]:%F}" for at in place], data.days, dtype=object)
         for name, place in places.items()
     }
-    return whole(places["balance_peak"] - places["index_peak"], **dates)
+    return whole(lag, **dates)
