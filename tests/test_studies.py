@@ -494,6 +494,13 @@ def test_lead_lag_by_hand(panel: Panel, data_dir: Path, index: pd.DataFrame) -> 
     for k in (-3, 0, 1, 5):
         name = f"{k:+d}" if k else "0"
         assert rows[name]["all"] == pytest.approx(returns.corr(growth.shift(-k)))
+    peaks = {row["index's peak"]: row["days later"] for row in cells(lead_lag.run(panel, Mode.AS_SOURCE), "peaks")}
+    # The data begin 16 sessions before the peak of 2018-01-24: the balance's may be earlier.
+    assert {day: peaks[day] for day in ("2018-01-24", "2019-04-19", "2020-03-05")} == {
+        "2018-01-24": None, "2019-04-19": 3, "2020-03-05": 0,
+    }  # fmt: skip
+    around = balance.iloc[balance.index.get_loc(pd.Timestamp("2019-04-19")) - 20 :].iloc[:41]
+    assert int(around.argmax()) == 23
     later = finding(
         lead_lag.run(panel, Mode.AS_SOURCE), "mean correlation with the balance 1 to 5 days later: the balance follows"
     )
@@ -725,6 +732,34 @@ def test_a_week_or_month_has_a_ratio_if_each_of_its_sessions_is_known(
     assert [not np.isnan(one) for one in ratios] == [True] * (len(ratios) - 1) + [week]
     rows = cells(ratio.run(panel, Mode.AS_SOURCE), "months")
     assert {row["month"]: row["ratio of the month"] is not None for row in rows} == months
+
+
+def test_leads_and_lags_are_counted_in_sessions_and_peaks_are_those_of_the_whole_history() -> None:
+    whole = collect(small_market(gaps=False).values(), SMALL, EXCHANGES, xshg())
+    n = len(whole.days)
+    close = np.r_[np.full(40, 100.0), np.full(n - 40, 50.0)]
+    close[-1] = 60.0
+    balance = 5 + np.random.default_rng(2).random(n) / 100
+    balance[45] = 6.0
+    earlier = whole.calendar.between(int(whole.days[0]) - 30, int(whole.days[0]) - 1)
+
+    def peaks(before: float, unknown: int | None = None) -> list[tuple[object, ...]]:
+        history = replace(
+            whole.histories[SSE],
+            days=np.r_[earlier, whole.days],
+            close=np.r_[np.full(len(earlier), before), close],
+        )
+        values = np.where(np.arange(n) == unknown, np.nan, balance)
+        panel = replace(whole, histories={SSE: history}, market=whole.market.assign(fin_balance=values))
+        rows = next(t for t in lead_lag.run(panel, Mode.AS_SOURCE).tables if t.name == "peaks").rows
+        return [row[:3] for row in rows]
+
+    dates = whole.dates()
+    assert peaks(100.0 - 1e-6) == [(dates[0], None, None)]  # the first of equal closes; its sessions before are unknown
+    assert peaks(200.0) == []  # the index fell from before the period
+    close[30:40] = np.linspace(101, 110, 10)
+    assert peaks(100.0) == [(dates[39], dates[45], 6)]
+    assert peaks(100.0, unknown=50) == [(dates[39], None, None)]
 
 
 def test_a_top_is_not_known_where_a_close_or_the_entry_is_not() -> None:

@@ -22,6 +22,8 @@ _FALL, _AROUND = 0.10, 20
 def run(panel: Panel, mode: Mode) -> Result:
     """Return correlations of the index's return on day t with the balance's growth on t + k, and the lag at each peak."""
     used = panel.used()
+    if len(used):
+        used = np.arange(used[0], used[-1] + 1)  # a lag is counted in sessions, also in those without figures
     balance, close = panel.column("fin_balance")[used], panel.closes[SSE][used]
     growth, returns = (np.concatenate([[np.nan], v[1:] / v[:-1] - 1]) for v in (balance, close))
     years = panel.years()[used]
@@ -31,7 +33,7 @@ def run(panel: Panel, mode: Mode) -> Result:
     by_lag: list[tuple[Cell, ...]] = [
         (f"{k:+d}" if k else "0", whole[k], *(correlation(part, growth, k) for part in of_year)) for k in LAGS
     ]
-    peaks = _peaks([panel.dates()[i] for i in used], balance, close)
+    peaks = _peaks(panel)
     lags = np.array([float(row[2]) for row in peaks if isinstance(row[2], int)])
     before = [value for k, value in whole.items() if k < 0 and value is not None]
     after = [value for k, value in whole.items() if 0 < k <= 5 and value is not None]
@@ -60,7 +62,7 @@ def run(panel: Panel, mode: Mode) -> Result:
                bars=[Bars(f"{k:+d}" if k else "0", v) for k, v in whole.items() if v is not None], x_label="k, days")],
         [
             f"a peak is a close from which the SSE Composite falls by at least {_FALL:.0%}; the balance's peak is its highest value within "
-            f"{_AROUND} sessions of it (ours)",
+            f"{_AROUND} sessions of it, each with a balance (ours)",
             "the balance of day t is known before the open of t + 1; a correlation at k = 0 is no forecast",
         ],
     )  # fmt: skip
@@ -89,12 +91,23 @@ def _interval(returns: Floats, growth: Floats, k: int, places: Indexer) -> tuple
     return block_interval((x - x.mean()) / x.std() * (y - y.mean()) / y.std(), places[:end][known], 20)
 
 
-def _peaks(dates: list[str], balance: Floats, close: Floats) -> list[tuple[Cell, ...]]:
+def _peaks(panel: Panel) -> list[tuple[Cell, ...]]:
+    """Return the peaks of the index in the period; the balance's peak is None where a balance around it is unknown."""
+    history = panel.histories.get(SSE)
+    if history is None:
+        return []
+    dates, balance = panel.dates(), np.where(panel.in_period, panel.column("fin_balance"), np.nan)
+    used = panel.days[panel.used()].tolist()
     out: list[tuple[Cell, ...]] = []
-    for bear in bear_markets(close, _FALL):
-        start = max(bear.peak - _AROUND, 0)
-        window = balance[start : bear.peak + _AROUND + 1]
-        if not np.isnan(window).all():
-            at = start + int(np.nanargmax(window))
-            out.append((dates[bear.peak], dates[at], at - bear.peak, bear.fall))
+    for bear in bear_markets(history.close, _FALL):
+        day = int(history.days[bear.peak])
+        if not used or not used[0] <= day <= used[-1]:
+            continue
+        at = int(np.searchsorted(panel.days, day))
+        window = balance[max(at - _AROUND, 0) : at + _AROUND + 1]
+        if len(window) < 2 * _AROUND + 1 or np.isnan(window).any():
+            out.append((dates[at], None, None, bear.fall))
+            continue
+        lag = int(window.argmax()) - _AROUND
+        out.append((dates[at], dates[at + lag], lag, bear.fall))
     return out

@@ -160,7 +160,7 @@ _NOTES: Final = {
         "热度与风险剔除数据缺少的因子，见信号页；表与图以其自身的行业截面σ计，因为z值之均值的σ小于#",
     "not in the data, of which # is shown": "不在数据之中，所示为#", "the data have no float cap of the market": "数据没有全市场流通市值", "no short sales": "没有融券数据", "base: the balance # to # days earlier": "基准：#至#日前的余额",
     "# on #–# (ours)": "#–#年为#（本系统）", "no peak in the period": "期间没有高点",
-    "a peak is a close from which the SSE Composite falls by at least #; the balance's peak is its highest value within # sessions of it (ours)": "高点：此后上证指数下跌至少#；余额高点为其前后#个交易日内的最高值（本系统定义）",
+    "a peak is a close from which the SSE Composite falls by at least #; the balance's peak is its highest value within # sessions of it, each with a balance (ours)": "高点：此后上证指数下跌至少#；余额高点为其前后#个交易日内的最高值，期间每日余额均须已知（本系统定义）",
     "the balance of day t is known before the open of t + #; a correlation at k = # is no forecast": "t日余额在t+#日开盘前可知；k=#的相关不是预测", "too few days": "天数过少", "takes overlapping windows for independent": "把重叠窗口当作独立样本",
     "p = #": "p = #", "no data before #": "没有#年以前的数据", "fewer than ten days": "不足十日", "too few cases for an interval": "案例太少，无法给出区间", "a fall of less than a year says nothing about one of years": "不足一年的回撤不能与多年的回撤相比", "published of # years, ours of # weeks": "发表值为#年累计，本系统为#周",
     "published β and t are of #–#, ours of the days from # on, of which the data have none, so of all days; the published correlation at # is \"above #\"": "发表的β与t区间为#–#，数据中没有#年以后的日期，本系统取全部日期；发表的相关系数在#处“高于#”",
