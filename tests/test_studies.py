@@ -379,6 +379,14 @@ def test_factor_tails_of_a_week_by_hand(panel: Panel, portfolios: Result) -> Non
     assert any("five-factor regression is left out" in note for note in result.notes)
 
 
+def test_the_drawdown_by_day_includes_a_fall_from_the_beginning(portfolios: Result) -> None:
+    curve, fall = (next(line for line in chart.lines if line.label == "all stocks") for chart in portfolios.charts[:2])
+    level = pd.Series([1.0, *(1 + value for value in curve.values)])
+    np.testing.assert_allclose(fall.values, (level / level.cummax() - 1)[1:])
+    assert curve.values[0] < 0
+    assert cells(portfolios, "portfolios")[0]["drawdown"] == pytest.approx(-min(fall.values))
+
+
 def test_the_five_factor_regression_recovers_known_loadings(panel: Panel, portfolios: Result) -> None:
     line = next(line for line in portfolios.charts[0].lines if line.label == "all stocks")
     levels = 1 + np.array(line.values)

@@ -12,7 +12,7 @@ import statsmodels.api as sm
 from processors.arrays import Floats
 from processors.days import to_date
 from processors.studies.events import prices_in_hand
-from processors.studies.measure import RATIO_INTERVAL, block_interval, performance, ratio_interval
+from processors.studies.measure import RATIO_INTERVAL, block_interval, falls, performance, ratio_interval
 from processors.studies.panel import FACTORS, Panel
 from processors.studies.portfolios import TAILS, Portfolio, Trading, Weeks, filled_levels
 from processors.studies.result import Bars, Cell, Chart, Finding, Kind, Line, Mode, Result, Table, Unit
@@ -71,7 +71,7 @@ def run(panel: Panel, mode: Mode) -> Result:
     rows: list[tuple[Cell, ...]] = []
     findings: list[Finding] = []
     lines: list[Line] = []
-    falls: list[Line] = []
+    drawdowns: list[Line] = []
     bars: list[Bars] = []
     spreads: dict[tuple[str, float], Floats] = {}
     for pool, (member, published) in POOLS.items():
@@ -93,12 +93,11 @@ def run(panel: Panel, mode: Mode) -> Result:
         findings += _beside(pool, published, main)
         held = np.flatnonzero(~np.isnan(main.daily))
         lines.append(panel.cumulative(pool, held, main.daily[held]))
-        level = np.cumprod(1 + main.daily[held])
-        falls.append(Line(pool, lines[-1].days, (level / np.maximum.accumulate(level) - 1).tolist()))
+        drawdowns.append(Line(pool, lines[-1].days, falls(main.daily[held]).tolist()))
     tables = [Table("portfolios", "Weekly portfolios", _COLUMNS, rows, _UNITS)]
     charts = [
         Chart("factor", "Cumulative return of the 10% tails, by day", Unit.RATIO, lines=lines),
-        Chart("drawdown", "Drawdown of the 10% tails, by day", Unit.RATIO, lines=falls),
+        Chart("drawdown", "Drawdown of the 10% tails, by day", Unit.RATIO, lines=drawdowns),
         Chart("quintiles", "All stocks: annual return by quintile of the score", Unit.RATIO, bars=bars),
     ]
     remark = ""

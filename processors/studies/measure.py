@@ -24,6 +24,7 @@ __all__ = [
     "block_interval",
     "compounded",
     "episodes",
+    "falls",
     "hit_rate",
     "mean",
     "performance",
@@ -191,6 +192,18 @@ def compounded(returns: Floats) -> float | None:
     """
     known = returns[~np.isnan(returns)]
     return float(np.prod(1 + known) - 1) if len(known) else None
+
+
+def falls(returns: Floats) -> Floats:
+    """Return the drawdown after each period, 0 or negative, from the highest level so far; the level before is 1 (n,).
+
+    Examples
+    --------
+    >>> falls(np.array([-0.2, 0.5, 0.5, -0.5])).round(6).tolist()
+    [-0.2, 0.0, 0.0, -0.5]
+    """
+    level = np.cumprod(1 + returns)
+    return np.asarray(level / np.maximum(np.maximum.accumulate(level), 1.0) - 1)
 
 
 def mean(values: Array) -> float | None:
