@@ -177,11 +177,12 @@ def test_portfolios_are_those_of_a_loop_over_stocks(panel: Panel, variant: str, 
     assert len(held) > 5 and len(weeks) == len(expected)
     unknown = Held([], [], (np.nan, np.nan), np.nan)
     every = [one or unknown for one in expected]
-    np.testing.assert_allclose(found.long, [one.gains[0] for one in every])
-    np.testing.assert_allclose(found.short, [one.gains[1] for one in every])
-    np.testing.assert_allclose(found.spread, [one.spread for one in every])
+    np.testing.assert_allclose(found.long.weekly, [one.gains[0] for one in every])
+    np.testing.assert_allclose(found.short.weekly, [one.gains[1] for one in every])
+    np.testing.assert_allclose(found.spread.weekly, [one.spread for one in every])
     # The days of a week compound to its return, whichever day its stocks are bought on.
-    assert np.nanprod(1 + found.daily) == pytest.approx(np.nanprod(1 + found.spread))
+    for held in (found.long, found.short, found.spread):
+        assert np.nanprod(1 + held.daily) == pytest.approx(np.nanprod(1 + held.weekly))
 
 
 def test_the_turnover_is_the_share_of_both_legs_that_is_replaced(panel: Panel) -> None:
@@ -196,6 +197,8 @@ def test_the_turnover_is_the_share_of_both_legs_that_is_replaced(panel: Panel) -
 
 
 def test_every_variant_trades_other_stocks_or_prices(panel: Panel) -> None:
-    spreads = {name: Weeks(panel, one).portfolios(None, (TAIL,))[0][TAIL].spread for name, one in VARIANTS.items()}
+    spreads = {
+        name: Weeks(panel, one).portfolios(None, (TAIL,))[0][TAIL].spread.weekly for name, one in VARIANTS.items()
+    }
     for name, spread in spreads.items():
         assert name == "source" or not np.array_equal(spread, spreads["source"], equal_nan=True), name

@@ -51,7 +51,7 @@ from processors.studies.index_paths import paths
 from processors.studies.industry_weeks import IndustryWeeks, industry_weeks
 from processors.studies.measure import block_interval, episodes, performance, regression, wilson
 from processors.studies.panel import FACTORS, INDICES, SSE, Panel
-from processors.studies.portfolios import Portfolio, Trading, Weeks
+from processors.studies.portfolios import Holding, Portfolio, Trading, Weeks
 from processors.studies.result import Finding, Mode, Result
 from streams.calendars import xshg
 from streams.cli.main import app
@@ -346,7 +346,8 @@ def test_figures_of_a_portfolio_that_is_younger_than_a_year_have_no_verdict() ->
 
     def beside(weeks: int) -> dict[str, Finding]:
         weekly, daily = rng.normal(0.01, 0.02, weeks), rng.normal(0.002, 0.01, weeks * 5)
-        found = factor._beside("all stocks", (0.2, 2.29, 0.1, 1.7), Portfolio(weekly, weekly, weekly, daily, 0.0))
+        held = Holding(weekly, daily)
+        found = factor._beside("all stocks", (0.2, 2.29, 0.1, 1.7), Portfolio(held, held, held, 0.0))
         return {one.what.removeprefix("all stocks: "): one for one in found}
 
     short, long = beside(20), beside(276)
@@ -385,6 +386,23 @@ def test_the_drawdown_by_day_includes_a_fall_from_the_beginning(portfolios: Resu
     np.testing.assert_allclose(fall.values, (level / level.cummax() - 1)[1:])
     assert curve.values[0] < 0
     assert cells(portfolios, "portfolios")[0]["drawdown"] == pytest.approx(-min(fall.values))
+
+
+def test_the_drawdown_of_legs_and_quintiles_is_that_of_days(panel: Panel, portfolios: Result) -> None:
+    weeks = Weeks(panel, Trading(Mode.AS_SOURCE))
+    level = pd.DataFrame(panel.levels).ffill().to_numpy()
+    curves = {"long 10%": [1.0], "quintile 1": [1.0]}
+    for week in range(len(weeks)):
+        ordered = weeks.cross_section(week, None)
+        chosen = {"long 10%": ordered[-int(len(ordered) * 0.1) :], "quintile 1": np.array_split(ordered, 5)[0]}
+        days = level[weeks.starts[week] : weeks.stops[week] + 1]
+        for name, stocks in chosen.items() if len(ordered) >= 20 else ():
+            curves[name] += (curves[name][-1] * (days[1:, stocks] / days[0, stocks]).mean(axis=1)).tolist()
+    rows = {row["portfolio"]: row for row in cells(portfolios, "portfolios") if row["pool"] == "all stocks"}
+    for name, values in curves.items():
+        curve = pd.Series(values)
+        assert rows[name]["drawdown"] == pytest.approx(-(curve / curve.cummax() - 1).min())
+        assert rows[name]["cumulative"] == pytest.approx(values[-1] - 1)
 
 
 def test_the_five_factor_regression_recovers_known_loadings(panel: Panel, portfolios: Result) -> None:
@@ -658,8 +676,8 @@ def test_the_factor_ranks_inside_a_pool(panel: Panel, data_dir: Path) -> None:
         ordered = later[score.sort_index().sort_values(kind="stable").index]
         size = int(len(ordered) * 0.1)
         assert count[week] == len(ordered) > 200
-        assert tails[0.1].spread[week] == pytest.approx(ordered.iloc[-size:].mean() - ordered.iloc[:size].mean())
-        assert quintiles[week, 4] == pytest.approx(np.array_split(ordered.to_numpy(), 5)[4].mean())
+        assert tails[0.1].spread.weekly[week] == pytest.approx(ordered.iloc[-size:].mean() - ordered.iloc[:size].mean())
+        assert quintiles[4].weekly[week] == pytest.approx(np.array_split(ordered.to_numpy(), 5)[4].mean())
 
 
 # -- what a study may know -------------------------------------------------------------------------------------

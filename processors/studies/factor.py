@@ -14,7 +14,7 @@ from processors.days import to_date
 from processors.studies.events import prices_in_hand
 from processors.studies.measure import RATIO_INTERVAL, block_interval, falls, performance, ratio_interval
 from processors.studies.panel import FACTORS, Panel
-from processors.studies.portfolios import TAILS, Portfolio, Trading, Weeks, filled_levels
+from processors.studies.portfolios import TAILS, Holding, Portfolio, Trading, Weeks, filled_levels
 from processors.studies.result import Bars, Cell, Chart, Finding, Kind, Line, Mode, Result, Table, Unit
 from processors.studies.samples import SAMPLES
 
@@ -48,7 +48,7 @@ _VARIANT_COLUMNS = ("variant", "annual", "Sharpe", "drawdown", "cumulative", "we
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """Performance of a long-short portfolio: returns by week, the drawdown by day."""
+    """Performance of a holding: returns by week, the drawdown by day."""
 
     annual: float
     sharpe: float | None
@@ -77,23 +77,23 @@ def run(panel: Panel, mode: Mode) -> Result:
     for pool, (member, published) in POOLS.items():
         portfolios, quintiles, count = weeks.portfolios(member)
         main = portfolios[TAILS[0]]
-        if not np.isfinite(main.spread).any():
+        if not np.isfinite(main.spread.weekly).any():
             findings += _absent(pool, member, published)
             continue
         typical = float(np.median(count[count > 0]))
         for tail, portfolio in portfolios.items():
-            spreads[pool, tail] = portfolio.spread
-            rows.append((pool, f"tails {tail:.0%}", *_row(measure(portfolio), typical, portfolio.turnover)))
-        for name, series in (("long 10%", main.long), ("short 10%", main.short),
-                             *((f"quintile {i + 1}", quintiles[:, i]) for i in range(quintiles.shape[1]))):  # fmt: skip
-            rows.append((pool, name, *_leg(series, typical)))
+            spreads[pool, tail] = portfolio.spread.weekly
+            rows.append((pool, f"tails {tail:.0%}", *_row(measure(portfolio.spread), typical, portfolio.turnover)))
+        legs = {"long 10%": main.long, "short 10%": main.short}
+        legs |= {f"quintile {i}": quintile for i, quintile in enumerate(quintiles, 1)}
+        rows += [(pool, name, *_row(measure(leg), typical, None)) for name, leg in legs.items()]
         if member is None:
-            known = quintiles[~np.isnan(quintiles).any(axis=1)]
-            bars = [Bars(f"Q{i + 1}", performance(known[:, i], _WEEKS).annual) for i in range(known.shape[1])]
+            bars = [Bars(f"Q{i}", measure(quintile).annual) for i, quintile in enumerate(quintiles, 1)]
         findings += _beside(pool, published, main)
-        held = np.flatnonzero(~np.isnan(main.daily))
-        lines.append(panel.cumulative(pool, held, main.daily[held]))
-        drawdowns.append(Line(pool, lines[-1].days, falls(main.daily[held]).tolist()))
+        held = np.flatnonzero(~np.isnan(main.spread.daily))
+        daily = main.spread.daily[held]
+        lines.append(panel.cumulative(pool, held, daily))
+        drawdowns.append(Line(pool, lines[-1].days, falls(daily).tolist()))
     tables = [Table("portfolios", "Weekly portfolios", _COLUMNS, rows, _UNITS)]
     charts = [
         Chart("factor", "Cumulative return of the 10% tails, by day", Unit.RATIO, lines=lines),
@@ -125,24 +125,18 @@ def run(panel: Panel, mode: Mode) -> Result:
     return Result("factor", TITLE, SOURCE, mode, first, last, findings, tables, charts, notes, remark)
 
 
-def measure(portfolio: Portfolio) -> _Measured:
-    """Return the performance of a portfolio with at least one week."""
-    known = portfolio.spread[~np.isnan(portfolio.spread)]
+def measure(held: Holding) -> _Measured:
+    """Return the performance of a holding of at least one week."""
+    known = held.weekly[~np.isnan(held.weekly)]
     weekly = performance(known, _WEEKS)
-    daily = performance(portfolio.daily[~np.isnan(portfolio.daily)], _DAYS)
+    daily = performance(held.daily[~np.isnan(held.daily)], _DAYS)
     return _Measured(
         weekly.annual, weekly.sharpe, daily.drawdown, weekly.cumulative, weekly.volatility, daily.sharpe, len(known)
     )
 
 
-def _row(m: _Measured, stocks: float, turnover: float) -> tuple[Cell, ...]:
+def _row(m: _Measured, stocks: float, turnover: float | None) -> tuple[Cell, ...]:
     return m.weeks, stocks, m.annual, m.cumulative, m.volatility, m.sharpe, m.sharpe_daily, m.drawdown, turnover
-
-
-def _leg(series: Floats, stocks: float) -> tuple[Cell, ...]:
-    known = series[~np.isnan(series)]
-    p = performance(known, _WEEKS)
-    return len(known), stocks, p.annual, p.cumulative, p.volatility, p.sharpe, None, p.drawdown, None
 
 
 def _absent(pool: str, member: str | None, published: tuple[float, ...]) -> list[Finding]:
@@ -155,12 +149,12 @@ def _absent(pool: str, member: str | None, published: tuple[float, ...]) -> list
 
 def _beside(pool: str, published: tuple[float, ...], main: Portfolio) -> list[Finding]:
     """Return the four figures of the 10% tails beside the published ones."""
-    known = main.spread[~np.isnan(main.spread)]
+    known = main.spread.weekly[~np.isnan(main.spread.weekly)]
     cases = len(known)
     low, high = block_interval(known, np.arange(cases), 4)
     out = [
         Finding(f"{pool}: {what}", ours, unit, value, cases=cases, kind=kind)
-        for (what, unit, kind), value, ours in zip(_FIGURES, published, measure(main).figures(), strict=True)
+        for (what, unit, kind), value, ours in zip(_FIGURES, published, measure(main.spread).figures(), strict=True)
     ]
     yearly = (None, None) if low is None or high is None else (low * _WEEKS, high * _WEEKS)
     out[0] = replace(out[0], low=yearly[0], high=yearly[1], interval="block bootstrap of the weekly mean × 52")
@@ -193,8 +187,8 @@ def _sensitivity(panel: Panel, filled: Floats) -> Table:
     annual, sharpe, drawdown, cumulative = POOLS["all stocks"][1]
     rows: list[tuple[Cell, ...]] = [("published", annual, sharpe, drawdown, cumulative, None)]
     for name, trading in variants:
-        found = Weeks(panel, trading, filled).portfolios(None, TAILS[:1])[0][TAILS[0]]
-        weeks = int((~np.isnan(found.spread)).sum())
+        found = Weeks(panel, trading, filled).portfolios(None, TAILS[:1])[0][TAILS[0]].spread
+        weeks = int((~np.isnan(found.weekly)).sum())
         rows.append((name, *(measure(found).figures() if weeks else (None,) * 4), weeks))
     units = dict.fromkeys(("annual", "drawdown", "cumulative"), Unit.RATIO)
     return Table("sensitivity", "All stocks, 10% tails: what the assumptions change", _VARIANT_COLUMNS, rows, units)

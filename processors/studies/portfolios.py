@@ -50,20 +50,31 @@ class Trading:
 
 
 @dataclass(frozen=True, slots=True)
-class Portfolio:
-    """Returns of the long and the short leg, and of the long leg less the short one.
+class Holding:
+    """Returns of what is held from week to week, fractions.
 
     Parameters
     ----------
-    long, short, spread : (weeks,) fractions, NaN without a portfolio; ``spread`` is after costs.
-    daily : (days,) return of the spread on every day of the panel, NaN on days without a portfolio.
+    weekly : (weeks,) NaN for a week without a portfolio.
+    daily : (days,) on every day of the panel, NaN on days without a portfolio.
+    """
+
+    weekly: Floats
+    daily: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Portfolio:
+    """The long and the short leg, and the long leg less the short one after costs.
+
+    Parameters
+    ----------
     turnover : mean share of a leg that is replaced each week.
     """
 
-    long: Floats
-    short: Floats
-    spread: Floats
-    daily: Floats
+    long: Holding
+    short: Holding
+    spread: Holding
     turnover: float
 
 
@@ -144,9 +155,10 @@ class Weeks:
 
     def portfolios(
         self, member: str | None, tails: tuple[float, ...] = TAILS
-    ) -> tuple[dict[float, Portfolio], Floats, Floats]:
-        """Return the long-short portfolio of each tail, the quintiles (weeks, 5) and the number of stocks (weeks,)."""
-        quintiles, count = np.full((len(self), QUINTILES), np.nan), np.zeros(len(self))
+    ) -> tuple[dict[float, Portfolio], list[Holding], Floats]:
+        """Return the long-short portfolio of each tail, the quintiles and the number of stocks (weeks,)."""
+        count = np.zeros(len(self))
+        quintiles = [_Held(self) for _ in range(QUINTILES)]
         builders = {tail: _Builder(self) for tail in tails}
         for week in range(len(self)):
             ordered = self.cross_section(week, member)
@@ -160,8 +172,29 @@ class Weeks:
                     self.buyable(week, ordered[-size:], short=False),
                     self.buyable(week, ordered[:size], short=True),
                 )
-            quintiles[week] = [self.path(week, part)[-1] - 1 for part in np.array_split(ordered, QUINTILES)]
-        return {tail: builder.finish() for tail, builder in builders.items()}, quintiles, count
+            for quintile, part in zip(quintiles, np.array_split(ordered, QUINTILES), strict=True):
+                quintile.add(week, self.path(week, part))
+        found = {tail: builder.finish() for tail, builder in builders.items()}
+        return found, [quintile.finish() for quintile in quintiles], count
+
+
+class _Held:
+    """Adds up the returns of one holding, week by week."""
+
+    def __init__(self, weeks: Weeks) -> None:
+        self._weeks = weeks
+        self._weekly, self._growth = np.full(len(weeks), np.nan), np.full(len(weeks.panel.days), np.nan)
+
+    def add(self, week: int, value: Floats) -> None:
+        """Add a week by the value at the end of each day held, 1 before the entry."""
+        self._weekly[week] = value[-1] - 1
+        buy, sell = self._weeks.span(week)
+        first = buy if self._weeks.at_open else buy + 1
+        before = np.nan_to_num(self._growth[first : sell + 1], nan=1.0)  # the day of the exit is that of the next entry
+        self._growth[first : sell + 1] = before * value / np.concatenate([[1.0], value[:-1]])
+
+    def finish(self) -> Holding:
+        return Holding(self._weekly, self._growth - 1)
 
 
 class _Builder:
@@ -169,9 +202,7 @@ class _Builder:
 
     def __init__(self, weeks: Weeks) -> None:
         self._weeks = weeks
-        self._long, self._short, self._spread = (np.full(len(weeks), np.nan) for _ in range(3))
-        self._growth = np.ones(len(weeks.panel.days))
-        self._held = np.zeros(len(weeks.panel.days), dtype=bool)
+        self._long, self._short, self._spread = (_Held(weeks) for _ in range(3))
         self._before: tuple[Ids, Ids] | None = None
         self._replaced: list[float] = []
 
@@ -189,19 +220,13 @@ class _Builder:
             self._replaced.append(float(np.mean(replaced)))
             traded = 2 * sum(replaced)  # what is replaced is sold, and something else is bought
         self._before = long, short
-        paid = weeks.trading.cost * traded
-        self._long[week], self._short[week] = bought[-1] - 1, sold[-1] - 1
-        value = 1 + bought - sold - paid
-        self._spread[week] = value[-1] - 1
-        buy, sell = weeks.span(week)
-        first = buy if weeks.at_open else buy + 1
-        self._growth[first : sell + 1] *= value / np.concatenate([[1.0], value[:-1]])
-        self._held[first : sell + 1] = True
+        self._long.add(week, bought)
+        self._short.add(week, sold)
+        self._spread.add(week, 1 + bought - sold - weeks.trading.cost * traded)
 
     def finish(self) -> Portfolio:
-        daily = np.where(self._held, self._growth - 1, np.nan)
         replaced = float(np.mean(self._replaced)) if self._replaced else 0.0
-        return Portfolio(self._long, self._short, self._spread, daily, replaced)
+        return Portfolio(self._long.finish(), self._short.finish(), self._spread.finish(), replaced)
 
 
 def filled_levels(panel: Panel) -> Floats:
