@@ -492,7 +492,7 @@ def test_heat_deciles_by_hand(panel: Panel, data_dir: Path) -> None:
     share = (both / caps).dropna()
     result = heat.run(panel, Mode.AS_SOURCE)
     for decile in (1, 5, 9):
-        one = finding(result, f"balance / float cap: decile {decile}")
+        one = finding(result, f"two-way balance / float cap: decile {decile}")
         assert one.ours == pytest.approx(share.quantile(decile / 10), rel=1e-9)
         assert one.cases == len(share)
     quadrant = cells(result, "quadrants")

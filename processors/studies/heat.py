@@ -15,7 +15,7 @@ SOURCE = "[DG24]"
 _DECILES = tuple(i / 10 for i in range(1, 10))
 #: Signal → its name, and the published deciles in per cent.
 _RATIOS = {
-    "two_way_to_float_cap": ("balance / float cap", (2.21, 2.25, 2.30, 2.37, 2.42, 2.47, 2.52, 2.55, 2.59)),
+    "two_way_to_float_cap": ("two-way balance / float cap", (2.21, 2.25, 2.30, 2.37, 2.42, 2.47, 2.52, 2.55, 2.59)),
     "margin_trade_share": ("margin trades / turnover", (7.06, 7.40, 7.68, 8.01, 8.36, 8.75, 9.10, 9.43, 10.05)),
 }
 #: The published quadrant of a month: industries whose figure is high or low.
