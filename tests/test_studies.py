@@ -443,7 +443,10 @@ def test_timing_against_holding_by_hand(panel: Panel, data_dir: Path, code: str,
     days = pd.DatetimeIndex(panel.dates())
     gain = close.sort_index().pct_change().reindex(days)
     gain.iloc[0] = np.nan  # the period's first close is the first entry
-    rows = {row["strategy"]: row for row in cells(timing.run(panel, Mode.AS_SOURCE), "strategies")
+    result = timing.run(panel, Mode.AS_SOURCE)
+    # The prices begin on 2016-12-01, a year before the margin figures.
+    assert (result.first, result.last) == ("2016-12-01", "2021-03-31")
+    rows = {row["strategy"]: row for row in cells(result, "strategies")
             if row["index"] == INDICES[code]}  # fmt: skip
     for strategy, column in (("LLT", f"llt/{code}"), ("GFTD", f"gftd/{code}/position")):
         held = pd.Series(panel.column(column), days).shift(1)

@@ -32,19 +32,25 @@ _GFTD = 0.8
 
 
 def run(panel: Panel, mode: Mode) -> Result:
-    """Return the performance of LLT (long or out) and GFTD (long or short) on each index, against holding it."""
+    """Return the performance of LLT (long or out) and GFTD (long or short) on each index, against holding it.
+
+    The period is that of the indices' prices, which may begin before the margin figures.
+    """
     rows: list[tuple[Cell, ...]] = []
     findings: list[Finding] = []
     charts: list[Chart] = []
     won: dict[str, list[Mask]] = {name: [] for name in _STRATEGIES}
     spans: list[Mask] = []
-    period = np.flatnonzero(panel.in_period)
+    period, dates = np.flatnonzero(panel.in_period), panel.dates()
+    known: set[str] = set()
     for index in _INDICES:
         returns = _returns(panel, index, mode)
         if not np.isfinite(returns).any():
             continue
         name, days = INDICES[index], int(np.isfinite(returns).sum())
         priced = np.flatnonzero(~np.isnan(returns))
+        closed = np.flatnonzero(panel.in_period & ~np.isnan(panel.closes[index]))
+        known |= {dates[at] for at in closed.tolist()}
         hold = performance(returns[priced], _YEAR)
         rows.append((name, "hold", *_figures(hold), None, None, 1.0, days))
         lines = [panel.cumulative("hold", period[priced], returns[priced])]
@@ -74,9 +80,8 @@ def run(panel: Panel, mode: Mode) -> Result:
     base = float(rises.mean()) if len(rises) else None
     what = "GFTD: signals that earned until the next one"
     findings.insert(0, hit_rate(what, int(hits.sum()), len(hits), _GFTD, note=note, base=base))
-    first, last = panel.period()
     return Result(
-        "timing", TITLE, SOURCE, mode, first, last, findings,
+        "timing", TITLE, SOURCE, mode, min(known, default=""), max(known, default=""), findings,
         [Table("strategies", "Strategies against holding, by index", _COLUMNS, rows, _UNITS)],
         charts,
         [
