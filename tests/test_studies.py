@@ -255,6 +255,22 @@ def test_a_percentile_of_an_unknown_pe_is_absent(panel: Panel) -> None:
     assert (pe.ours, pe.note) == (None, "no PE of 2022-10-31 is known")
 
 
+def test_ranks_leave_out_losses_and_a_month_has_each_of_its_sessions(panel: Panel) -> None:
+    history = panel.histories[SSE]
+    pe = np.linspace(30.0, 10.0, len(history.days))
+    pe[-2::-2] = -5.0
+    there = np.arange(len(history.days)) != len(history.days) - 10
+    gap = replace(history, days=history.days[there], close=history.close[there], pe=pe[there],
+                  turnover_rate=history.turnover_rate[there])  # fmt: skip
+    rates = bottom.month_rates(gap, panel.calendar)
+    assert np.isnan(rates[-9:]).all()
+    assert rates[-10] == pytest.approx(history.turnover_rate[-30:-10].mean())
+    (row,) = cells(bottom.run(replace(panel, histories={SSE: gap}), Mode.AS_SOURCE), "valuations")
+    assert row["PE"] == pe[-1] == 10.0
+    assert row["rank of PE"] == pytest.approx(1 / (pe[there] > 0).sum())  # the lowest that is no loss
+    assert row["rank of turnover"] is None
+
+
 def test_cold_weeks_are_counted_in_the_sample_of_the_source(panel: Panel) -> None:
     other = moved(panel, 150, 0.1)
     found = bottom.run(other, Mode.POINT_IN_TIME)

@@ -8,7 +8,8 @@ import numpy as np
 
 from processors.arrays import Floats
 from processors.bears import Bear, bear_markets
-from processors.days import to_date
+from processors.days import TradingCalendar, to_date
+from processors.indicators.index_pe import pe_percentiles
 from processors.parameters import DEFAULTS
 from processors.signal import number
 from processors.statistics import percentiles
@@ -77,8 +78,8 @@ def run(panel: Panel, mode: Mode) -> Result:
     now: list[tuple[Cell, ...]] = []
     for code, history in panel.histories.items():
         found = bear_markets(history.close, DEFAULTS.bear_market)
-        rates, pes = _month_rates(history), history.pe
-        ranks = [percentiles(np.broadcast_to(v, (1, len(v))), 1) for v in (rates, pes)]
+        rates, pes = month_rates(history, panel.calendar), history.pe
+        ranks = percentiles(rates[None, :], 1), pe_percentiles(pes[None, :], 1)
         bears += [_bear_row(INDICES[code], history, bear, rates) for bear in found]
         last = len(history.days) - 1
         now.append(
@@ -113,8 +114,8 @@ def run(panel: Panel, mode: Mode) -> Result:
 
 def _bear_row(index: str, history: IndexHistory, bear: Bear, rates: Floats) -> tuple[Cell, ...]:
     at = bear.trough
-    ranks = (percentiles(np.broadcast_to(v[: at + 1], (1, at + 1)), 1)[0] for v in (rates, history.pe))
-    rate_rank, pe_rank = ranks
+    rate_rank = percentiles(rates[None, : at + 1], 1)[0]
+    pe_rank = pe_percentiles(history.pe[None, : at + 1], 1)[0]
     return (index, *(_date(history, i) for i in (bear.peak, at, bear.end)), bear.fall, number(rates[at]), number(rate_rank),
             number(history.pe[at]), number(pe_rank))  # fmt: skip
 
@@ -151,17 +152,20 @@ def _pe_finding(code: str, published: float, history: IndexHistory | None) -> Fi
     at = max(i for i, day in enumerate(dates) if day[:7] <= _PE_MONTH)
     since = f"{int(_PE_MONTH[:4]) - _PE_YEARS}{_PE_MONTH[4:]}"
     window = history.pe[[i for i in range(at + 1) if dates[i][:7] > since]]
-    ours = number(percentiles(window[None, :], 1)[0])
+    ours = number(pe_percentiles(window[None, :], 1)[0])
     if ours is None:
         return Finding(what, None, published=published, kind=Kind.LEVEL, note=f"no PE of {dates[at]} is known")
-    return Finding(what, ours, published=published, kind=Kind.LEVEL, cases=int((~np.isnan(window)).sum()),
+    return Finding(what, ours, published=published, kind=Kind.LEVEL, cases=int((window > 0).sum()),
                    note=f"share of the days of {_PE_YEARS} years, as far as known, that are not above {dates[at]}")  # fmt: skip
 
 
-def _month_rates(history: IndexHistory) -> Floats:
+def month_rates(history: IndexHistory, calendar: TradingCalendar) -> Floats:
     """Return the mean turnover rate of 20 sessions (n,), NaN without all of them."""
-    padded = np.concatenate([np.full(_MONTH_DAYS - 1, np.nan), history.turnover_rate])
-    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, _MONTH_DAYS).mean(axis=1))
+    sessions = calendar.between(int(history.days[0]), int(history.days[-1]))
+    at = np.searchsorted(sessions, history.days)
+    rates = np.full(_MONTH_DAYS - 1 + len(sessions), np.nan)
+    rates[_MONTH_DAYS - 1 + at] = history.turnover_rate
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(rates, _MONTH_DAYS).mean(axis=1)[at])
 
 
 def _drawdown_chart(panel: Panel) -> Chart:
