@@ -69,9 +69,7 @@ def industry_levels(message: Message) -> tuple[DayStatus, _Levels] | None:
     """Return the levels of the industries' indices."""
     if not isinstance(message, IndustrySignals):
         return None
-    close, opened = message.columns.get("index_close"), message.columns.get("index_open")
-    if close is None or opened is None:  # a frame of an earlier release
-        return None
+    close, opened = message.columns["index_close"], message.columns["index_open"]
     known = ~np.isnan(close)
     return message.status, _Levels(message.status.revision_of(INDICES), _INDICES[known], opened[known], close[known])
 

@@ -58,6 +58,7 @@ _PHRASES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"margin\.intraday covers (\d+%) of the last published balance, (\d+%) are needed", r"盘中融资数据覆盖上次余额的\1，需要\2"),
     (r"reference names no stock", "reference 没有股票"),
     (r"none of the panel's figures is known", "面板各项数据均未知"),
+    (r"the release that published the day has no such figure", "发布当日数据的版本没有该项数据"),
     (r"a base figure is zero", "基期数值为零"),
     (r"no bear market of the index has ended in its known history", "该指数已知历史中没有已结束的熊市"),
     (r"turnover or the lent shares are zero", "成交额或融出股数为零"),

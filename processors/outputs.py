@@ -167,6 +167,10 @@ class MarketSignal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         return self.signal if self.subject == "market" else f"{self.signal}/{self.subject}"
 
 
+#: Why a frame lacks a figure that was added since.
+EARLIER_RELEASE = "the release that published the day has no such figure"
+
+
 @dataclass(frozen=True, slots=True)
 class SecuritySignals:
     """All securities of one trade date, as published to ``signals.security.v1``.

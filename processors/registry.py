@@ -215,6 +215,15 @@ def state_digest(parameters: Parameters) -> str:
     return blake2b(repr(retained).encode(), digest_size=4).hexdigest()
 
 
+def published_digest() -> str:
+    """Return a digest of the names of the published figures; state with another digest must be rebuilt.
+
+    The days that an earlier release closed lack a figure that was added since, until they are computed again.
+    """
+    names = [sorted((signal.level, signal.id) for signal in found.values()) for found in (SIGNALS, INDUSTRY_SIGNALS)]
+    return blake2b(repr(names).encode(), digest_size=4).hexdigest()
+
+
 def _parameters_behind(need: Need, parameters: Parameters) -> list[Any]:
     """Return the parameters of the signal that a need reads, and of the signals that it reads itself."""
     if need.signal is None:

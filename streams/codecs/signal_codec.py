@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from processors.arrays import Array
@@ -22,7 +23,7 @@ from processors.codes import parse_codes
 from processors.days import check_times
 from processors.errors import RowError
 from processors.industries import INDUSTRIES
-from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
+from processors.outputs import EARLIER_RELEASE, DayStatus, IndustrySignals, MarketSignal, SecuritySignals
 from processors.registry import INDUSTRY_SIGNALS, PRICING_INDICATORS, signals_of
 from processors.signal import Level
 from streams.codecs.arrow_stream import Table, read_stream
@@ -104,8 +105,9 @@ def decode_industry(value: bytes) -> IndustrySignals:
     table, status = _read(value, "industry")
     if table.columns.pop("industry").to_numpy().tolist() != list(INDUSTRIES):
         raise RowError("the rows of a frame of industry signals are not the industries")
+    columns, lacking = _numbers(table, {*INDUSTRY_SIGNALS})
     left_out = msgspec.json.decode(table.constants["left_out"], type=dict[str, str])
-    return IndustrySignals(status, _numbers(table, {*INDUSTRY_SIGNALS}), left_out)
+    return IndustrySignals(status, columns, left_out | lacking)
 
 
 def _frame(columns: dict[str, pa.Array], metadata: dict[str, bytes]) -> bytes:
@@ -131,7 +133,8 @@ def decode_security(value: bytes) -> SecuritySignals:
         raise RowError(f"there is no family {family[:64]!r} of security signals")
     # A frame of an earlier release names no reasons.
     left_out = msgspec.json.decode(table.constants.get("left_out", "{}"), type=dict[str, str])
-    return SecuritySignals(status, keys, _numbers(table, declared), family, left_out)
+    columns, lacking = _numbers(table, declared)
+    return SecuritySignals(status, keys, columns, family, left_out | lacking)
 
 
 @cache
@@ -142,13 +145,17 @@ def columns_of(family: str) -> frozenset[str]:
     return frozenset({PRICING: pricing, FINANCING: level - pricing}.get(family, ()))
 
 
-def _numbers(table: Table, declared: Iterable[str]) -> dict[str, Array]:
-    """Return the columns of a frame, all of which are numbers, and no declared one is missing."""
-    lacks = sorted({*declared} - table.columns.keys())
+def _numbers(table: Table, declared: Iterable[str]) -> tuple[dict[str, Array], dict[str, str]]:
+    """Return the columns of a frame, all of which are numbers, and the reasons of the declared ones that it lacks.
+
+    A frame of an earlier release lacks the figures that were added since: they are absent in all rows.
+    """
     texts = [name for name, column in table.columns.items() if not column.type.startswith(("int", "uint", "float"))]
-    if lacks or texts:
-        raise RowError(f"the frame lacks the columns {', '.join(lacks)}" if lacks else f"{texts[0]} has no numbers")
-    return {name: column.to_numpy() for name, column in table.columns.items()}
+    if texts:
+        raise RowError(f"{texts[0]} has no numbers")
+    lacking = dict.fromkeys(sorted({*declared} - table.columns.keys()), EARLIER_RELEASE)
+    columns = {name: column.to_numpy() for name, column in table.columns.items()}
+    return columns | {name: np.full(table.rows, np.nan) for name in lacking}, lacking
 
 
 def _read(value: bytes, key: str) -> tuple[Table, DayStatus]:

@@ -13,7 +13,7 @@ from alerts.rules.base import DeadLetters, Message
 from processors.days import TradingCalendar, microseconds, shanghai_date, shanghai_day
 from processors.errors import RowError
 from processors.events import Barrier
-from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
+from processors.outputs import EARLIER_RELEASE, IndustrySignals, MarketSignal, SecuritySignals
 from processors.table import TEXT, Table, ValueCodec
 from streams import metrics
 from streams.alert_rules import rules_of
@@ -70,6 +70,8 @@ class AlertsState(StageState):
                 content = self._content(topic, record)
             except RowError as error:
                 out += self.stage.dead_letters([DeadLetter(record, str(error))], topic)
+                continue
+            if _of_an_earlier_release(content):  # the market stage publishes the day again, under the same revision
                 continue
             origin = Input(record.topic, record.partition, record.offset, _revision(content))
             if isinstance(content, Barrier):
@@ -161,6 +163,11 @@ def _known_at(content: Message) -> datetime | None:
     if isinstance(content, MarketSignal):
         return content.available_at
     return content.status.available_at if isinstance(content, (SecuritySignals, IndustrySignals)) else None
+
+
+def _of_an_earlier_release(content: Any) -> bool:
+    """Whether a frame lacks figures that were added since."""
+    return isinstance(content, (SecuritySignals, IndustrySignals)) and EARLIER_RELEASE in content.left_out.values()
 
 
 def _revision(content: Any) -> int:

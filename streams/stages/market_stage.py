@@ -12,6 +12,7 @@ from processors.events import Barrier
 from processors.market import Market
 from processors.needs import DETAIL, TOTALS
 from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal, Partial
+from processors.registry import published_digest
 from streams import metrics
 from streams.codecs.total import total
 from streams.records import DeadLetter, Record, barrier_of, is_barrier
@@ -49,6 +50,11 @@ class MarketState(RowState):
         settings = stage.settings
         self.processor = Market(settings.partitions, settings.parameters, settings.exchanges, stage.calendar)
         super().__init__(stage, partition, self.processor.tables)
+
+    @property
+    def schema(self) -> str:
+        """Other figures to publish give all days again."""
+        return f"{super().schema}/{published_digest()}"
 
     @property
     def stores(self) -> Mapping[str, DailyStore]:
