@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := $(VENV)/.demo
 CHARTS := $(VENV)/.installed-charts
+# An upgrade of the system removes the Python that the virtual environment links to; in a checkout that was moved, its
+# programs name the old folder.
+GONE := $(shell $(BIN)/pip --version >/dev/null 2>&1 || echo gone)
 
 #: Programs that tests run for real; what is missing is installed where that is possible, else its tests skip.
 PROGRAMS := prometheus promtool amtool prometheus-alertmanager chromium
@@ -12,7 +15,7 @@ PROGRAMS := prometheus promtool amtool prometheus-alertmanager chromium
 # Tests start hundreds of processes: each would compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint types compiled docs programs bench chaos fuzz mutation lock clean
+.PHONY: demo test lint types compiled docs programs bench chaos fuzz mutation lock clean gone
 
 demo: $(DEMO)
 	@echo "== Demo: broker, Redis, worker and a simulated market, on this machine"
@@ -91,8 +94,9 @@ lock:
 install = if test -x $(BIN)/uv; then $(BIN)/uv pip install --quiet --python $(BIN)/python $(1); \
 	else $(BIN)/pip install --quiet $(1); fi
 
-$(DEMO): requirements-demo.lock pyproject.toml
+$(DEMO): requirements-demo.lock pyproject.toml $(GONE)
 	@echo "== Set-up: a virtual environment with what the demo needs"
+	@$(if $(GONE),rm -rf $(VENV))
 	$(PYTHON) -m venv $(VENV)
 	@awk '/^uv==/ {found = 1} found {print} found && !/\\$$/ {exit}' requirements.lock > $(VENV)/uv.txt
 	@$(BIN)/pip install --quiet --require-hashes -r $(VENV)/uv.txt || echo "   without uv: pip takes longer"
