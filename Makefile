@@ -96,7 +96,7 @@ install = if test -x $(BIN)/uv; then $(BIN)/uv pip install --quiet --python $(BI
 
 $(DEMO): requirements-demo.lock pyproject.toml $(GONE)
 	@echo "== Set-up: a virtual environment with what the demo needs"
-	@$(if $(GONE),rm -rf $(VENV))
+	@$(if $(GONE),! test -e $(VENV)/pyvenv.cfg || rm -rf $(VENV))
 	$(PYTHON) -m venv $(VENV)
 	@awk '/^uv==/ {found = 1} found {print} found && !/\\$$/ {exit}' requirements.lock > $(VENV)/uv.txt
 	@$(BIN)/pip install --quiet --require-hashes -r $(VENV)/uv.txt || echo "   without uv: pip takes longer"
