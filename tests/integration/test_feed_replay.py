@@ -33,9 +33,13 @@ def write(folder: Path) -> Path:
     small = pd.DataFrame({"dt": DAYS} | amounts)
     small[[*amounts]] /= 1e8
     small.to_parquet(folder / "margin_total_szse_x.parquet")
-    prices = {"open": 3200.0, "close": 3100.0, "high": 3300.0, "low": 3000.0, "change": 0.0}
-    level = prices | {"volume": 1e8, "amount": 4e11, "turnover_rate": 1.0}
-    indices = [{"dt": day, "secid": secid} | level for day in DAYS for secid in ("1.000001", "0.399001")]
+    level = {"open": 3200.0, "high": 3300.0, "low": 3000.0, "change": 1.0, "volume": 1e8, "amount": 4e11,
+             "turnover_rate": 1.0}  # fmt: skip
+    indices = [
+        {"dt": day, "secid": secid, "close": 3100.0 + i} | level
+        for i, day in enumerate(DAYS)
+        for secid in ("1.000001", "0.399001")
+    ]
     pd.DataFrame(indices).to_parquet(folder / "index_daily_x.parquet")
     ends = ("2025-04-03 15:00", "2025-04-07 14:45", "2025-04-07 15:00")
     bars = [bar(ts, code) for ts in ends for code in ("600000", "000001")]
