@@ -51,42 +51,31 @@ def test_lines_of_libraries_are_counted_by_their_template() -> None:
     assert after.getMessage() == "node 51 is away (30 such lines were left out)"
 
 
+@pytest.mark.usefixtures("restored_logs")
 def test_the_limit_applies_to_what_is_written(capsys: pytest.CaptureFixture[str]) -> None:
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    try:
-        logs.configure("info", "json")
-        for n in range(40):
-            structlog.get_logger().warning("a step waits", n=n)
-        assert capsys.readouterr().err.count("a step waits") == 20
-    finally:
-        root.handlers[:], root.level = before, level
-        structlog.reset_defaults()
+    logs.configure("info", "json")
+    for n in range(40):
+        structlog.get_logger().warning("a step waits", n=n)
+    assert capsys.readouterr().err.count("a step waits") == 20
 
 
+@pytest.mark.usefixtures("restored_logs")
 def test_no_address_that_a_client_requests_is_written(capsys: pytest.CaptureFixture[str]) -> None:
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    try:
-        logs.configure("info", "json")
-        logging.getLogger("httpx").info("HTTP Request: %s", "http://desk:secret@quotes/")
-        assert "secret" not in capsys.readouterr().err
-    finally:
-        root.handlers[:], root.level = before, level
-        structlog.reset_defaults()
+    logs.configure("info", "json")
+    logging.getLogger("httpx").info("HTTP Request: %s", "http://desk:secret@quotes/")
+    assert "secret" not in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("restored_logs")
 def test_a_command_writes_its_log_to_stderr_and_its_result_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
-    try:
-        assert CliRunner().invoke(app, ["calendar", "check"]).exit_code == 0
-        structlog.get_logger().warning("a message can't be read")
-    finally:
-        structlog.reset_defaults()
+    assert CliRunner().invoke(app, ["calendar", "check"]).exit_code == 0
+    structlog.get_logger().warning("a message can't be read")
     written = capsys.readouterr()
     assert "a message can't be read" in written.err
     assert not written.out
 
 
+@pytest.mark.usefixtures("restored_logs")
 def test_a_console_logs_as_the_settings_say_and_limits_what_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
     class Served(Exception):  # noqa: N818 - no error
         pass
@@ -98,15 +87,10 @@ def test_a_console_logs_as_the_settings_say_and_limits_what_repeats(monkeypatch:
         return "s"
 
     root = logging.getLogger()
-    before, level = root.handlers[:], root.level
     monkeypatch.setattr(server, "run", serve)
     monkeypatch.setattr(console, "_secret", secret)
-    try:
-        with pytest.raises(Served):
-            console.run(Settings(log_level="error"))
-        (handler,) = root.handlers
-        assert any(isinstance(one, logs.RepeatFilter) for one in handler.filters)
-        assert root.level == logging.ERROR
-    finally:
-        root.handlers[:], root.level = before, level
-        structlog.reset_defaults()
+    with pytest.raises(Served):
+        console.run(Settings(log_level="error"))
+    (handler,) = root.handlers
+    assert any(isinstance(one, logs.RepeatFilter) for one in handler.filters)
+    assert root.level == logging.ERROR

@@ -53,6 +53,7 @@ def test_the_console_refuses_a_port_that_is_taken_before_it_prints_its_address(
     assert "http://" not in done.stderr
 
 
+@pytest.mark.usefixtures("restored_logs")
 def test_a_worker_refuses_a_port_that_is_taken(taken: int) -> None:
     with pytest.raises(PortError, match=r"MARGINWATCH_HTTP_PORT \(0 chooses a free port\)"):
         worker.run(Settings(http_port=taken))
