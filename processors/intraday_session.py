@@ -45,14 +45,6 @@ class IntradaySession:
         bought = (p.day for p in self.partials.values() if p.bought_at)
         return max([0, *(i.day for i in self.indices.values()), *bought])
 
-    @property
-    def ts(self) -> int:
-        """The moment of the newest row of indices and margin.intraday, µs since the epoch; 0 if there is none.
-
-        Prices of securities have none: no provisional value reads them.
-        """
-        return max([0, *(i.ts for i in self.indices.values()), *(p.bought_at for p in self.partials.values())])
-
     def live_prices(self) -> dict[str, int]:
         """Return the moment of the newest row of each topic of live prices that has any, µs since the epoch.
 

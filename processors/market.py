@@ -36,6 +36,7 @@ from processors.needs import (
     REFERENCE,
     TOTALS,
     VALUATIONS,
+    Need,
     total,
     turnover,
 )
@@ -337,24 +338,24 @@ class Market(Processor):
             return []
         closed, indices = self.indices.is_closed(day), [TURNOVER_INDEX[e] for e in self.exchanges]
         moments = self.session.turnover_moments([] if closed else indices, day)
-        balance, turned_over = (
-            IntradayFigure(Block([of], self.sources).figure_or_reason(need), source.known_at(of))
-            for of, need, source in ((yesterday, _BALANCE, self.totals), (day, _TURNOVER, self.indices))
-        )
         inputs = ProvisionalInputs(
             totals={
-                "fin_balance": balance,
+                "fin_balance": self._published(self.totals, _BALANCE, yesterday),
                 "fin_buy": self.session.fin_buy(
                     day, self.parameters.intraday_coverage, moments, self.parameters.intraday_minutes
                 ),
             },
-            turnover=turned_over if closed else self.session.turnover(indices, day),
+            turnover=self._published(self.indices, _TURNOVER, day) if closed else self.session.turnover(indices, day),
             closes=self._closes(day) if closed else self.session.closes(day),
         )
         signals = self._computation.provisional(day, inputs)
         changed = [signal for signal in signals if self._provisional_values.get(signal.name) != signal]
         self._provisional_values |= {signal.name: signal for signal in changed}
         return changed
+
+    def _published(self, source: DailyStore, need: Need, day: int) -> IntradayFigure:
+        """Return a figure of a closed day, known since the day is."""
+        return IntradayFigure(Block([day], self.sources).figure_or_reason(need), source.known_at(day))
 
     def _closes(self, day: int) -> dict[int, IntradayFigure]:
         closes, known_at = self.indices.figure(day, "close"), self.indices.known_at(day)

@@ -129,17 +129,23 @@ def test_turnover_names_every_index_that_has_none_of_the_day() -> None:
 
 def test_day_and_moment_are_the_newest_of_indices_and_margin_rows() -> None:
     intraday = IntradaySession(2, HOURS)
-    assert (intraday.day, intraday.ts) == (0, 0)
+
+    def newest(day: int) -> int:
+        """Return the moment of the newest row behind any figure of a day, 0 if there is none."""
+        figures = [intraday.fin_buy(day, 0.0, [0], 0), intraday.turnover([SSE], day), *intraday.closes(day).values()]
+        return max(figure.known_at for figure in figures)
+
+    assert (intraday.day, newest(BEFORE)) == (0, 0)
     intraday.apply_partial(sums(1, day=TODAY + 2, ts=90))  # prices of securities
-    assert (intraday.day, intraday.ts) == (0, 0)
+    assert (intraday.day, newest(TODAY + 2)) == (0, 0)
     intraday.apply_partial(sums(0, day=BEFORE, ts=30, bought_at=30))
-    assert (intraday.day, intraday.ts) == (BEFORE, 30)
+    assert (intraday.day, newest(BEFORE)) == (BEFORE, 30)
     intraday.apply_indices(snapshot(20))
-    assert (intraday.day, intraday.ts) == (TODAY, 30)
+    assert (intraday.day, newest(TODAY)) == (TODAY, 20)
     intraday.apply_indices(snapshot(40))
-    assert (intraday.day, intraday.ts) == (TODAY, 40)
+    assert (intraday.day, newest(TODAY)) == (TODAY, 40)
     intraday.apply_partial(sums(1, day=TODAY + 3, ts=50, bought_at=50))
-    assert (intraday.day, intraday.ts) == (TODAY + 3, 50)
+    assert (intraday.day, newest(TODAY + 3)) == (TODAY + 3, 50)
 
 
 def test_neither_margin_rows_nor_indices_hide_a_stop_of_the_prices() -> None:
