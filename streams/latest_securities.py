@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from processors.arrays import Ids
-from processors.codes import to_codes
+from processors.codes import isin_sorted, to_codes
 from processors.outputs import DayStatus, SecuritySignals
 from processors.registry import PUBLISHED_COLUMNS, signals_of
 from processors.signal import Level
@@ -104,7 +104,7 @@ class NewestSecurities:
         today = {f"security:{code}": msgspec.json.encode(_row(code, parts)) for code, parts in found.items()}
         today["securities"] = msgspec.json.encode(newest)
         today |= {frame_name(family): value for family, (_, value) in self._frames.items()}
-        keys = np.concatenate([frame.keys for frame in frames if frame.status.trade_date == newest])
+        keys = np.unique(np.concatenate([frame.keys for frame in frames if frame.status.trade_date == newest]))
         left, self._left, self._fresh = self._left, {}, False
         for frame in frames:
             if frame.status.trade_date < newest:
@@ -148,8 +148,8 @@ def common(*statuses: DayStatus) -> _Row:
 
 
 def _outside(keys: Ids, frame: SecuritySignals) -> Iterator[tuple[str, _Row]]:
-    """Yield code and values of the securities of a frame that are not among some keys."""
-    rows = np.isin(frame.keys, keys, invert=True).nonzero()[0]
+    """Yield code and values of the securities of a frame that are not among ``keys``, which ascend."""
+    rows = np.flatnonzero(~isin_sorted(frame.keys, keys))
     columns = {name: values[rows] for name, values in frame.columns.items()}
     return zip(to_codes(frame.keys[rows]), by_row(columns), strict=True)
 
