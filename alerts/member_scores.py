@@ -19,7 +19,7 @@ from processors.days import TradingCalendar, to_day
 from processors.industries import INDEX_OF
 from processors.kinds import is_stock
 from processors.needs import DETAIL, INDICES, PRICES
-from processors.outputs import DayStatus, IndustrySignals, SecuritySignals
+from processors.outputs import PRICING, DayStatus, IndustrySignals, SecuritySignals
 from processors.table import DAY, TableSet
 
 #: Trading days after which the returns of members are known.
@@ -56,7 +56,7 @@ ReadLevels = Callable[[Message], tuple[DayStatus, _Levels] | None]
 
 def stock_levels(message: Message) -> tuple[DayStatus, _Levels] | None:
     """Return the adjusted levels of all stocks, of a frame with prices."""
-    if not isinstance(message, SecuritySignals) or message.family != "pricing":
+    if not isinstance(message, SecuritySignals) or message.family != PRICING:
         return None
     level, inside = message.columns["price_level"], message.columns["open_to_close"]
     stock = is_stock(message.keys) & ~np.isnan(level)

@@ -13,10 +13,9 @@ from console.versions import Versions
 from processors.arrays import Floats
 from processors.codes import to_codes, to_id
 from processors.errors import RowError
-from processors.outputs import SecuritySignals
+from processors.outputs import FINANCING, PRICING, SecuritySignals
 from processors.signal import number
 
-FINANCING, PRICING = "financing", "pricing"
 Row = dict[str, float | None]
 
 

@@ -167,6 +167,8 @@ class MarketSignal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         return self.signal if self.subject == "market" else f"{self.signal}/{self.subject}"
 
 
+#: Families of the frames of securities, see `SecuritySignals`.
+FAMILIES = FINANCING, PRICING = "financing", "pricing"
 #: Why a frame lacks a figure that was added since.
 EARLIER_RELEASE = "the release that published the day has no such figure"
 
@@ -175,14 +177,15 @@ EARLIER_RELEASE = "the release that published the day has no such figure"
 class SecuritySignals:
     """All securities of one trade date, as published to ``signals.security.v1``.
 
-    A day has a frame per family: ``financing`` needs the margin detail alone, ``pricing`` also needs prices.
+    A day has a frame per family: ``financing`` needs the margin detail alone, ``pricing`` also needs prices. The
+    ``keys`` (n,) ascend.
     ``left_out`` maps columns that are absent, of all securities or of those of an exchange, to the reason.
     """
 
     status: DayStatus
     keys: Ids
     columns: dict[str, Array]
-    family: str = "financing"
+    family: str = FINANCING
     left_out: dict[str, str] = field(default_factory=dict)
 
 

@@ -16,11 +16,11 @@ import msgspec
 from alerts.commands import Acknowledge, FeedRun, LiveFeedState, SetSilence
 from alerts.model import Alert, AlertEvent
 from processors.events import FIGURES, INPUT_ROWS, Barrier, Column, EndOfDay, Row, Sign
-from processors.outputs import DayStatus, MarketSignal
+from processors.outputs import FAMILIES, FINANCING, DayStatus, MarketSignal
 from processors.registry import PUBLISHED_COLUMNS, signals_of
 from processors.signal import Level
 from streams.codecs.row_json import MAX_ARRAY_ROWS
-from streams.codecs.signal_codec import FAMILIES, FINANCING, columns_of
+from streams.codecs.signal_codec import columns_of
 from streams.records import (
     ALERT_EVENT_TYPE,
     ALERT_TYPE,

@@ -29,11 +29,11 @@ from console.reasons import verdict_words
 from processors.errors import RowError
 from processors.indicators.verdict import VERDICT
 from processors.industries import INDUSTRIES
-from processors.outputs import DayStatus, IndustrySignals, MarketSignal
+from processors.outputs import FAMILIES, DayStatus, IndustrySignals, MarketSignal
 from processors.registry import INDUSTRY_METRICS
 from streams import metrics
 from streams.codecs import registry as codecs
-from streams.codecs.signal_codec import FAMILIES, is_provisional
+from streams.codecs.signal_codec import is_provisional
 from streams.errors import FencedError
 from streams.keys import latest_key
 from streams.latest_securities import NewestSecurities, by_row, common, frame_name

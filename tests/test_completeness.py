@@ -20,12 +20,12 @@ from processors.days import to_day
 from processors.events import FIGURES, INPUT_ROWS, RowBatch
 from processors.history import replay
 from processors.industries import INDUSTRIES
-from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
+from processors.outputs import FAMILIES, IndustrySignals, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
 from streams import asyncapi
 from streams.calendars import xshg
 from streams.codecs.row_frames import encode_frame
-from streams.codecs.signal_codec import FAMILIES, decode_security, encode_industry, encode_security
+from streams.codecs.signal_codec import decode_security, encode_industry, encode_security
 from streams.export import industries_table, market_table, securities_table
 from tests.building import DAYS, batch
 from tests.folding import Folded, check_signal, fold_history, oracle_data

@@ -15,7 +15,7 @@ from alerts.rules.base import Condition, Evaluation, Message, Rule, Scope, short
 from alerts.rules.digest import OF_ITS_DAY
 from processors.codes import EXCHANGES
 from processors.needs import DETAIL, VALUATIONS
-from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
+from processors.outputs import FINANCING, DayStatus, IndustrySignals, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
 
 #: The signal whose missing inputs are reported of each feed: one gap is one alert. A feed that never had rows has none.
@@ -41,7 +41,7 @@ _CORRECTED = Text(
 def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     """Fire for a degraded day or one whose figures contradict each other materially; end with the next good one."""
     if isinstance(message, SecuritySignals):
-        if message.family == "financing":
+        if message.family == FINANCING:
             yield from _completeness(DETAIL, message.status, message.status.missing)
     elif isinstance(message, IndustrySignals):
         yield from _completeness(VALUATIONS, message.status, _of_day(VALUATIONS, message.status))
@@ -53,7 +53,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
 
 def _identity(parameters: Parameters, material: bool, message: Message) -> Iterator[Evaluation]:
     """Fire for breaks of the balance identity that are material, or for those that are not; end on any other day."""
-    if isinstance(message, SecuritySignals) and message.family == "financing":
+    if isinstance(message, SecuritySignals) and message.family == FINANCING:
         yield from _detail_identity(parameters, material, message.status)
     elif isinstance(message, MarketSignal) and message.signal == "fin_balance" and not message.provisional:
         yield from _totals_identity(parameters, material, message)

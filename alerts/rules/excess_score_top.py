@@ -8,7 +8,7 @@ from functools import partial
 from alerts.model import Basis, Severity, Text
 from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, Scope, ends_higher, short_percent
 from alerts.rules.digest import LEADS, OF_ITS_DAY, either, members, noted
-from processors.outputs import SecuritySignals
+from processors.outputs import PRICING, SecuritySignals
 from processors.parameters import Parameters
 
 EARLY, CHASING = "early positioning", "chasing"
@@ -17,7 +17,7 @@ _NOTES = {-1: EARLY, 0: "", 1: CHASING}
 
 def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     """Fire once a day with the top of the scores."""
-    if not isinstance(message, SecuritySignals) or message.family != "pricing":
+    if not isinstance(message, SecuritySignals) or message.family != PRICING:
         return
     status, top = message.status, message.columns["excess_top"] == 1
     if not top.any():

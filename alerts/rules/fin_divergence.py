@@ -11,7 +11,7 @@ from alerts.model import Basis, PublishedClaim, Severity, Text
 from alerts.plurals import counted
 from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, Scope, ends_lower
 from alerts.rules.digest import LAGS, OF_ITS_DAY, members, named, noted
-from processors.outputs import SecuritySignals
+from processors.outputs import PRICING, SecuritySignals
 from processors.parameters import Parameters
 
 _NOTES = {1: "range", 2: "rally"}
@@ -19,7 +19,7 @@ _NOTES = {1: "range", 2: "rally"}
 
 def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     """Fire once a day with every divergence; its members' figure is the excess return over the streak."""
-    if not isinstance(message, SecuritySignals) or message.family != "pricing":
+    if not isinstance(message, SecuritySignals) or message.family != PRICING:
         return
     status, case = message.status, message.columns["divergence"]
     flagged = (case == 1) | (case == 2)

@@ -11,7 +11,7 @@ from alerts.model import Alert, Basis, PublishedClaim, Severity, Text
 from alerts.plurals import counted
 from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, Scope, ends_lower, short_percent
 from alerts.rules.digest import LAGS, OF_ITS_DAY, either, members
-from processors.outputs import SecuritySignals
+from processors.outputs import FINANCING, SecuritySignals
 from processors.parameters import Parameters
 
 _STRONGER = 1e9
@@ -19,7 +19,7 @@ _STRONGER = 1e9
 
 def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     """Fire once a day with every extreme; consecutive ones, the stronger signal, are marked."""
-    if not isinstance(message, SecuritySignals) or message.family != "financing":
+    if not isinstance(message, SecuritySignals) or message.family != FINANCING:
         return
     status, side = message.status, message.columns["extreme"]
     flagged = (side == 1) | (side == -1)

@@ -12,14 +12,14 @@ from alerts.plurals import counted
 from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, Scope, ends_higher, ends_lower
 from alerts.rules.digest import LAGS, LEADS, OF_ITS_DAY, either, members
 from processors.indicators.regime import RALLY, RANGE
-from processors.outputs import SecuritySignals
+from processors.outputs import FINANCING, SecuritySignals
 from processors.parameters import Parameters
 
 
 def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     """Fire once a day with every security that reached one of `Parameters.streak_flags` that day."""
     flags = parameters.streak_flags
-    if not isinstance(message, SecuritySignals) or message.family != "financing":
+    if not isinstance(message, SecuritySignals) or message.family != FINANCING:
         return
     status, streak = message.status, message.columns["fin_streak"]
     flagged = np.isin(np.abs(streak), flags) & ~np.isnan(message.columns["fin_change"])

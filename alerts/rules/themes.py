@@ -17,7 +17,7 @@ from alerts.rules.digest import members, named
 from processors.indicators.themes import TOP
 from processors.industries import CODE_OF, ENGLISH, INDUSTRIES
 from processors.needs import CHARTS
-from processors.outputs import IndustrySignals, SecuritySignals
+from processors.outputs import PRICING, IndustrySignals, SecuritySignals
 from processors.parameters import Parameters
 
 INDUSTRY, STOCKS = ALL_INDUSTRIES, "stocks"
@@ -54,7 +54,7 @@ def industries(message: Message) -> Iterator[Evaluation]:
 
 def stocks(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     """Fire once a week with the stocks of the highest scores."""
-    if not isinstance(message, SecuritySignals) or message.family != "pricing":
+    if not isinstance(message, SecuritySignals) or message.family != PRICING:
         return
     status, scores, top = message.status, message.columns.get("chart_score"), message.columns.get("chart_top")
     if scores is None or top is None or np.isnan(scores).all():

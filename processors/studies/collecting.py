@@ -21,7 +21,7 @@ from processors.industries import INDEX_OF, INDUSTRIES
 from processors.kinds import daily_limits, limit_prices
 from processors.needs import DETAIL, PRICES
 from processors.needs import INDICES as INDEX_TOPIC
-from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal, SecuritySignals
+from processors.outputs import FINANCING, FeatureFrame, IndustrySignals, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
 from processors.studies.chart_rows import ChartCollector
 from processors.studies.panel import INDICES, IndexHistory, Panel, SecurityRows, Trait
@@ -242,7 +242,7 @@ def _levels(
 def _long(out: _Collected, position: Mapping[int, int]) -> SecurityRows:
     parts = out.parts
     days = sorted(parts)
-    sizes = [len(parts[day]["financing"].keys) for day in days]
+    sizes = [len(parts[day][FINANCING].keys) for day in days]
     total = sum(sizes)
     columns: dict[str, npt.NDArray[np.generic]] = {
         name: np.full(total, np.nan, dtype=kind) if np.issubdtype(kind, np.floating) else np.zeros(total, dtype=kind)
@@ -253,7 +253,7 @@ def _long(out: _Collected, position: Mapping[int, int]) -> SecurityRows:
     start = 0
     for day, size in zip(days, sizes, strict=True):
         rows = slice(start, start + size)
-        keys[rows], at[rows] = parts[day]["financing"].keys, position[day]
+        keys[rows], at[rows] = parts[day][FINANCING].keys, position[day]
         for signals in parts[day].values():
             for name, values in signals.columns.items():
                 columns[name][rows] = values

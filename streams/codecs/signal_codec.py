@@ -23,7 +23,15 @@ from processors.codes import parse_codes
 from processors.days import check_times
 from processors.errors import RowError
 from processors.industries import INDUSTRIES
-from processors.outputs import EARLIER_RELEASE, DayStatus, IndustrySignals, MarketSignal, SecuritySignals
+from processors.outputs import (
+    EARLIER_RELEASE,
+    FINANCING,
+    PRICING,
+    DayStatus,
+    IndustrySignals,
+    MarketSignal,
+    SecuritySignals,
+)
 from processors.registry import INDUSTRY_SIGNALS, PRICING_INDICATORS, signals_of
 from processors.signal import Level
 from streams.codecs.arrow_stream import Table, read_stream
@@ -36,8 +44,6 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder(MarketSignal).decode
 _SOURCE = "marginwatch/market"
 _PROVISIONAL = "provisional"
-#: What the frames of a day of securities are: of the margin detail alone, and of prices as well.
-FAMILIES = FINANCING, PRICING = "financing", "pricing"
 
 
 def encode_market(signal: MarketSignal, topic: str) -> Output:
