@@ -111,7 +111,7 @@ class AlertLifecycle(Processor):
     def removed_to(self, rule: str, subject: str) -> date:
         """Return the newest day of which no evaluation of a rule about a subject is accepted any more."""
         found = self._subjects.get(f"{rule}/{subject}")
-        return date.min if found is None or found.removed_to is None else found.removed_to
+        return date.min if found is None else found.removed_to
 
     def _advance(self, kind: str, day: date) -> None:
         """Set the newest trade date of a kind of final signals."""
@@ -137,9 +137,10 @@ class AlertLifecycle(Processor):
         """Apply one evaluation; return every alert that is new or whose state changed."""
         name, day = f"{rule.name}/{evaluation.subject}", evaluation.trade_date
         subject = self._subjects.setdefault(name, Subject())
-        if subject.removed_to is not None and day <= subject.removed_to:
-            # A higher revision of the message alone is that of charts, which the rule does not read (`Evaluation.of`).
-            self.refused += not origin.revision > evaluation.revision == 0
+        if day <= subject.removed_to:
+            if subject.removed.add(to_day(day), evaluation.revision):
+                self.refused += 1
+                self._subjects.touch(name)
             return []
         old = subject.days.get(day)
         if old is not None and evaluation.revision <= old.revision:
@@ -253,7 +254,7 @@ class AlertLifecycle(Processor):
             entry = subject.days.pop(day)
             self._set_draft(name, day, None)
             before, subject.base = subject.base, self._states.step(rule, subject.base, day, entry, {})
-            subject.removed_to = day
+            subject.removed.add(to_day(day), entry.revision)
             if subject.removed_from is None and entry.condition is not Condition.ABSENT:
                 subject.removed_from = day
             if subject.alert and (subject.base.begun != before.begun or subject.base.expired):

@@ -11,6 +11,7 @@ from datetime import date
 
 import numpy as np
 
+from alerts.removed_days import REMOVED_ROW, RemovedDays
 from alerts.rules.base import Message
 from processors.arrays import Floats, Ids
 from processors.codes import reindex_sorted
@@ -20,7 +21,7 @@ from processors.industries import INDEX_OF
 from processors.kinds import is_stock
 from processors.needs import DETAIL, INDICES, PRICES
 from processors.outputs import PRICING, DayStatus, IndustrySignals, SecuritySignals
-from processors.table import DAY, TableSet
+from processors.table import DAY, TEXT, Table, TableSet
 
 #: Trading days after which the returns of members are known.
 HORIZONS = (5, 20, 60)
@@ -95,7 +96,8 @@ class MemberScores:
             from_columns=lambda _day, s: _Levels(s.header, s.keys, s.columns["open"], s.columns["close"]),
             keep=_KEPT,
         )
-        self.tables = TableSet(self._levels)
+        self._removed: Table[str, RemovedDays] = Table(f"{name}_removed", TEXT, REMOVED_ROW)
+        self.tables = TableSet(self._levels, self._removed)
 
     def observe(self, message: Message) -> date | None:
         """Store the levels of a day; return it, None if nothing changed. A day older than the kept ones is refused."""
@@ -107,7 +109,7 @@ class MemberScores:
         if day not in self._calendar or (stored is not None and stored.revision >= levels.revision):
             return None
         if len(self._levels) >= _KEPT and day < min(self._levels):
-            self.refused += not status.revision > levels.revision == 0  # else no price is new
+            self.refused += self._set_removed(day, levels.revision)
             return None
         self._levels[day] = levels
         return status.trade_date
@@ -119,7 +121,17 @@ class MemberScores:
 
     def trim(self) -> list[int]:
         """Remove the levels that no correction needs any more; return their days."""
-        return self._levels.trim()
+        revisions = {day: levels.revision for day, levels in self._levels.items()}
+        removed = self._levels.trim()
+        for day in removed:
+            self._set_removed(day, revisions[day])
+        return removed
+
+    def _set_removed(self, day: int, revision: int) -> bool:
+        """Set the revision of a removed day; return False if it is no news."""
+        days = self._removed.setdefault(self._levels.name, RemovedDays())
+        self._removed.touch(self._levels.name)
+        return days.add(day, revision)
 
     def excess(self, day: int, horizon: int) -> Excess | None:
         """Return the excess returns of all that have both prices; None where a day is unknown."""

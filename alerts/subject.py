@@ -8,7 +8,9 @@ from datetime import date
 import msgspec
 
 from alerts.model import EndedBy
+from alerts.removed_days import RemovedDays, Run
 from alerts.rules.base import Condition
+from processors.days import to_date
 from processors.table import ValueCodec
 
 
@@ -58,14 +60,20 @@ class Subject:
     ----------
     days : ascending; `add` keeps their order.
     base, alert : what the removed evaluations have led to, and the id of the alert that is in progress after them.
-    removed_from, removed_to : days of the first of them whose figure was not absent, and of the newest.
+    removed_from : day of the first of them whose figure was not absent.
+    removed : their days, and the revision of each.
     """
 
     days: dict[date, DayEvaluation] = field(default_factory=dict)
     base: Progress = Progress()
     alert: str = ""
     removed_from: date | None = None
-    removed_to: date | None = None
+    removed: RemovedDays = field(default_factory=RemovedDays)
+
+    @property
+    def removed_to(self) -> date:
+        """Newest day of which no evaluation is accepted any more."""
+        return date.min if self.removed.newest is None else to_date(self.removed.newest)
 
     @property
     def first(self) -> date | None:
@@ -89,8 +97,8 @@ class Subject:
 
 #: How a subject is stored.
 SUBJECT_ROW = ValueCodec[Subject](
-    tuple[list[tuple[date, DayEvaluation]], Progress, str, date | None, date | None],
-    version=2,
-    to_plain=lambda s: (list(s.days.items()), s.base, s.alert, s.removed_from, s.removed_to),
-    from_plain=lambda plain: Subject(dict(plain[0]), *plain[1:]),
+    tuple[list[tuple[date, DayEvaluation]], Progress, str, date | None, list[Run]],
+    version=3,
+    to_plain=lambda s: (list(s.days.items()), s.base, s.alert, s.removed_from, s.removed.runs),
+    from_plain=lambda plain: Subject(dict(plain[0]), plain[1], plain[2], plain[3], RemovedDays(plain[4])),
 )

@@ -387,14 +387,18 @@ def test_a_break_of_the_detail_is_a_warning_only_where_it_touches_the_balance(
         assert f"{broken} of 1000" in one.text.en
 
 
-def test_days_that_were_removed_do_not_return_in_a_replay_and_are_counted() -> None:
+def test_days_that_were_removed_do_not_return_in_a_replay_and_only_their_corrections_are_counted() -> None:
+    """A market stage that is computed again publishes all days again, under the revisions that they had."""
     lifecycle = AlertLifecycle(RULES, CALENDAR, keep_days=3)
     fold(lifecycle, state(DAYS[0], "BREAKDOWN", "HOT", 0.099))
     fold(lifecycle, *(state(day, "HOT", "HOT", 0.104) for day in DAYS[1:6]))
     lifecycle.changed_rows()
     assert fold(lifecycle, state(DAYS[0], "BREAKDOWN", "HOT", 0.099), state(DAYS[1], "HOT", "HOT", 0.104)) == []
     assert lifecycle.changed_rows() == {}
-    assert lifecycle.refused == 6  # two days of three rules on this signal
+    assert lifecycle.refused == 0
+    corrected = state(DAYS[1], "HOT", "HOT", 0.104, revision=2)
+    assert fold(lifecycle, corrected, corrected) == []
+    assert lifecycle.refused == 3  # rules on this signal
 
 
 @pytest.mark.parametrize(("corrected", "refused"), [(0, False), (1, True)])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from functools import cache
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from alerts.desk import AlertDesk
+from alerts.model import Input as Origin
 from processors import registry
-from processors.outputs import EARLIER_RELEASE, IndustrySignals, SecuritySignals
+from processors.outputs import EARLIER_RELEASE, IndustrySignals, MarketSignal, SecuritySignals, StageOutput
+from streams.alert_rules import rules_of
 from streams.calendars import xshg
 from streams.codecs.signal_codec import decode_industry, decode_security, encode_industry, encode_security
 from streams.settings import Settings
@@ -75,3 +79,19 @@ def test_days_are_published_again_by_a_release_that_adds_a_figure(monkeypatch: p
     earlier = {name: signal for name, signal in registry.INDUSTRY_SIGNALS.items() if name != "index_close"}
     monkeypatch.setattr(registry, "INDUSTRY_SIGNALS", earlier)
     assert stage(MarketStage).open(0).schema != now
+
+
+def test_days_that_are_published_again_are_no_corrections_that_came_too_late() -> None:
+    """The alerts of the first days have left the evaluations that are kept when they return, under their revisions."""
+    folded = fold_history(small_market(sessions=30, gaps=False), SMALL)
+    desk = AlertDesk(rules_of(SETTINGS), xshg(), keep_days=5)
+    messages = [*folded.market.values(), *folded.securities.values(), *folded.industries.values()]
+    for _ in range(2):
+        for message in sorted(messages, key=_day):
+            desk.fold(message, Origin("signals", 0, 0, 0), datetime(2026, 1, 1, tzinfo=UTC))
+    assert desk.lifecycle.removed_to("balance_new_high", "market") > min(map(_day, messages))
+    assert desk.refused == 0
+
+
+def _day(message: StageOutput) -> date:
+    return message.trade_date if isinstance(message, MarketSignal) else message.status.trade_date

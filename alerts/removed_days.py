@@ -1,0 +1,62 @@
+"""The days that are no longer kept, and the revision under which each was last read."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from operator import itemgetter
+
+from processors.table import ValueCodec
+
+#: Runs that are remembered. One is enough where no day was corrected; of older days than theirs nothing is known.
+_MOST_RUNS = 50
+
+#: Days that were read under one revision: first and last day, revision.
+Run = tuple[int, int, int]
+
+
+class RemovedDays:
+    """Tells a correction that comes too late from a day that is published again: a rebuilt stage repeats all days.
+
+    Days are numbers since 1970-01-01. They are stored as runs, ascending; a run may contain days that were not read.
+    """
+
+    __slots__ = ("runs",)
+
+    def __init__(self, runs: list[Run] | None = None) -> None:
+        self.runs = runs or []
+
+    @property
+    def newest(self) -> int | None:
+        """The newest removed day; None before the first one."""
+        return self.runs[-1][1] if self.runs else None
+
+    def add(self, day: int, revision: int) -> bool:
+        """Set the revision of a removed day; return False if the day had this one or a higher one."""
+        at = bisect_right(self.runs, day, key=itemgetter(0))
+        parts, end = [(day, day, revision)], at
+        if at and self.runs[at - 1][1] >= day:
+            at -= 1
+            first, last, known = self.runs[at]
+            if known >= revision:
+                return False
+            parts = [(first, day - 1, known)] * (first < day) + parts + [(day + 1, last, known)] * (day < last)
+        start, stop = max(0, at - 1), end + 1
+        self.runs[start:stop] = _joined([*self.runs[start:at], *parts, *self.runs[end:stop]])
+        del self.runs[:-_MOST_RUNS]
+        return True
+
+
+def _joined(runs: list[Run]) -> list[Run]:
+    """Return runs with those that follow each other under one revision as one."""
+    out = runs[:1]
+    for run in runs[1:]:
+        first, _, revision = out[-1]
+        if revision == run[2]:
+            out[-1] = first, run[1], revision
+        else:
+            out.append(run)
+    return out
+
+
+#: How the removed days of one subject or universe are stored.
+REMOVED_ROW = ValueCodec[RemovedDays](list[Run], to_plain=lambda days: days.runs, from_plain=RemovedDays)
