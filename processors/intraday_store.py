@@ -40,7 +40,7 @@ class IntradayStore:
     Attributes
     ----------
     day : the newest session, days since 1970-01-01.
-    margin_version : number of changes of margin rows, on which the coverage depends.
+    margin_version : number of changes of which securities have margin rows of that day; the coverage depends on it.
     """
 
     def __init__(self) -> None:
@@ -66,13 +66,13 @@ class IntradayStore:
         if not newer.all():
             rows, columns, stamps, revisions = rows[newer], columns[newer], stamps[newer], revisions[newer]
         days = batch.days[rows]
+        joins = batch.topic == "margin.intraday" and bool((part["day"][columns] != days).any())
         part["day"][columns], part["ts"][columns], part["revision"][columns] = days, stamps, revisions
         for name, values in batch.figures.items():
             part[name][columns] = values[rows]
         self.table.touch(columns)
         newest_day = int(days.max())
-        if batch.topic == "margin.intraday" or newest_day > self.day:
-            self.margin_version += 1
+        self.margin_version += joins or newest_day > self.day
         self.day = max(self.day, newest_day)
         return len(columns)
 

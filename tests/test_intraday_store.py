@@ -111,6 +111,8 @@ def test_the_coverage_is_the_balance_of_securities_with_margin_rows_of_the_sessi
         store.apply(margin(1, code, 10 + at, 1.0))
         assert store.margin_version > versions[-1]
         versions.append(store.margin_version)
+    store.apply(margin(1, CODES[0], 20, 2.0))  # it has a margin row of the session
+    assert store.margin_version == versions[-1]
     # The security without a balance counts on neither side.
     assert store.coverage(keys, balances) == (7.0, 7.0)
     assert store.coverage(keys[1:], balances[1:]) == (6.0, 6.0)
