@@ -65,6 +65,7 @@ class AlertsState(StageState):
         newest: datetime | None = None
         changes: list[Change] = []
         out: list[Output] = []
+        folded = False
         for record in records:
             try:
                 content = self._content(topic, record)
@@ -89,10 +90,13 @@ class AlertsState(StageState):
                     if self.clock.replays:
                         self.clock.advance(known)
                         now = self.clock.now()
+                if isinstance(content, MarketSignal) and content.provisional:  # no rule and no record reads it
+                    continue
                 changes += self.desk.fold(content, origin, now)
+            folded = True
         if newest is not None:
             self.reached[topic] = shanghai_day(microseconds(newest))
-        if records:
+        if folded:
             last = records[-1]
             origin, wait = Input(last.topic, last.partition, last.offset, 0), topic in SIGNALS
             changes += self.desk.update_evidence(origin, now, wait=wait)
