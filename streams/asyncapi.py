@@ -69,7 +69,13 @@ def document() -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components(structs, ref_template=_SCHEMAS + "{name}")
     messages: dict[str, Any] = {
         "EndOfDay": _headed(_json("EndOfDay", "Punctuation behind the rows of a day."), CLOSE_TYPE),
-        "Barrier": _headed(_json("Barrier", "Punctuation behind all rows so far; a consumer skips it."), BARRIER_TYPE),
+        "Barrier": _headed(_json("Barrier", "Punctuation behind all rows so far."), BARRIER_TYPE),
+        "PassedBarrier": _headed(
+            _json("Barrier", "A barrier behind all that a stage has published; a consumer skips it."),
+            BARRIER_TYPE,
+            "origin",
+            SEQUENCE,
+        ),
     }
     channels: dict[str, Any] = {}
     for short, topic in topics.all.items():
@@ -91,7 +97,7 @@ def document() -> dict[str, Any]:
         else:
             name, message, kind = _OUTPUTS[short]
             messages[name] = _headed(message(), kind, *_CLOUD_EVENT)
-            named = [name, "Barrier"]
+            named = [name, "PassedBarrier"]
         channels[short] = {
             "address": topic.name,
             "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in named},

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
@@ -20,7 +21,7 @@ from alerts.rules import custom, rules
 from docs import commands, drawing, signal_pages, tables
 from feeds import plan
 from feeds.mappings import mapping
-from processors.events import Barrier, EndOfDay
+from processors.events import INPUT_ROWS, Barrier, EndOfDay
 from processors.parameters import DEFAULTS
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS, signals_of
 from processors.signal import Level, Signal
@@ -29,6 +30,8 @@ from streams.cli.main import COMMANDS
 from streams.codecs.row_codec import Decoder
 from streams.records import PlainRecord, sequence_header
 from streams.settings import Settings
+from streams.stages.alerts_stage import AlertsStage
+from streams.tables import numbered
 from streams.topics import Topic, Topics
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -178,7 +181,20 @@ def test_punctuation_as_the_guide_and_the_asyncapi_document_describe_it_is_read(
 def test_the_asyncapi_document_names_the_barriers_of_every_topic_that_has_them(short: Topic) -> None:
     document = asyncapi.document()
     if short in document["channels"] and short is not Topic.ALERT_COMMANDS:
-        assert "Barrier" in document["channels"][short]["messages"]
+        name = "Barrier" if short in INPUT_ROWS else "PassedBarrier"
+        assert name in document["channels"][short]["messages"]
+
+
+def test_the_asyncapi_document_has_the_headers_of_the_barriers_that_a_stage_publishes() -> None:
+    settings = Settings(partitions=1)
+    stage = AlertsStage(settings, Topics(settings), calendars.xshg())
+    state = stage.open(0)
+    published = [one for origin in stage.barrier_origins for one in state.barrier(Barrier(barrier="1"), origin)]
+    declared = asyncapi.document()["components"]["messages"]["PassedBarrier"]["headers"]
+    for output in numbered(published, 0, stage.output_names):
+        assert [name for name, _ in output.headers] == declared["required"]
+        assert msgspec.json.decode(output.value, type=Barrier).barrier == "1"
+    assert published
 
 
 def test_the_readme_is_one_screen_and_its_links_lead_somewhere() -> None:
