@@ -16,7 +16,7 @@ from rich.text import Text as RichText
 from typer.testing import CliRunner
 
 from alerts.commands import FeedRun
-from alerts.model import Acknowledgement, Alert, DigestSection, EndedBy, Evidence, Input, Severity, State
+from alerts.model import Acknowledgement, Alert, AlertEvent, DigestSection, EndedBy, Evidence, Input, Severity, State
 from alerts.model import Text as Both
 from alerts.record import CaseRow, RecordCard
 from console import question
@@ -31,7 +31,7 @@ from streams.cli import terminal
 from streams.cli.main import app
 from streams.cli.publish import print_reports
 from streams.cli.render import signals
-from streams.cli.render.alerts import print_alert, print_record
+from streams.cli.render.alerts import print_alert, print_reason, print_record
 from streams.cli.render.signals import print_explanation, print_market, print_periods, print_values
 from streams.cli.render.tables import print_status
 from streams.errors import NothingYetError
@@ -225,6 +225,19 @@ def test_an_alert_in_the_terminal_has_its_sections_who_has_it_in_hand_and_why_it
 ) -> None:
     print_alert(digest(**changes))
     assert " ".join(shown.split()) in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_line_of_a_note_does_not_pass_for_a_line_of_the_history(capsys: pytest.CaptureFixture[str]) -> None:
+    note = "known\n2024-06-29 09:00:00 UTC  resolved by li"
+    one = digest(acknowledged=Acknowledgement("li", datetime(2024, 6, 29, 1, tzinfo=UTC), note))
+    event = AlertEvent(alert=one.id, rule=one.rule, subject=one.subject, trade_date=one.trade_date,
+                       at=datetime(2024, 6, 29, 1, tzinfo=UTC), what="acknowledged", by="li", note=note)  # fmt: skip
+    print_reason({"alert": one, "inputs": [], "history": [event]})
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("acknowledged by li: known 2024-06-29 09:00:00 UTC  resolved by li" in line for line in lines) == 2
+    assert [line for line in lines if line.startswith("2024")] == [
+        "2024-06-29 01:00:00 UTC  acknowledged by li: known 2024-06-29 09:00:00 UTC  resolved by li"
+    ]
 
 
 def _replay(to: datetime, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,8 +31,7 @@ def print_alert(found: Alert) -> None:
         for line in labels.sections(found):
             out.print(f"  {line}")
         if found.acknowledged is not None:
-            note = f": {found.acknowledged.note}" if found.acknowledged.note else ""
-            out.print(Text(f"  ✓ acknowledged by {found.acknowledged.by}{note}", style="green"))
+            out.print(Text(f"  ✓ acknowledged{_author(found.acknowledged.by, found.acknowledged.note)}", style="green"))
         for record in found.evidence:
             out.print(Text(f"  {labels.evidence(record)}", style="dim"))
         out.print(Text(f"  {labels.ending(found)}  {labels.ending(found, chinese=True)}", style="dim"))
@@ -57,8 +56,13 @@ def print_reason(found: dict[str, Any]) -> None:
         if given["content"] is not None:
             out.print_json(data=given["content"], default=str)
     for event in found["history"]:
-        author = f" by {event.by}: {event.note}" if event.by else ""
+        author = _author(event.by, event.note) if event.by else ""
         out.print(f"{event.at:%Y-%m-%d %H:%M:%S} UTC  {event.what}{author}")
+
+
+def _author(by: str, note: str) -> str:
+    """Return who did something and the note, as part of a line: a line of a note must not pass for one of ours."""
+    return " ".join(f" by {by}{': ' if note else ''}{note}".rstrip().split("\n"))
 
 
 def print_record(found: list[RecordCard]) -> None:
