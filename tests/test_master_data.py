@@ -25,7 +25,7 @@ from streams.cli.main import app
 from streams.feed_services import TopicRows
 from tests.building import batch
 from tests.harness import Stack, environment
-from tests.test_spells import INDUSTRY, MEMBERS, SPELLS, rows_of
+from tests.test_spells import INDUSTRY, MEMBERS, SPELLS, known_on, rows_of
 
 CALENDAR = xshg()
 ST = SPELLS[SPELLS["flag"] == "ST"]  # 000001.SZ on 2024-06-04 and 05
@@ -102,12 +102,6 @@ def apart(folder: Path, *frames: pd.DataFrame) -> RowBatch:
     return rows
 
 
-def known_on(rows: RowBatch, at: str, code: str) -> dict[str, object]:
-    """What the newest row of a security up to a day names."""
-    found = {day: row for (day, one), row in rows_of(rows).items() if one == code and day <= at}
-    return found[max(found)] if found else {}
-
-
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
 def test_spells_that_are_loaded_apart_are_what_one_command_publishes(tmp_path: Path, order: tuple[int, ...]) -> None:
     frames = [MEMBERS.assign(index_code=["000300", "000852", "000905"]), INDUSTRY, ST]
@@ -115,6 +109,21 @@ def test_spells_that_are_loaded_apart_are_what_one_command_publishes(tmp_path: P
     for code in ("600519.SH", "000001.SZ"):
         for day in ("2000-01-04", "2024-06-03", "2024-06-04", "2024-06-05", "2024-06-06", "2024-06-11", "2024-06-12"):
             assert known_on(found, day, code) == known_on(together, day, code), (code, day)
+
+
+def test_a_part_of_the_days_keeps_what_is_published_of_its_securities(tmp_path: Path) -> None:
+    known = published(tmp_path, INDUSTRY)
+    part = gather(spells(tmp_path, MEMBERS), CALENDAR, "x", date(2024, 6, 5), date(2024, 6, 7), published=lambda: known)
+    found = rows_of(part.batches["reference"])
+    assert found["2024-06-05", "000001.SZ"] == {"csi300": 1.0, "industry": "银行"}
+    assert max(day for day, _ in found) <= "2024-06-07"
+
+
+def test_delistings_stay_beside_prices_without_suspensions(tmp_path: Path) -> None:
+    known = batch("reference", date(2024, 6, 3), {"000001.SZ": {"listed": 0.0}})
+    tables = [*spells(tmp_path, MEMBERS), prices()]
+    found = gather(tables, CALENDAR, "x", published=lambda: known).batches["reference"]
+    assert known_on(found, "2024-06-06", "000001.SZ")["listed"] == 0.0
 
 
 def test_a_corrected_spell_replaces_the_published_one_of_its_security_alone(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,14 @@ from feeds.daily.daily_checks import DailyChecks
 from feeds.daily.security_names import SecurityNames
 from feeds.errors import ConfigurationError, InputError
 from feeds.files import vendor
-from feeds.files.dataset import between, gather
+from feeds.files.dataset import SourceTable, gather
 from feeds.mappings import mapping
 from feeds.mappings.mapped_words import words_of
 from feeds.mappings.mapping import Figure
 from processors.code_changes import CodeChange, CodeChanges
-from processors.codes import to_codes, to_id
+from processors.codes import exchange_of, to_codes, to_id
 from processors.days import to_date, to_day
-from processors.events import FIGURES, RowBatch
+from processors.events import FIGURES, RowBatch, concat
 from processors.history import end_of_day
 from processors.industries import INDUSTRIES
 from processors.reference import ReferenceStore
@@ -73,6 +74,12 @@ def rows_of(rows: RowBatch) -> dict[tuple[str, str], dict[str, object]]:
             found["industry"] = INDUSTRIES[int(rows.figures["industry"][i])]
         out[str(to_date(int(rows.days[i]))), code] = found
     return out
+
+
+def known_on(rows: RowBatch, at: str, code: str) -> dict[str, object]:
+    """What the newest row of a security up to a day names."""
+    found = {day: row for (day, one), row in rows_of(rows).items() if one == code and day <= at}
+    return found[max(found)] if found else {}
 
 
 def loaded(*paths: Path) -> dict[tuple[str, str], dict[str, object]]:
@@ -167,9 +174,66 @@ def test_a_changed_code_is_no_delisting_and_has_the_master_data_of_both_codes(tm
 def test_spells_end_with_the_days_that_are_wanted(tmp_path: Path) -> None:
     written(tmp_path, index_members_x=MEMBERS)
     tables = vendor.read([tmp_path], folder.folder_mapping()).tables
-    cut = [pd.concat([between(t.frame, date(2024, 6, 5), date(2024, 6, 7)) for t in tables])]
-    assert set(to_codes(cut[0]["key"].to_numpy())) == {"600519.SH", "000001.SZ"}
-    assert cut[0]["until"].isna().all()
+    rows = rows_of(gather(tables, CALENDAR, "x", date(2024, 6, 5), date(2024, 6, 7)).batches["reference"])
+    assert rows == {("2024-06-05", "600519.SH"): {"csi300": 1.0}, ("2024-06-05", "000001.SZ"): {"csi300": 1.0}}
+    with pytest.raises(InputError, match="no row"):
+        gather(tables, CALENDAR, "x", None, date(1999, 6, 7))
+
+
+def listed_history(folder_: Path) -> list[SourceTable]:
+    """Prices of four sessions: one stock each is not traded on the 5th, the 4th and the last two days."""
+    traded = {"600519": "3456", "000001": "346", "000002": "356", "600000": "34"}
+    prices = pd.DataFrame(
+        [(pd.Timestamp(f"2024-06-0{day}"), code, "股", 10.0) for code, days in traded.items() for day in days],
+        columns=["dt", "code", "name", "close"],
+    ).assign(open=10.0, high=10.0, low=10.0, pre_close=10.0, volume=100, amount=1000, float_shares=10**6)
+    written(folder_, prices_a_2024=prices, index_members_x=MEMBERS, st_suspension_x=SPELLS)
+    return folder.read_tables(folder_).tables
+
+
+@pytest.mark.parametrize("last_of_first", [3, 4, 5])
+def test_parts_of_a_history_have_the_master_data_of_the_whole(tmp_path: Path, last_of_first: int) -> None:
+    """A stock that leaves, or is not traded, on the boundary of two parts is listed as in one run."""
+    tables = listed_history(tmp_path)
+    whole = gather(tables, CALENDAR, "x").batches["reference"]
+    cut = date(2024, 6, last_of_first)
+    first = gather(tables, CALENDAR, "x", None, cut).batches["reference"]
+    second = gather(tables, CALENDAR, "x", cut + timedelta(days=1), published=lambda: first).batches["reference"]
+    assert int(first.days.max()) <= to_day(cut) < int(second.days.min())
+    parts = concat([first, second])
+    assert ("2024-06-05", "600000.SH") in rows_of(whole)
+    for code in ("600519.SH", "000001.SZ", "000002.SZ", "600000.SH"):
+        for day in ("2024-06-03", "2024-06-04", "2024-06-05", "2024-06-06"):
+            assert known_on(parts, day, code) == known_on(whole, day, code), (code, day)
+
+
+def of_days(tables: list[SourceTable], days: list[int]) -> list[SourceTable]:
+    """Tables whose prices are those of some days of 2024-06."""
+    wanted = [to_day(date(2024, 6, day)) for day in days]
+    return [
+        t if "until" in t.frame else replace(t, frame=t.frame[t.frame["day"].isin(wanted)]) for t in tables
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("start", [None, date(2024, 6, 5)])
+def test_a_stock_that_leaves_between_two_files_is_delisted(tmp_path: Path, start: date | None) -> None:
+    """The files of the second part know nothing of the stock: what is published names it."""
+    tables = listed_history(tmp_path)
+    first = gather(of_days(tables, [3, 4]), CALENDAR, "x").batches["reference"]
+    second = gather(of_days(tables, [5, 6]), CALENDAR, "x", start, published=lambda: first).batches["reference"]
+    assert known_on(concat([first, second]), "2024-06-04", "600000.SH") == {}
+    assert known_on(concat([first, second]), "2024-06-05", "600000.SH") == {"listed": 0.0}
+
+
+def test_prices_of_one_exchange_delist_nothing_of_another(tmp_path: Path) -> None:
+    tables = listed_history(tmp_path)
+    first = gather(tables, CALENDAR, "x").batches["reference"]
+    alone = [
+        t if "until" in t.frame else replace(t, frame=t.frame[exchange_of(t.frame["key"].to_numpy()) == 0])
+        for t in tables
+    ]
+    later = gather(of_days(alone, [6]), CALENDAR, "x", published=lambda: first).batches["reference"]
+    assert {code for _, code in rows_of(later)} == {"600519.SH"}
 
 
 def test_an_entry_of_the_official_workbook_lasts_until_the_next_one(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from feeds.errors import InputError
 from feeds.files import special_treatment
 from feeds.files.float_caps import with_float_caps
 from feeds.files.joined_rows import KEYS, batch_of, joined
-from feeds.files.master_data import MasterData, nothing_published, rows_of_spells
+from feeds.files.master_data import MasterData, nothing_published, rows_of_spells, seen_in
 from feeds.mappings.mapped_rows import MappedRows
 from feeds.mappings.refused_rows import lacking_day
 from processors.arrays import Days, Ints, Mask
@@ -159,17 +159,11 @@ def _days_of(batches: Mapping[str, RowBatch]) -> Iterator[DayRows]:
 
 
 def between(frame: pd.DataFrame, start: date | None, end: date | None) -> pd.DataFrame:
-    """Return the rows whose ``day`` lies between two dates, both included; None is no limit.
-
-    Of spells, those that have a day between them; what happens behind the last one is left out.
-    """
-    spells = "until" in frame
+    """Return the rows whose ``day`` lies between two dates, both included; None is no limit."""
     if start is not None:
-        frame = frame[~(frame["until"] < to_day(start)) if spells else frame["day"] >= to_day(start)]
+        frame = frame[frame["day"] >= to_day(start)]
     if end is not None:
         frame = frame[frame["day"] <= to_day(end)]
-        if spells:
-            frame = frame.assign(until=frame["until"].where(frame["until"] < to_day(end)))
     return frame
 
 
@@ -214,7 +208,8 @@ def gather(
     other, the first rank counts and a note reports it; rows of one rank that contradict each other are an error that
     names both. Of rows of one security under two codes, those of the code of the day count. Rows without a date get the
     first date of all. Spells become rows of the days on which they change, under the newest codes, with what is
-    published of their securities. Prices take special treatment (ST) from these rows, or from published ones.
+    published of their securities; those of a part of the days are the rows that all days together have on them. Prices
+    take special treatment (ST) from these rows, or from published ones.
 
     Parameters
     ----------
@@ -227,6 +222,7 @@ def gather(
     dated: dict[str, list[pd.DataFrame]] = {}
     undated: dict[str, list[pd.DataFrame]] = {}
     spells: list[pd.DataFrame] = []
+    seen: dict[str, list[pd.DataFrame]] = {}
     origins: list[str] = []
     fallbacks: list[bool] = []
     out = Dataset(source=source)
@@ -236,11 +232,13 @@ def gather(
         own = {"table": np.int16(place), "rank": np.int16(table.rank)}
         frame = table.frame.drop(columns="name", errors="ignore").assign(**own)
         if "until" in frame:
-            spells.append(between(frame, start, end))
+            spells.append(frame)
         elif "day" not in frame:
             undated.setdefault(table.topic, []).append(frame)
             out.notes.append(f"{table.origin} has no dates: its rows of today are used for every date")
         else:
+            if (days := seen_in(table.topic, frame, calendar)) is not None:
+                seen.setdefault(table.topic, []).append(days)
             frame = between(frame, start, end)
             held = _sessions(table, frame, calendar, out.findings)
             dated.setdefault(table.topic, []).extend(_by_year(frame if held.all() else frame[held]))
@@ -250,8 +248,8 @@ def gather(
             out.notes.append(
                 "suspensions are left out: beside prices of the whole market they show which stocks are listed"
             )
-        known = published() if start is None and end is None else None  # a part of the days corrects no other
-        every["reference"] = [*_by_year(rows_of_spells(spells, every, calendar, changes, origins, known))]
+        rows_of = rows_of_spells(spells, every, seen, calendar, changes, origins, published(), start, end)
+        every["reference"] = [*_by_year(rows_of)]
     filled = {topic: _without_covered([f for f in every.pop(topic) if len(f)], fallbacks) for topic in tuple(every)}
     dated.clear()
     columns = {topic: {name for frame in frames for name in frame} for topic, frames in filled.items()}

@@ -3,10 +3,11 @@
 A row of ``reference`` replaces all of the row before. So the spells of all files of a feed are put together: on each
 day on which an attribute of a security begins, ends or changes, one row has every attribute of it. A change on a day
 without a session counts from the next session on. Changes before the first day of the other figures count as known
-on that day.
+on that day, and those behind the last wanted day are left out.
 
 A stock that has no price, no suspension and no place in the margin list is not listed: where a feed has prices and
-suspensions of the whole market, its rows carry ``listed`` from the first to the last of these days.
+suspensions of the whole market, its rows carry ``listed`` from the first to the last of these days. A stock that is
+published as listed, and has none of them, is listed no longer from the first wanted day on.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from feeds.errors import InputError
-from processors.arrays import Days, Floats
+from processors.arrays import Days, Floats, Ids
 from processors.codes import exchange_of, to_code
 from processors.days import TradingCalendar, to_date, to_day
 from processors.index_members import columns_of
@@ -32,23 +34,44 @@ _ENDED = -1.0
 _LAST_DATE = to_day(date.max)
 
 
+class Part(NamedTuple):
+    """The days of a feed, days since 1970-01-01; None for no limit.
+
+    Parameters
+    ----------
+    first : the first day wanted, on which all earlier changes count as known.
+    start, end : the first and the last day of the part of the history that is fed.
+    """
+
+    first: int | None = None
+    start: int | None = None
+    end: int | None = None
+
+
+def has_suspensions(spells: Iterable[pd.DataFrame]) -> bool:
+    """Return whether spells name suspensions, which with prices of the whole market show which stocks are listed."""
+    return any("listed" in frame and frame["listed"].eq(1.0).any() for frame in spells)
+
+
 def reference_rows(
     spells: Sequence[pd.DataFrame],
-    seen: Iterable[pd.DataFrame],
+    seen: Sequence[pd.DataFrame],
     exchanges: Collection[int],
-    first: int | None,
+    part: Part,
     calendar: TradingCalendar,
     origins: Sequence[str],
+    listed: Ids,
 ) -> pd.DataFrame:
     """Return the rows of ``reference`` (``row``, ``table``, ``rank``, ``day``, ``key`` and figures) of spells.
 
     Parameters
     ----------
     spells : frames with ``key``, ``day`` (the first) and ``until`` (the last day, NaN for none) and figures.
-    seen : ``key`` and ``day`` of the rows of all stocks in prices and the margin list; none without prices.
+    seen : ``key`` and ``day`` of the rows of all stocks in prices and the margin list; none without prices, or without
+        suspensions.
     exchanges : indices into `EXCHANGES` of those of which the feed has any stock.
-    first : the first day wanted; None for all.
     origins : the name of each ``table``, for errors.
+    listed : stocks that are published as listed before the part (n,).
 
     Raises
     ------
@@ -67,15 +90,19 @@ def reference_rows(
             f"{origins[int(one['table'])]}, row {int(one['row'])}: the spell ends on {to_date(int(one['until']))}, "
             f"before it begins on {to_date(int(one['day']))}: correct the dates"
         )
-    listings = _listings(every, list(seen), exchanges)
+    listings = _listings(every, seen, exchanges, part, listed) if seen else None
     names = [n for n in known if n in every and (n != "listed" or listings is None) and every[n].notna().any()]
     parts = [*map(partial(_changes, every, origins, flags), names), *([] if listings is None else [listings])]
     if not parts:
         return every.iloc[:0]
     changes = pd.concat(parts, ignore_index=True)
-    changes["day"] = _sessions(changes["day"].to_numpy(np.int64), calendar)
-    if first is not None:
-        changes["day"] = changes["day"].clip(lower=first)
+    changes["day"] = sessions_from(changes["day"].to_numpy(np.int64), calendar)
+    ended = changes[(changes["name"] == "listed") & (changes["value"] == _ENDED)]
+    delisted = ended["key"][ended["day"] >= (part.first or 0 if part.start is None else part.start)]
+    if part.end is not None:
+        changes = changes[changes["day"] <= part.end]
+    if part.first is not None:
+        changes["day"] = changes["day"].clip(lower=part.first)
     # `changes` is in the order of its days by key and attribute, and the last change on a session counts.
     wide = changes.pivot_table(index=["key", "day"], columns="name", values="value", aggfunc="last")
     wide = wide.groupby(level="key").ffill()
@@ -85,7 +112,7 @@ def reference_rows(
         stocks = is_stock(wide.index.get_level_values("key").to_numpy(np.int32))
         wide = wide[wide["listed"].notna() | ~stocks].fillna({"listed": 1.0})
         never = wide["listed"].eq(_ENDED) & ~wide["listed"].eq(1.0).groupby(level="key").cummax()
-        wide = wide[~never]
+        wide = wide[~never | wide.index.get_level_values("key").isin(delisted)]
     out = wide.mask(wide == _ENDED)
     for name in out.columns.intersection(list(flags)):
         out[name] = out[name].fillna(0.0)
@@ -130,11 +157,11 @@ def _covered(key: Floats, day: Floats, stated: Floats) -> Floats:
     return np.where(following, np.minimum(longest, np.r_[day[1:] - 1, _OPEN]), longest)
 
 
-def _listings(every: pd.DataFrame, rows: list[pd.DataFrame], exchanges: Collection[int]) -> pd.DataFrame | None:
-    """Return the days from which each stock is listed or no longer listed; None without rows or suspensions."""
-    suspended = every[every["listed"].eq(1.0)] if "listed" in every else every.iloc[:0]
-    if suspended.empty or not rows:
-        return None
+def _listings(
+    every: pd.DataFrame, rows: Sequence[pd.DataFrame], exchanges: Collection[int], part: Part, listed: Ids
+) -> pd.DataFrame:
+    """Return the days from which each stock is listed or no longer listed."""
+    suspended = every[every["listed"].eq(1.0)]
     last = max(int(frame["day"].max()) for frame in rows)
     seen = pd.concat(
         [frame.groupby("key")["day"].agg(["min", "max"]) for frame in rows]
@@ -150,9 +177,14 @@ def _listings(every: pd.DataFrame, rows: list[pd.DataFrame], exchanges: Collecti
     keys = keys[is_stock(keys)]
     per_exchange = [np.bincount(exchange_of(some), minlength=4) for some in (seen.index.to_numpy(np.int32), keys)]
     # The prices of an exchange are those of all of its stocks, or the feed has nothing of it: none of them is listed.
-    whole = (2 * per_exchange[0] >= per_exchange[1]) | ~np.isin(np.arange(4), list(exchanges))
+    counted = np.isin(np.arange(4), list(exchanges))
+    whole = (2 * per_exchange[0] >= per_exchange[1]) | ~counted
+    seen = seen[(whole & counted)[exchange_of(seen.index.to_numpy(np.int32))]]
+    if part.first is not None:  # published stocks count as seen on the day before
+        before = listed[(whole & counted)[exchange_of(listed)]]
+        days = pd.DataFrame({"min": part.first - 1, "max": part.first - 1}, index=before)
+        seen = pd.concat([seen, days]).groupby(level=0).agg({"min": "min", "max": "max"})
     others, partly = np.setdiff1d(keys[whole[exchange_of(keys)]], seen.index), keys[~whole[exchange_of(keys)]]
-    seen = seen[whole[exchange_of(seen.index.to_numpy(np.int32))]]
     gone = seen[seen["max"] < last]
     return pd.DataFrame(
         {
@@ -164,7 +196,7 @@ def _listings(every: pd.DataFrame, rows: list[pd.DataFrame], exchanges: Collecti
     )
 
 
-def _sessions(days: Days, calendar: TradingCalendar) -> Days:
+def sessions_from(days: Days, calendar: TradingCalendar) -> Days:
     """Return the first session from each day on."""
     sessions = calendar.between(calendar.first, calendar.last)
     at = np.searchsorted(sessions, days)
