@@ -253,6 +253,9 @@ def names(keys: Ids) -> dict[str, str]:
 
 
 def last_session(calendar: TradingCalendar, today: int) -> int:
-    """Return the newest finished session before ``today`` that is followed by at least ten known sessions."""
-    limit = calendar.shift(calendar.last, -10) or calendar.first
-    return int(calendar.between(calendar.first, min(today - 1, limit))[-1])
+    """Return the session before the newest one up to ``today``, which is followed by at least ten known sessions.
+
+    The simulated history ends with it, and the simulated session is that newest one: the stream refuses a day to come.
+    """
+    limit = calendar.shift(calendar.last, -9) or calendar.first
+    return int(calendar.between(calendar.first, min(today, limit))[-2])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tracemalloc
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 
 import msgspec
 import numpy as np
@@ -16,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.codes import join_codes, parse_codes, to_codes, to_id
-from processors.days import microseconds, to_day
-from processors.events import FIGURES, INPUT_ROWS, KEYS, Barrier, EndOfDay, MarginDaily, RowBatch
+from processors.days import SHANGHAI, microseconds, to_day
+from processors.events import FIGURES, INPUT_ROWS, KEYS, Barrier, EndOfDay, MarginDaily, RowBatch, concat
 from streams.calendars import xshg
 from streams.codecs.row_codec import Decoder
 from streams.codecs.row_frames import encode_frame
@@ -115,6 +116,53 @@ def test_what_names_no_further_indices_is_refused_in_both_forms(text: str, reaso
         if messages != [frames] or reason != "at most 64":  # a frame may have so many columns and no more
             assert [to_codes(one.keys) for one in taken] == [["000001.SZ"]]
             assert taken[0].figures["000016.SH"].tolist() == [1.0]
+
+
+def written(day: date, hour: int = 0) -> int:
+    """A moment of a day in Shanghai as Kafka's timestamp, ms since the epoch."""
+    return int(datetime(day.year, day.month, day.day, hour, tzinfo=SHANGHAI).timestamp() * 1000)
+
+
+@pytest.mark.parametrize("topic", sorted(set(FIGURES) - {"reference"}))
+@pytest.mark.parametrize("late", [1, 7])
+def test_a_row_of_a_day_to_come_is_refused_in_every_form_and_those_around_it_count(topic: str, late: int) -> None:
+    key, figures = KEYS.get(INPUT_ROWS[topic].key_field, ("600519.SH",))[0], {c.name: 2.0 for c in FIGURES[topic]}
+    now, future = (batch(topic, day, {key: figures}) for day in (DAYS[0], DAYS[late]))
+    both = concat([now, future])
+    events = [value for _, value in encode_events(both, "x")]
+    forms = (
+        [Message(value, timestamp=written(DAYS[0], 23)) for value in events],
+        [Message(b"[" + b",".join(events) + b"]", timestamp=written(DAYS[0]))],
+        [Message(encode_frame(both, "x"), [(CONTENT_TYPE, ARROW)], timestamp=written(DAYS[0], 10))],
+    )
+    for messages in forms:
+        items, dead = decoder(topic).decode(messages)
+        assert [day for item in items for day in item.days.tolist()] == [to_day(DAYS[0])]
+        assert [f"{DAYS[late]} is a day to come, the message was written on {DAYS[0]}" in str(one) for one in dead] == [
+            True
+        ]
+
+
+def test_a_day_has_come_at_midnight_in_shanghai_and_a_message_without_a_moment_is_read() -> None:
+    row = event(trade_date=str(DAYS[1]))
+    for timestamp, read in ((written(DAYS[1]) - 1, 0), (written(DAYS[1]), 1), (0, 1), (-1, 1)):
+        items, dead = decoder().decode([dataclasses.replace(row, timestamp=timestamp)])
+        assert (len(items), len(dead)) == (read, 1 - read)
+    # A poll may span midnight.
+    night = [event(), dataclasses.replace(row, timestamp=written(DAYS[1]))]
+    night[0].timestamp = written(DAYS[0])
+    items, dead = decoder().decode(night)
+    assert (sum(map(len, items)), dead) == (2, [])
+
+
+def test_an_end_of_a_day_to_come_is_refused_and_master_data_of_one_are_read() -> None:
+    marker = dataclasses.replace(close(trade_date=str(DAYS[1])), timestamp=written(DAYS[0]))
+    items, (letter,) = decoder().decode([marker])
+    assert items == [] and "is a day to come" in letter.reason
+    rows = batch("reference", DAYS[5], {"600519.SH": {}})
+    messages = [Message(value, timestamp=written(DAYS[0])) for _, value in encode_events(rows, "x")]
+    items, dead = decoder("reference").decode(messages)
+    assert (len(items), dead) == (1, [])
 
 
 @pytest.mark.parametrize("ratio", [268.6, 0.9, 0.0, -2.6, 10.01])

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import partial
@@ -31,6 +31,7 @@ from feeds.checks.cut_lists import cut_lists, is_page
 from feeds.checks.days_to_come import days_to_come
 from feeds.checks.slipped_days import slipped_days
 from feeds.checks.validate import Finding, Severity
+from feeds.daily.check_report import refuse_errors
 from feeds.daily.daily_checks import DailyChecks
 from feeds.daily.ledger import PublishLedger
 from feeds.daily.published_figures import SLOTS, DaysBefore, PublishedFigures
@@ -1083,6 +1084,19 @@ def test_a_date_to_come_stops_a_feed(kept: MemoryStore, tmp_path: Path, monkeypa
     result = feed("vendor", write(tmp_path, detail("2027-06-10", CODES), "x.csv"))
     assert result.exit_code == 1
     assert "correct the date" in result.output
+
+
+@pytest.mark.parametrize(("moment", "forced"), [("2024-06-11T12:00:00+08:00", True), ("2024-06-10T23:59+08:00", False)])
+def test_figures_so_far_may_be_forced_and_those_of_a_day_that_has_not_begun_may_not(moment: str, forced: bool) -> None:
+    """The stream refuses such rows, and the ledger would have them as published."""
+    rows = {"indices.daily": batch("indices.daily", date(2024, 6, 11), {"000001.SH": {"close": 3000.0}})}
+    compared = ComparedDay.of(rows, {}, CALENDAR, {})
+    found = [*days_to_come(compared, datetime.fromisoformat(moment).timestamp(), TradingHours(CALENDAR))]
+    with pytest.raises(InputError) as caught:
+        refuse_errors(found, force=False)
+    assert ("with --force" in str(caught.value)) == forced
+    with nullcontext() if forced else pytest.raises(InputError):
+        refuse_errors(found, force=True)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
 import numpy as np
 import pytest
 
@@ -11,7 +14,13 @@ from processors.events import RowBatch
 from processors.intraday_session import IntradaySession
 from processors.outputs import Partial
 from processors.trading_hours import TradingHours
+from streams import metrics
 from streams.calendars import xshg
+from streams.codecs.row_json import encode_events
+from streams.records import PlainRecord
+from streams.settings import Settings
+from streams.stages.market_stage import MarketStage, MarketState
+from streams.topics import Topics
 from tests.building import DAYS, batch, with_half_days
 
 SSE, SZSE = to_id("000001.SH"), to_id("399001.SZ")
@@ -198,3 +207,24 @@ def test_a_half_day_closes_at_half_past_eleven() -> None:
         partials = (sums(n, buy=2.0, covered=50.0, balance=50.0, bought_at=bought_at) for n in range(2))
         assert session(*partials, hours=SHORT).fin_buy(TODAY, 0.9, [turnover_at], 30).value == 4.0
     assert session(hours=SHORT).turnover_moments([], TODAY) == [close]
+
+
+@pytest.mark.parametrize("to_come", [date(2020, 1, 6), date(2020, 2, 3), date(9999, 1, 4)])
+def test_a_row_of_a_day_to_come_does_not_end_the_running_session(to_come: date) -> None:
+    """Behind it every row of the session would be an older one, and no provisional value would follow."""
+    settings, topic, now = Settings(partitions=1), "indices.intraday", date(2020, 1, 3)
+    stage = MarketStage(settings, Topics(settings), xshg())
+    state = stage.open(0)
+    assert isinstance(state, MarketState)
+    dead = metrics.DEAD.labels(topic)._value.get()
+    first = batch(topic, now, {"000001.SH": {"last": 3000.0}})
+    later = replace(first, stamps=first.stamps + 300_000_000, figures=first.figures | {"last": np.array([3100.0])})
+    values = [value for rows in (first, first, later) for _, value in encode_events(rows, "x")]
+    values[1] = values[1].replace(b"2020-01-03", str(to_come).encode())
+    at = int(datetime(2020, 1, 3, 3, tzinfo=UTC).timestamp() * 1000)
+    out = [one for value in values for one in state.fold(topic, [PlainRecord(topic, 0, 0, at, b"", value, [])])]
+    session = state.processor.session
+    assert session.day == to_day(now)
+    assert [index.last for index in session.indices.values()] == [3100.0]
+    assert [one.topic for one in out] == ["indices.intraday.v1.dlq"]
+    assert metrics.DEAD.labels(topic)._value.get() == dead + 1

@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 from feeds import simulate
 from feeds.errors import InputError
 from processors.daily_store import DailyStore
-from processors.days import shanghai_moment, to_day
+from processors.days import shanghai_moment, to_date, to_day
 from processors.deadlines import overdue
 from processors.events import EndOfDay, RowBatch
 from streams import readers
@@ -167,6 +167,13 @@ def test_nobody_waits_for_alerts_that_are_read_no_more(monkeypatch: pytest.Monke
     assert caught.value.__cause__ is error
     with pytest.raises(LocalRunError):
         watcher.ended()
+
+
+@pytest.mark.parametrize(("today", "last"), [("2024-06-11", "2024-06-07"), ("2024-06-10", "2024-06-06")])
+def test_the_simulated_session_is_the_newest_that_may_run(today: str, last: str) -> None:
+    """A Tuesday, and the holiday before it, on which Tuesday is to come; the stream refuses a day to come."""
+    found = simulate.last_session(xshg(), to_day(date.fromisoformat(today)))
+    assert str(to_date(found)) == last
 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)

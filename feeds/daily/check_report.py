@@ -10,6 +10,7 @@ from feeds.checks.closes_before import closes_before
 from feeds.checks.column_gaps import column_gaps
 from feeds.checks.compared_day import ComparedDay
 from feeds.checks.cut_lists import cut_lists
+from feeds.checks.days_to_come import TO_COME
 from feeds.checks.magnitudes import magnitudes, steps
 from feeds.checks.mixed_units import mixed_units
 from feeds.checks.shifted_columns import shifted_columns
@@ -68,17 +69,19 @@ def format_first_rows(tables: Iterable[SourceTable]) -> Iterator[str]:
 
 
 def refuse_errors(findings: Iterable[Finding], *, force: bool) -> None:
-    """Raise if a finding is an error, unless forced.
+    """Raise if a finding is an error, unless forced; rows of a day to come are refused all the same.
 
     Raises
     ------
     InputError : with the number of errors, the first of them, and what to do.
     """
     errors = [f for f in findings if f.severity is Severity.ERROR]
-    if errors and not force:
+    to_come = [f for f in errors if f.check == TO_COME]
+    if to_come or (errors and not force):
+        first, forced = (to_come[0], "") if to_come else (errors[0], ", or publish the figures unchanged with --force")
         raise InputError(
             f"nothing was published: {len(errors)} error{'s' if len(errors) > 1 else ''} in the figures, the first: "
-            f"{errors[0]}. Correct the file or its mapping, or publish the figures unchanged with --force"
+            f"{first}. Correct the file or its mapping{forced}"
         )
 
 

@@ -152,7 +152,7 @@ def feed_simulate(
     from feeds import simulate
     from feeds.daily.publish import publish_days
     from feeds.daily.replay import moments_of, publish_moments
-    from processors.days import to_day
+    from processors.days import to_date, to_day
     from streams.calendars import today, xshg
     from streams.feed_services import TopicRows
     from streams.publisher import Publisher
@@ -160,13 +160,16 @@ def feed_simulate(
     factor, settings = pace(speed), Settings()
     TopicRows(settings).require_only(simulate.SOURCE)
     calendar = xshg(settings.calendar_file)
-    before = today() if end is None else to_day(end) + 1
-    last = simulate.last_session(calendar, before)
+    last = simulate.last_session(calendar, today()) if end is None else calendar.before(to_day(end) + 1)
+    if last is None or last > today():
+        raise typer.BadParameter("give a day of the calendar that is not to come", param_hint="--to")
     market = simulate.Market(simulate.Simulation(calendar, last, days=days, stocks=stocks, seed=seed))
     with Publisher(settings, source=simulate.SOURCE, form=as_) as publisher:
         publish_days(publisher, track(market.history(), "publishing (simulated)", total=days, console=err))
         following = calendar.shift(last, 1)
-        if session and following is not None:
+        if session and following is not None and following > today():
+            err.print(f"no running session: {to_date(following)} is to come")
+        elif session and following is not None:
             moments = list(moments_of(following, market.session(following, ratio=0.091)))
             publish_moments(publisher, track(moments, "running session (simulated)", console=err), speed=factor)
         barrier = publisher.barrier()

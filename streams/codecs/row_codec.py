@@ -5,6 +5,10 @@ One message contains one JSON event, or an array of events (`streams.codecs.row_
 `RowBatch`. Whatever doesn't decode or validate becomes a `DeadLetter` with the reason: a message, or a row of an array
 or frame. What is around it counts. An optional figure that is impossible is absent, and reported by
 `Decoder.take_absent`.
+
+A row, or an end of day, of a day after the one on which its message was written is refused: it would make a day to come
+the newest one, behind which no running session counts. The moment of writing is Kafka's timestamp, not a clock, so that
+a replay of the topic refuses the same rows. Only `reference` has rows that are known before their day.
 """
 
 from __future__ import annotations
@@ -17,9 +21,10 @@ import numpy as np
 from processors.arrays import Mask
 from processors.code_changes import NO_CHANGES, CodeChanges
 from processors.codes import EXCHANGES, SHENWAN, to_code
-from processors.days import FIRST_MOMENT, LAST_MOMENT, TradingCalendar, to_date, to_day
+from processors.days import FIRST_MOMENT, LAST_MOMENT, TradingCalendar, shanghai_day, to_date, to_day
 from processors.errors import RowError
 from processors.events import INPUT_ROWS, Barrier, EndOfDay, RowBatch, concat
+from processors.needs import REFERENCE
 from streams.codecs.row_frames import decode_frame
 from streams.codecs.row_json import EventDecoder, events_of, key_of
 from streams.codecs.total import total
@@ -108,7 +113,7 @@ class Decoder:
         RowError : if no row is right; the frame is one letter then.
         """
         frame = decode_frame(self.topic, self._payload(record), self._max_bytes)
-        flaws = self._flaws(frame.batch, record.partition)
+        flaws = self._flaws(frame.batch, record.partition, record.timestamp)
         refused = frame.refused | {int(frame.places[at]): why for at, why in flaws.items()}
         if refused and len(refused) == frame.table.rows:
             raise RowError(refused[min(refused)])
@@ -136,6 +141,8 @@ class Decoder:
                 f"session_close of feed {punctuation.feed[:64]!r}, {punctuation.trade_date}: expected {self.topic} and "
                 "a trading day"
             )
+        if self._is_to_come(day := to_day(punctuation.trade_date), record.timestamp):
+            raise RowError(f"session_close of {self.topic}: {_to_come(day, record.timestamp)}")
         return punctuation
 
     def _flush(self, events: list[Record], items: list[Item], dead: list[DeadLetter]) -> None:
@@ -163,7 +170,8 @@ class Decoder:
         if not all(values) or max(map(len, values)) > self._max_bytes:  # type: ignore[arg-type]
             values = [self._payload(record) for record in events]
         batch = self._events.decode(values)  # type: ignore[arg-type]
-        for flaw in self._flaws(batch, events[0].partition).values():
+        earliest = min(record.timestamp for record in events)  # if it refuses a row, each event is read by itself
+        for flaw in self._flaws(batch, events[0].partition, earliest).values():
             raise RowError(flaw)
         return self._changes.renamed(batch)
 
@@ -196,8 +204,17 @@ class Decoder:
             raise RowError(reason)
         return frame.batch
 
-    def _flaws(self, batch: RowBatch, partition: int | None = None) -> dict[int, str]:
-        """Return the rows that do not belong here, with the reason: their day, key or partition is wrong."""
+    def _is_to_come(self, day: int, written_ms: int) -> bool:
+        """Whether a day lies after the one on which a message of this topic was written."""
+        return self.topic != REFERENCE and written_ms > 0 and shanghai_day(written_ms * 1000) < day
+
+    def _flaws(self, batch: RowBatch, partition: int | None = None, written_ms: int = 0) -> dict[int, str]:
+        """Return the rows that do not belong here, with the reason: their day, key or partition is wrong.
+
+        Parameters
+        ----------
+        written_ms : when the message was written, ms since the epoch; 0 or less where it does not say.
+        """
         keys, out = batch.keys, dict[int, str]()
 
         def flaw(bad: Mask, reason: Callable[[int], str]) -> None:
@@ -207,6 +224,9 @@ class Decoder:
         strange = (batch.stamps < FIRST_MOMENT) | (batch.stamps > LAST_MOMENT)
         flaw(strange, lambda at: f"{batch.stamps[at]:,} µs after 1970-01-01 is no moment between 1970 and 2199")
         flaw(~self._calendar.contains(batch.days), lambda at: self._no_trading_day(int(batch.days[at])))
+        if len(batch) and self._is_to_come(int(batch.days.max()), written_ms):
+            last = shanghai_day(written_ms * 1000)
+            flaw(batch.days > last, lambda at: _to_come(int(batch.days[at]), written_ms))
         if self.row.key_field == "code" and self._exchange_only:
             shenwan = keys % 4 == SHENWAN
             flaw(shenwan, lambda at: f"{to_code(int(keys[at]))} is an index of Shenwan, this topic is for securities")
@@ -230,6 +250,11 @@ class Decoder:
     def _no_trading_day(self, day: int) -> str:
         hint = f"; the calendar ends on {to_date(self._calendar.last)}" if day > self._calendar.last else ""
         return f"{_shown(day)} is no trading day{hint}"
+
+
+def _to_come(day: int, written_ms: int) -> str:
+    written = to_date(shanghai_day(written_ms * 1000))
+    return f"{to_date(day)} is a day to come, the message was written on {written} (Shanghai): correct the date"
 
 
 def _shown(day: int) -> str:
