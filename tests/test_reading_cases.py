@@ -311,6 +311,32 @@ def test_a_code_of_another_exchange_is_refused_and_the_other_prices_count(tmp_pa
     assert "2 rows have a key and no figure" in result.output  # suspended
 
 
+@pytest.mark.parametrize(
+    ("code", "read"),
+    [
+        ("000300.SZ", False),  # a number of Shenzhen's stocks: the index is 000300.SH
+        ("399006.SH", False),
+        ("600519.SH", False),
+        ("000300.SH", True),
+        ("399300.SZ", True),
+        ("899050.BJ", True),
+        ("801010.SI", True),
+    ],
+)
+def test_an_index_under_the_suffix_of_another_exchange_is_refused(tmp_path: Path, code: str, read: bool) -> None:
+    """It would be an index of its own, which nothing reads, and the one that is meant would have no row."""
+    path = tmp_path / "index.csv"
+    path.write_text(f"code,date,close\n000001.SH,2024-06-11,3000\n{code},2024-06-11,3500\n", "utf-8")
+    (tmp_path / "map.toml").write_text(
+        '[[table]]\ntopic = "indices.daily"\ndate = { column = "date" }\ncode = { column = "code" }\n'
+        '[table.columns]\nclose = { column = "close", unit = "点" }\n',
+        "utf-8",
+    )
+    found = vendor.read([path], mapping.load(tmp_path / "map.toml"))
+    assert found.tables[0].frame["key"].map(to_code).tolist() == ["000001.SH", *([code] if read else [])]
+    assert [one.severity for one in found.findings] == [Severity.REFUSED] * (not read)
+
+
 @pytest.mark.parametrize(("exchange", "code"), [("上交所", "161725"), ("深交所", "501018"), ("深交所", "430047")])
 def test_a_code_beside_another_exchange_is_refused(tmp_path: Path, exchange: str, code: str) -> None:
     path = tmp_path / "a20240611.csv"

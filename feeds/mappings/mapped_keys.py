@@ -52,8 +52,9 @@ def row_keys(table: Table, raw: pd.DataFrame, where: str) -> tuple[Ids, dict[int
         keys, wrong = read_distinct(pairs, lambda pair: _id(to_own(pair[0], code.style, str(pair[1]), ""), ""), NO_KEY)
     else:
         keys, wrong = read_distinct(cells, lambda cell: _id(to_own(cell, code.style, code.exchange, ""), ""), NO_KEY)
-    indices = table.only is not None or table.topic.startswith("indices.")
-    for place, reason in misplaced(keys, indices=indices).items():
+    of_indices = table.topic.startswith("indices.")
+    indices, securities = table.only is not None or of_indices, table.only is not None or not of_indices
+    for place, reason in misplaced(keys, indices=indices, securities=securities).items():
         wrong[place] = f"code {cells.iloc[place]!r} is read as {reason}"
         keys[place] = NO_KEY
     if code.name in raw:
@@ -90,12 +91,14 @@ def _named_as_index(names: pd.Series) -> Mask:
     return np.array(index_names(distinct), dtype=bool)[places]
 
 
-def misplaced(keys: Ids, *, indices: bool) -> dict[int, str]:
+def misplaced(keys: Ids, *, indices: bool, securities: bool = True) -> dict[int, str]:
     """Return which keys are of a number that another exchange gives to a stock, a fund or a convertible bond.
 
     Parameters
     ----------
-    indices : whether the topic has indices; without them every index is misplaced.
+    indices : whether the table has indices; without them every index is misplaced.
+    securities : whether it has securities; without them every stock is misplaced, and every number that is an index of
+        another exchange alone (000300.SZ, 399006.SH).
 
     Returns
     -------
@@ -103,7 +106,12 @@ def misplaced(keys: Ids, *, indices: bool) -> dict[int, str]:
     """
     elsewhere = [np.isin(kinds_of(keys - keys % 4 + place), _LIKELY) for place in range(len(EXCHANGES))]
     wrong = np.isin(kinds_of(keys), _UNLIKELY) & np.any(elsewhere, axis=0)
-    wrong = (keys != NO_KEY) & (wrong if indices else wrong | is_index(keys))
+    if not indices:
+        wrong |= is_index(keys)
+    if not securities:
+        of_others = np.any([is_index(keys - keys % 4 + place) for place in range(len(EXCHANGES))], axis=0)
+        wrong |= is_stock(keys) | (of_others & ~is_index(keys))
+    wrong &= keys != NO_KEY
     remedy = "correct the code, or its exchange"
     return {
         place: f"{to_code(int(keys[place]))}: such a number is an index, or a security of another exchange: {remedy}"
