@@ -23,7 +23,7 @@ from feeds.checks.validate import Finding, Severity, key_text, names_of
 from processors.arrays import Floats, Mask
 from processors.days import to_date
 from processors.events import RowBatch
-from processors.kinds import is_stock
+from processors.kinds import is_fund, is_stock
 from processors.needs import DETAIL, PRICES, TOTALS
 
 CHECK = "cell"
@@ -39,6 +39,9 @@ _LEAST_SHARES, _EXACT, _MOST_BROKEN = 1e3, 1.0, 0.5
 _GROSS, _GROSS_LEAST = 0.9, 1e6
 #: Repayments below −5% of a balance, and below the rounding of three figures in million CNY.
 _NEGATIVE, _ROUNDING = 0.05, 2e6
+#: Of the previous balance, of funds apart: repayments above the first, of which less than the second is left. In 2016–2021
+#: and early 2025 no row of Shanghai with 10 million CNY had both; a balance and a repayment that change places have.
+_REPAID, _LEFT, _REPAID_LEAST = 0.9, 0.5, 1e7
 #: Nearly all of a balance does not go in a day without repayments.
 _GONE, _GONE_LEAST = 1e-3, 1e7
 #: A part is no larger than the whole, within a rounding.
@@ -92,6 +95,11 @@ def _beside_the_session_before(batch: RowBatch, last: RowBatch) -> Iterator[Find
             reported |= places
         if balance != "fin_balance":
             continue
+        swapped = ~is_fund(batch.keys) & (before > _REPAID_LEAST) & (now[less] > _REPAID * before)
+        swapped &= (now[balance] < _LEFT * before) & (now[balance] > 0)
+        yield from _found(
+            batch, swapped & ~reported, balance, f"{less} is nearly that of {when}: {balance} and {less} change places"
+        )
         larger = np.fmax(before, now[balance])
         # A balance of 0 is that of a list that lacks the security for a day.
         gross = (np.abs(gap) > _GROSS * larger) & (larger > _GROSS_LEAST) & (now[balance] > 0) & (before > 0)
