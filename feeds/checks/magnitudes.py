@@ -26,11 +26,17 @@ _Range = tuple[float, float]
 
 #: Topic → figure → the least and largest median of the stocks, or the funds, of an exchange; in 2016–2025 it was 1.8e8
 #: to 9.4e8 CNY of balance, 1.6e7 to 2.2e8 CNY of turnover, 5 to 20 CNY a share, 7.4e7 to 2.9e8 shares of an ETF of
-#: Shanghai (listed shares of Shenzhen's LOFs are fewer).
+#: Shanghai (listed shares of Shenzhen's LOFs are fewer), in 2016–2021 a PE of 28 to 83 and a PB of 2.0 to 5.7.
 _MEDIANS: dict[str, dict[str, _Range]] = {
     "margin.daily": {"fin_balance": (1e5, 1e11)},
     "prices.daily": {"turnover": (3e5, 1e10), "close": (1.0, 300.0)},
-    "valuations.daily": {"float_cap": (3e7, 1e12), "turnover_rate": (3e-4, 0.5), "dividend_yield": (5e-4, 0.2)},
+    "valuations.daily": {
+        "float_cap": (3e7, 1e12),
+        "turnover_rate": (3e-4, 0.5),
+        "dividend_yield": (5e-4, 0.2),
+        "pe_ttm": (8.0, 300.0),
+        "pb": (0.8, 20.0),
+    },
     "etf.daily": {"shares": (1e5, 1e11)},
 }
 _STOCKS, _FUNDS = 100, 20

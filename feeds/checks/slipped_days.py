@@ -55,14 +55,14 @@ FEW_LOTS = 1_000
 _DIGITS, _TELLING = 5, {"margin.daily": 2, "prices.daily": 1}
 #: Topic → figures that hardly change from one session to the next. In 2016–2021 at most 10% of Shenzhen's PE changed by
 #: more than half in a day (with the reports of a year), 2% of its PB, 4% of the funds' shares, 6% of the float shares,
-#: 28% of the balances, 45% of the lent shares.
+#: 28% of the balances, 45% of the lent shares. Each has its own bound: a third of a column may be wrong.
 _STEADY = {
-    "margin.daily": ("fin_balance", "short_volume"),
-    "valuations.daily": ("pe_ttm", "pb", "dividend_yield", "float_cap"),
-    "prices.daily": ("float_shares",),
-    "etf.daily": ("shares",),
+    "margin.daily": {"fin_balance": 0.4, "short_volume": 0.6},
+    "valuations.daily": {"pe_ttm": 0.2, "pb": 0.1, "dividend_yield": 0.4, "float_cap": 0.2},
+    "prices.daily": {"float_shares": 0.2},
+    "etf.daily": {"shares": 0.2},
 }
-_CHANGE, _MOST, _MOST_LENT = 1.5, 0.4, 0.6
+_CHANGE = 1.5
 #: The balances of a new list begin at 0; Beijing's began in 2023 with 56 stocks.
 _GROWN_LIST = 100
 #: Calendar days; no holiday of the exchanges is longer than half of them.
@@ -208,12 +208,11 @@ def _is_telling(figure: str, values: Floats) -> Mask:
 
 
 def _of_others(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:
-    """Find figures that hardly change in a day, and that changed in most rows: those of other securities or columns."""
-    for figure in _STEADY[batch.topic]:
+    """Find figures that hardly change in a day, and that changed in many rows: those of other securities or columns."""
+    for figure, most in _STEADY[batch.topic].items():
         then, now = figure_of(last, figure, batch.keys), batch.figures[figure]
         ratios = np.where(now * then < 0, np.inf, over(now, then))
         changes = np.fmax(ratios, 1 / ratios)
-        most = _MOST_LENT if figure == "short_volume" else _MOST
         for name, mask in masks_of(batch):
             rows, far = int((mask & ~np.isnan(ratios)).sum()), int((mask & (changes > _CHANGE)).sum())
             if rows >= (_GROWN_LIST if batch.topic == "margin.daily" else _ROWS) and far > most * rows:

@@ -45,12 +45,12 @@ _NEAR = 3.0
 _USUAL = min(_AGREED) / _NEAR  # a ratio nearer to 1 is that of no wrong unit
 _EXCHANGE_JUMP, _SECURITY_JUMP, _SECURITY_LEAST_CNY = 0.10, 10.0, 1e7
 _PRICE_JUMP = {"prices.daily": 0.45, "indices.daily": 0.15}
-#: Topic → figures whose products have a known ratio, and its range: shares cost their price (medians of 2016–2020: 0.97
+#: Topic → figures whose products have a known ratio, and its range: shares cost their price (medians of 2016–2021: 0.96
 #: to 1.05), some hundredths of a balance are bought a day (2016–2025: 0.009 to 0.19; all of it on the first day) and
 #: about as much is repaid (0.76 to 2.4), some tenths of the lent shares are sold (0.007 to 0.52), about as many come
 #: back (0.3 to 7.2). Of another exchange than these two, ranges are 20 times as wide. The first of a topic are never 0.
 _RATIOS: dict[str, tuple[tuple[tuple[str, ...], tuple[str, ...], float, float], ...]] = {
-    "prices.daily": ((("turnover",), ("volume", "close"), 1 / 30, 30),),
+    "prices.daily": ((("turnover",), ("volume", "close"), 1 / 5, 5),),
     "margin.daily": (
         (("fin_buy",), ("fin_balance",), 2e-3, 3.0),
         (("fin_repay",), ("fin_buy",), 0.05, 20),
