@@ -39,7 +39,7 @@ _LEAST_SHARES, _EXACT, _MOST_BROKEN = 1e3, 1.0, 0.5
 _GROSS, _GROSS_LEAST = 0.9, 1e6
 #: Repayments below −5% of a balance, and below the rounding of three figures in million CNY.
 _NEGATIVE, _ROUNDING = 0.05, 2e6
-#: Of the previous balance, of funds apart: repayments above the first, of which less than the second is left. In 2016–2021
+#: Of the previous balance, funds apart: repayments above the first, of which less than the second is left. In 2016–2021
 #: and early 2025 no row of Shanghai with 10 million CNY had both; a balance and a repayment that change places have.
 _REPAID, _LEFT, _REPAID_LEAST = 0.9, 0.5, 1e7
 #: Nearly all of a balance does not go in a day without repayments.

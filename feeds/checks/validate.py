@@ -50,7 +50,7 @@ _PRICE_JUMP = {"prices.daily": 0.45, "indices.daily": 0.15}
 #: about as much is repaid (0.76 to 2.4), some tenths of the lent shares are sold (0.007 to 0.52), about as many come
 #: back (0.3 to 7.2). Of another exchange than these two, ranges are 20 times as wide. The first of a topic are never 0.
 _RATIOS: dict[str, tuple[tuple[tuple[str, ...], tuple[str, ...], float, float], ...]] = {
-    "prices.daily": ((("turnover",), ("volume", "close"), 1 / 5, 5),),
+    "prices.daily": ((("turnover",), ("volume", "close"), 1 / 7, 7),),
     "margin.daily": (
         (("fin_buy",), ("fin_balance",), 2e-3, 3.0),
         (("fin_repay",), ("fin_buy",), 0.05, 20),
