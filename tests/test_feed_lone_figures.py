@@ -115,3 +115,48 @@ def test_figures_of_the_day_before_are_reported(topic: str, stale: dict[str, lis
     assert {one.value for one, check in found(topic, changes) if check == "columns"} == (
         {severity} if severity else set()
     )
+
+
+@pytest.mark.parametrize(
+    ("topic", "names", "factors"),
+    [
+        ("margin.collateral", ("fin_balance", "fin_buy", "short_balance"), (100, 1e4, 1e8)),
+        ("margin.collateral", ("fin_balance",), (0.01, 100)),
+        ("margin.collateral", ("fin_buy",), (0.01, 100)),
+        ("margin.collateral", ("short_balance",), (1e-4, 100)),
+        ("indices.daily", ("close",), (0.01, 100)),
+        ("indices.daily", ("pe_ttm",), (0.01, 100)),
+        ("indices.daily", ("pb",), (0.01, 100)),
+        ("indices.daily", ("dividend_yield",), (0.01, 100)),
+    ],
+)
+def test_a_unit_that_is_wrong_throughout_a_history_is_an_error_on_its_first_day(
+    topic: str, names: tuple[str, ...], factors: tuple[float, ...]
+) -> None:
+    """No session before it shows a step."""
+    for factor in factors:
+        changes = {
+            key: {n: v * factor for n, v in row.items() if n in names} for key, row in SESSIONS[topic][1].items()
+        }
+        assert (Severity.ERROR, "unit") in found(topic, changes, first=True), factor
+
+
+@pytest.mark.parametrize("name", ["pe_ttm", "pb", "dividend_yield"])
+def test_zeros_in_place_of_a_figure_of_indices_are_an_error_on_a_first_day(name: str) -> None:
+    day = batch("indices.daily", DAYS[1], {f"00000{n}.SH": {"close": 3000.0 + n, name: 0.0} for n in (1, 2, 3)})
+    compared = ComparedDay.of({"indices.daily": day}, {}, xshg(), {})
+    assert [(one.severity, one.check) for one in check_with_lists(compared)] == [(Severity.ERROR, "placeholder")]
+
+
+@pytest.mark.parametrize(("factor", "severity"), [(0.01, "warning"), (100, "error")])
+def test_a_float_cap_of_an_exchange_in_another_unit_is_reported_on_a_first_day(factor: float, severity: str) -> None:
+    """A figure below its range may be that of an early day."""
+    caps = {"000001.SH": {"float_cap": 3.8e13 * factor}, "399106.SZ": {"float_cap": 2.6e13 * factor}}
+    compared = ComparedDay.of({"indices.daily": batch("indices.daily", DAYS[1], caps)}, {}, xshg(), {})
+    assert {(one.severity, one.check) for one in check_with_lists(compared)} == {(Severity(severity), "unit")}
+
+
+def test_accounts_whose_lent_shares_and_balance_are_swapped_are_an_error() -> None:
+    row = SESSIONS["margin.collateral"][1]["CN"]
+    swapped = {"CN": {"fin_balance": row["short_balance"], "short_balance": row["fin_balance"]}}
+    assert (Severity.ERROR, "unit") in found("margin.collateral", swapped, first=True)

@@ -16,11 +16,13 @@ import numpy as np
 from feeds.checks.compared_day import ComparedDay
 from feeds.checks.row_groups import figure_of, group_names, groups_of, over
 from feeds.checks.validate import Finding, Severity, key_text, names_of
-from processors.block import TURNOVER_INDEX
+from processors.arrays import Ids
+from processors.block import FLOAT_CAP_INDEX, TURNOVER_INDEX
 from processors.codes import EXCHANGES
 from processors.days import to_day
 from processors.events import KEYS, RowBatch
 from processors.kinds import is_fund, is_stock
+from processors.needs import COLLATERAL, INDICES
 
 _Range = tuple[float, float]
 
@@ -40,6 +42,17 @@ _MEDIANS: dict[str, dict[str, _Range]] = {
     "etf.daily": {"shares": (1e5, 1e11)},
 }
 _STOCKS, _FUNDS = 100, 20
+#: The least and largest median of the indices of a publisher. In 2011–2025 levels were 460 to 33,400, PEs of indices
+#: of the market 6.9 to 137, PBs 1 to 15, dividend yields 0.3% to 4.6%, turnover rates 0.06% to 10%.
+_OF_INDICES: dict[str, _Range] = {
+    "close": (50.0, 1e5),
+    "pe_ttm": (1.0, 1_000.0),
+    "pb": (0.2, 50.0),
+    "dividend_yield": (5e-4, 0.2),
+    "turnover_rate": (1e-4, 0.5),
+}
+#: Zeros in so many indices are placeholders, not the losses of an industry.
+_INDICES = 3
 #: The same of nearly all of them: 万元 beside 元 in a part of a file leave the median as it is. In 2016–2021 at most
 #: 0.6% of the stocks of Shanghai and Shenzhen were outside. Beijing's are smaller, and some hardly trade; stocks that
 #: became eligible today begin with balances of any size.
@@ -49,18 +62,25 @@ _OF_NEARLY_ALL: dict[str, dict[str, _Range]] = {
     "valuations.daily": {"float_cap": (1e8, 2e13), "turnover_rate": (1e-4, 1.0)},
 }
 _OUTSIDE = 0.05
-_OfKeys = dict[str, dict[int, dict[str, _Range]]]
+_OfKeys = dict[str, dict[str, dict[int, _Range]]]
 
-#: Topic → key → figure → its least and largest value.
+#: Topic → figure → key → its least and largest value.
 _BALANCE, _BALANCE_OF_BEIJING, TURNOVER, _YIELD = (2e8, 2e13), (1e5, 1e12), (1e9, 2e13), (1e-3, 0.2)
+#: CNY. All A shares of an exchange: 4.1e12 to 4.1e13 in 2011–2021; all margin accounts: 6.9e10 to 2.3e12 in 2012–2021.
+_FLOAT_CAP, _BALANCE_OF_ACCOUNTS = (1e12, 2e14), (5e10, 2e13)
 _MAIN, _CN10Y = ("SSE", "SZSE"), KEYS["tenor"].index("CN10Y")
 _OF_KEYS: _OfKeys = {
     "margin.market": {
-        place: {"fin_balance": _BALANCE_OF_BEIJING if name == "BSE" else _BALANCE}
-        for place, name in enumerate(EXCHANGES)
+        "fin_balance": {
+            place: _BALANCE_OF_BEIJING if name == "BSE" else _BALANCE for place, name in enumerate(EXCHANGES)
+        }
     },
-    "indices.daily": {TURNOVER_INDEX[name]: {"turnover": TURNOVER} for name in _MAIN},
-    "rates.daily": {_CN10Y: {"yield": _YIELD}},
+    INDICES: {
+        "turnover": {TURNOVER_INDEX[name]: TURNOVER for name in _MAIN},
+        "float_cap": {FLOAT_CAP_INDEX[name]: _FLOAT_CAP for name in _MAIN},
+    },
+    COLLATERAL: {"fin_balance": {KEYS["market"].index("CN"): _BALANCE_OF_ACCOUNTS}},
+    "rates.daily": {"yield": {_CN10Y: _YIELD}},
 }
 #: Topic → figure → the largest change of a key from one session to the next that is usual, and that is possible. In
 #: 2016–2021 the buys of an exchange changed 3.7-fold (after a session of half an hour), its turnover 7.1-fold, those of
@@ -122,6 +142,8 @@ def magnitudes(day: ComparedDay) -> Iterator[Finding]:
                     yield _finding(batch, f"{where} ({len(values):,} {word})", least, most)
             if (exchange := group_names(topic)[group]) in _MAIN:
                 yield from _parts(stocks, day.before.get(topic), exchange)
+        if topic == INDICES:
+            yield from _indices(batch, groups)
         for key, name, value, (least, most) in _of_keys(batch, _OF_KEYS):
             if value == 0:
                 text = f"{name} of {key_text(topic, key)} is 0: a placeholder; publish the real figure later"
@@ -140,6 +162,22 @@ def _parts(stocks: RowBatch, before: RowBatch | None, exchange: str) -> Iterator
         if known.sum() >= _STOCKS and outside.sum() > _OUTSIDE * known.sum():
             where = f"{name} of {exchange} in {outside.sum():,} of {known.sum():,} stocks"
             yield _finding(stocks, f"{where} ({names_of(stocks, stocks.keys[outside])})", least, most)
+
+
+def _indices(batch: RowBatch, groups: Ids) -> Iterator[Finding]:
+    """Find figures of the indices of a publisher whose median is that of a wrong unit, or that are all 0."""
+    for group in np.unique(groups).tolist():
+        publisher = group_names(INDICES)[group]
+        for name, (least, most) in _OF_INDICES.items():
+            values = batch.figures[name][groups == group]
+            values = values[~np.isnan(values)]
+            if len(values) >= _INDICES and not values.any():
+                text = f"{name} of all {len(values)} indices of {publisher} is 0: a placeholder; leave the column out"
+                yield Finding(Severity.ERROR, "placeholder", INDICES, int(batch.days[0]), text)
+            values = values[values > 0]
+            if len(values) and not least <= (middle := float(np.median(values))) <= most:
+                where = f"{name} of {publisher} has a median of {middle:,.4g} (of {len(values):,})"
+                yield _finding(batch, where, least, most)
 
 
 def steps(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:
@@ -175,9 +213,9 @@ def steps(batch: RowBatch, last: RowBatch) -> Iterator[Finding]:
 
 def _of_keys(batch: RowBatch, ranges: _OfKeys) -> Iterator[tuple[int, str, float, _Range]]:
     """Yield key, figure, value and range of the keys of a batch that have ranges."""
-    for key, figures in ranges.get(batch.topic, {}).items():
-        for place in np.flatnonzero(batch.keys == key).tolist():
-            for name, limits in figures.items():
+    for name, of_figure in ranges.get(batch.topic, {}).items():
+        for key, limits in of_figure.items():
+            for place in np.flatnonzero(batch.keys == key).tolist():
                 yield key, name, float(batch.figures[name][place]), limits
 
 

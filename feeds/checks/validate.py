@@ -26,7 +26,7 @@ from processors.arrays import Floats, Ids
 from processors.codes import EXCHANGES, exchange_of, isin_sorted, to_code
 from processors.days import to_date
 from processors.events import FIGURES, INPUT_ROWS, KEYS, RowBatch, Sign
-from processors.needs import DETAIL, PRICES, TOTALS
+from processors.needs import COLLATERAL, DETAIL, PRICES, TOTALS
 from processors.row_rules import impossible
 
 #: Relative deviation of a detail's sum from the published total: a warning from the first, an error from the second.
@@ -48,7 +48,8 @@ _PRICE_JUMP = {"prices.daily": 0.45, "indices.daily": 0.15}
 #: Topic → figures whose products have a known ratio, and its range: shares cost their price (medians of 2016–2021: 0.96
 #: to 1.05), some hundredths of a balance are bought a day (2016–2025: 0.009 to 0.19; all of it on the first day) and
 #: about as much is repaid (0.76 to 2.4), some tenths of the lent shares are sold (0.007 to 0.52), about as many come
-#: back (0.3 to 7.2). Of another exchange than these two, ranges are 20 times as wide. The first of a topic are never 0.
+#: back (0.3 to 7.2). Of all accounts 0.015 to 0.22 is bought, 0.0016 to 0.1 lent. Of Beijing the ranges are 20 times as
+#: wide. The first of a topic are never 0.
 _RATIOS: dict[str, tuple[tuple[tuple[str, ...], tuple[str, ...], float, float], ...]] = {
     "prices.daily": ((("turnover",), ("volume", "close"), 1 / 7, 7),),
     "margin.daily": (
@@ -58,8 +59,9 @@ _RATIOS: dict[str, tuple[tuple[tuple[str, ...], tuple[str, ...], float, float], 
         (("short_repay",), ("short_sell",), 0.02, 50),
     ),
     "margin.market": ((("fin_buy",), ("fin_balance",), 1e-4, 1.5), (("fin_repay",), ("fin_buy",), 1e-3, 1e3)),
+    COLLATERAL: ((("fin_buy",), ("fin_balance",), 3e-3, 1.0), (("short_balance",), ("fin_balance",), 3e-4, 0.5)),
 }
-_WIDER, _MAIN = 20.0, ("SSE", "SZSE")
+_WIDER, _MAIN = 20.0, ("SSE", "SZSE", COLLATERAL)
 _NAMED = 5
 #: More refused rows than this, and than this share of a table, are an error: the file is not what it seems to be.
 TOO_MANY_ROWS, TOO_MANY_SHARE = 5, 0.05
@@ -211,7 +213,7 @@ def contradicting_units(batch: RowBatch) -> Iterator[Finding]:
     The ratio is the median over the keys of an exchange, without zeros. Zeros alone beside another figure are
     placeholders: there is no trade without turnover.
     """
-    enough = 1 if batch.topic == TOTALS else _AGREEING
+    enough = 1 if batch.topic in (TOTALS, COLLATERAL) else _AGREEING
     for place, (upper, lower, least, most) in enumerate(_RATIOS.get(batch.topic, ())):
         if not is_bounded(upper[0], lower[0], int(batch.days[0])):
             continue
