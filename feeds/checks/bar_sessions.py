@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from feeds.checks.price_bars import LOT
+from feeds.checks.price_bars import LOT, is_half
 from feeds.checks.validate import Finding, Severity
 from processors.arrays import Ints, Mask
 from processors.days import TradingCalendar, to_date
@@ -34,16 +34,22 @@ _TRADED_MINUTES = 5
 #: A bar whose turnover over volume × close is so many times the median of its session, or its open so many times its
 #: close, or the other way, has a wrong cell.
 _OFF, _WIDE = 2.0, 3.0
+#: A part of a price: no open or close of 2025 was beyond the high or the low of its bar at all.
+_ROUNDED = 1e-3
 #: So many securities of a session may have the sums of the session before.
 _FEW = 5
 
 
 def contradicting(bars: pd.DataFrame) -> Mask:
-    """Return which bars have a turnover that is not that of their volume, or an open far from their close (n,).
+    """Return which bars have figures that contradict each other (n,).
+
+    A turnover is that of the volume, and neither is without the other; an open is near the close, and both are within
+    the high and the low where these are known.
 
     Parameters
     ----------
-    bars : ``day``, ``open`` and ``close`` (CNY), ``volume`` and ``amount``, in the unit of their session.
+    bars : ``day``, ``open`` and ``close`` (CNY), ``volume`` and ``amount``, in the unit of their session; perhaps
+        ``high`` and ``low``.
     """
     traded = ((bars["volume"] > 0) & (bars["amount"] > 0) & (bars["close"] > 0)).to_numpy()
     ratios = (bars["amount"] / (bars["volume"] * bars["close"])).where(traded)
@@ -54,7 +60,21 @@ def contradicting(bars: pd.DataFrame) -> Mask:
         rounded = (bars["amount"] / (bars["close"] * usual) - bars["volume"]).abs().to_numpy() <= LOT
         wide = np.abs(np.log((bars["open"] / bars["close"]).to_numpy(np.float64)))
     judged = (of_day.transform("count") >= _MANY).to_numpy()
-    return np.asarray(judged & traded & ((off > np.log(_OFF)) & ~rounded | (wide > np.log(_WIDE))))
+    figures = {"close": bars["close"], "volume": bars["volume"], "turnover": bars["amount"]}
+    alone = is_half({name: values.to_numpy(np.float64) for name, values in figures.items()})
+    out = judged & traded & ((off > np.log(_OFF)) & ~rounded | (wide > np.log(_WIDE))) | alone
+    return np.asarray(out | _beyond_range(bars))
+
+
+def _beyond_range(bars: pd.DataFrame) -> Mask:
+    """Return which bars have an open or a close above the high or below the low (n,), where these are known."""
+    out = np.zeros(len(bars), dtype=bool)
+    for name in ("open", "close"):
+        if "high" in bars:
+            out |= (bars[name] > bars["high"] * (1 + _ROUNDED)).to_numpy()
+        if "low" in bars:
+            out |= (bars[name] < bars["low"] * (1 - _ROUNDED)).to_numpy()
+    return out
 
 
 def lacking_bars(bars: pd.DataFrame, suspended: pd.DataFrame, ends: Ints, calendar: TradingCalendar) -> pd.Series:

@@ -97,11 +97,9 @@ def contradicting_trades(figures: Mapping[str, Floats]) -> dict[int, str]:
     if not {"close", "volume", "turnover"} <= figures.keys():
         return {}
     volume, turnover, close = figures["volume"], figures["turnover"], figures["close"]
-    traded_for = np.fmax(turnover, volume * close)
-    is_half = ((volume == 0) | (turnover == 0)) & (traded_for >= np.fmax(_ROUNDED, LOT * close))
     halves = {
         place: f"volume {volume[place]:,.15g} and turnover {turnover[place]:,.15g}: nothing is traded without both"
-        for place in np.flatnonzero(is_half).tolist()
+        for place in np.flatnonzero(is_half(figures)).tolist()
     }
     ratios = _turnover_ratios(close, volume, turnover)
     traded = ~np.isnan(ratios)
@@ -116,6 +114,18 @@ def contradicting_trades(figures: Mapping[str, Floats]) -> dict[int, str]:
         f"{close[place]:,.15g}, and {usual:,.3g} times in most rows: correct the cell that is wrong"
         for place in np.flatnonzero(off > _FAR).tolist()
     }
+
+
+def is_half(figures: Mapping[str, Floats]) -> Mask:
+    """Return which rows have a volume without a turnover, or a turnover without a volume, that is no rounding (n,).
+
+    Parameters
+    ----------
+    figures : close (CNY), volume (shares) and turnover (CNY) of rows (n,).
+    """
+    volume, turnover, close = figures["volume"], figures["turnover"], figures["close"]
+    traded_for = np.fmax(turnover, volume * close)
+    return np.asarray(((volume == 0) | (turnover == 0)) & (traded_for >= np.fmax(_ROUNDED, LOT * close)))
 
 
 def _turnover_ratios(close: Floats, volume: Floats, turnover: Floats) -> Floats:
