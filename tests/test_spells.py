@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -294,6 +295,32 @@ def test_wrong_spells_are_refused(tmp_path: Path, change: dict[str, list[str | N
     except InputError as error:
         tables.findings.append(error)  # type: ignore[arg-type]
     assert any(said in str(one) for one in tables.findings)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda raw: raw.assign(end=None),
+        lambda raw: raw.assign(end="--"),
+        lambda raw: raw.assign(end=raw["end"].where(raw["end"].isna(), "2028-06-07")),
+        lambda raw: raw.assign(index_code="000300", end=None),
+    ],
+)
+def test_far_more_members_than_an_index_has_are_refused(
+    tmp_path: Path, change: Callable[[pd.DataFrame], pd.DataFrame]
+) -> None:
+    """Without the last days of spells everybody who was ever a member would be one today."""
+    rows = [("000300", str(600_000 + n), "SH", "2024-06-03", "2024-06-07" if n < 100 else None) for n in range(400)]
+    raw = pd.DataFrame(rows, columns=["index_code", "code", "exchange", "start", "end"])
+    raw.loc[raw.index[300:], "start"] = "2024-06-11"
+
+    def rows_of(frame: pd.DataFrame) -> RowBatch:
+        frame.to_csv(tmp_path / "index_members_x.csv", index=False)
+        return gather(folder.read_tables(tmp_path).tables, CALENDAR, "x").batches["reference"]
+
+    assert len(rows_of(raw)) == 500
+    with pytest.raises(InputError, match=r"400 members of csi300 on 2024-06-11, the index has 300: last days"):
+        rows_of(change(raw))
 
 
 def test_two_industries_from_one_day_on_are_an_error(tmp_path: Path) -> None:

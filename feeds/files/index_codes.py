@@ -28,6 +28,12 @@ from processors.kinds import is_index
 _TWINS = {f"399{number}.SZ": f"000{number}.SH" for number in (300, 852, 903, 904, 905, 906, 907)}
 #: More members fewer than this, and than this share, are no revision of an index.
 _LEFT, _LEFT_SHARE = 5, 0.10
+#: Column of ``reference`` → how many members its index has, by its rules. In 2007–2021 the spells of the CSI 300 and
+#: the CSI 500 never had more.
+_SIZES = {
+    "csi300": 300, "csi500": 500, "chinext_index": 100, "000016.SH": 50, "000688.SH": 50, "399330.SZ": 100,
+    "000852.SH": 1_000, "932000.SH": 2_000,
+}  # fmt: skip
 #: The index company's suffix for indices of all exchanges; Shanghai publishes them.
 _OF_COMPANY = re.compile(r"\.?CSI$")
 #: First three digits of numbers that Shenzhen and Beijing allot to indices; all others are Shanghai's.
@@ -77,6 +83,22 @@ def member_column(code: str) -> str:
 def is_cut_off(count: int, known: int) -> bool:
     """Whether a list of so many members of an index is a part of it, by the number of members of another day."""
     return known - count > max(_LEFT, _LEFT_SHARE * known)
+
+
+def crowded(name: str, count: int) -> int | None:
+    """Return how many members an index has if so many are far more; else None, also for an index of unknown size.
+
+    Parameters
+    ----------
+    name : the column of ``reference``.
+
+    Examples
+    --------
+    >>> crowded("csi300", 300), crowded("csi300", 500), crowded("000010.SH", 500)
+    (None, 300, None)
+    """
+    size = _SIZES.get(name)
+    return size if size is not None and is_cut_off(size, count) else None
 
 
 def by_index(

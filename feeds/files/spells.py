@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from feeds.errors import InputError
+from feeds.files.index_codes import crowded
 from processors.arrays import Days, Floats, Ids
 from processors.codes import exchange_of, to_code
 from processors.days import TradingCalendar, to_date, to_day
@@ -75,7 +76,8 @@ def reference_rows(
 
     Raises
     ------
-    InputError : for a spell that ends before it begins, or two that give a security two values from one day on.
+    InputError : for a spell that ends before it begins, two that give a security two values from one day on, or far
+        more members of an index than it has.
     """
     # A spell without a value ends the one before.
     columns = columns_of(REFERENCE, {name for frame in spells for name in frame})
@@ -106,6 +108,8 @@ def reference_rows(
     # `changes` is in the order of its days by key and attribute, and the last change on a session counts.
     wide = changes.pivot_table(index=["key", "day"], columns="name", values="value", aggfunc="last")
     wide = wide.groupby(level="key").ffill()
+    for name in wide.columns.intersection(list(flags)):
+        _refuse_crowded(name, wide[name].eq(1.0))
     if "listed" in wide and listings is None:
         wide = wide.fillna({"listed": 1.0})
     elif "listed" in wide:
@@ -148,6 +152,23 @@ def _changes(every: pd.DataFrame, origins: Sequence[str], flags: Collection[str]
             "value": np.concatenate([value, np.full(int(ends.sum()), _ENDED)]),
         }
     ).sort_values(["key", "day"], kind="stable", ignore_index=True)
+
+
+def _refuse_crowded(name: str, member: pd.Series) -> None:
+    """Raise `InputError` if an index has far more members on a day than its rules give it.
+
+    Parameters
+    ----------
+    member : whether a security is one from a day on, by key and day.
+    """
+    steps = member.astype(np.int64).groupby(level="key").diff().fillna(member.astype(np.int64))
+    counts = steps.groupby(level="day").sum().cumsum()
+    most = int(counts.max())
+    if (size := crowded(name, most)) is not None:
+        raise InputError(
+            f"{most:,} members of {name} on {to_date(int(counts.idxmax()))}, the index has {size:,}: last days of "
+            "spells are missing or too late, or members of another index are among them; export all of it again"
+        )
 
 
 def _covered(key: Floats, day: Floats, stated: Floats) -> Floats:
