@@ -45,7 +45,7 @@ _NEAR = 3.0
 _USUAL = min(_AGREED) / _NEAR  # a ratio nearer to 1 is that of no wrong unit
 _EXCHANGE_JUMP, _SECURITY_JUMP, _SECURITY_LEAST_CNY = 0.10, 10.0, 1e7
 _PRICE_JUMP = {"prices.daily": 0.45, "indices.daily": 0.15}
-#: Topic → figures whose products have a known ratio, and its range: shares cost their price (medians 0.96 to 1.05), some
+#: Topic → figures whose products have a known ratio, and its range: shares cost their price (0.96 to 1.05), some
 #: hundredths of a balance are bought a day (0.009 to 0.22; all on the first day) and repaid (0.76 to 2.4 of the buys),
 #: of lent shares 0.007 to 0.52 are sold, as many come back (0.3 to 7.2), 0.002 to 0.1 of all accounts are lent.
 #: Ranges of Beijing are 20 times as wide. The first of a topic are never 0.
