@@ -356,7 +356,8 @@ def _adjusted_closes(folder: Path, findings: list[Finding]) -> pd.Series:
         raise InputError(
             f"{folder}: {to_code(int(one['key']))} has two adjusted closes of {to_date(int(one['day']))}: remove one"
         )
-    return of_day.set_index(["key", "day"])["close"]
+    closes: pd.Series = of_day.set_index(["key", "day"])["close"]
+    return closes
 
 
 def _without_adjusted(closes: pd.Series, adjusted: pd.Series) -> Iterator[Finding]:

@@ -163,10 +163,11 @@ def _refuse_crowded(name: str, member: pd.Series) -> None:
     """
     steps = member.astype(np.int64).groupby(level="key").diff().fillna(member.astype(np.int64))
     counts = steps.groupby(level="day").sum().cumsum()
-    most = int(counts.max())
+    place = int(np.argmax(counts.to_numpy()))
+    most, day = int(counts.iloc[place]), int(counts.index[place])
     if (size := crowded(name, most)) is not None:
         raise InputError(
-            f"{most:,} members of {name} on {to_date(int(counts.idxmax()))}, the index has {size:,}: last days of "
+            f"{most:,} members of {name} on {to_date(day)}, the index has {size:,}: last days of "
             "spells are missing or too late, or members of another index are among them; export all of it again"
         )
 
