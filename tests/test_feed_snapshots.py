@@ -101,6 +101,17 @@ def test_what_does_not_trade_gets_no_price() -> None:
     assert left_out == {"untraded": 4, "impossible": 2, "unknown": 1}  # an index is no security
 
 
+@pytest.mark.parametrize(
+    ("volume", "turnover", "left"),
+    [(0.0, 3e6, {"impossible": 1}), (2000.0, 0.0, {"impossible": 1}), (0.0, 9_000.0, {}), (60.0, 0.0, {})],
+)
+def test_nothing_is_traded_without_both_volume_and_turnover(
+    volume: float, turnover: float, left: dict[str, int]
+) -> None:
+    """Less than a lot, or than 10,000 CNY, may be rounded to 0."""
+    assert taken("prices.intraday", prices(("600519.SH", 1500.0, 1490.0, volume, turnover)))[1] == left
+
+
 def test_only_indices_that_something_is_computed_of_are_taken() -> None:
     rows = [(code, 3000.0, 2990.0, 0.0, 0.0) for code in ("000001.SH", "399001.SZ", "000688.SH", "000300.SH")]
     codes, left_out = taken("indices.intraday", prices(*rows))

@@ -18,6 +18,7 @@ import pandas as pd
 import structlog
 
 from feeds.checks.cut_lists import is_far_fewer, is_page
+from feeds.checks.price_bars import is_half
 from feeds.checks.snapshot_units import contradiction
 from feeds.daily.security_names import names_of
 from feeds.daily.sorted_pages import page_of
@@ -77,6 +78,7 @@ def rows_of(topic: str, frame: pd.DataFrame, at: int, today: int, indices: Ids) 
         impossible |= np.isinf(values) | (values < 0)
     if topic == "prices.intraday":
         untraded |= (figures["volume"] == 0) & (figures["turnover"] == 0)  # its last price is that of the day before
+        impossible |= is_half(figures | {"close": figures["last"]})
     old = (days != today) | (stamps < shanghai_moment(today, FIRST_TRADES))
     reasons = {"unknown": unknown, "old": old, "untraded": untraded, "impossible": impossible}
     left_out: Counter[str] = Counter()
