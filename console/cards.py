@@ -337,5 +337,5 @@ def _members(page: Page, alert: Alert, units: Units) -> None:
     ]
     with ui.element("div").classes("card wide"):
         heading(f"{label('members')} ({len(rows)})")
-        table = ui.table(columns=columns, rows=rows, row_key="key", pagination=20).props(figure.PAGED).classes("w-full")
+        table = figure.table(columns, rows, "key", page_rows=20)
         figure.link_codes(page, table)

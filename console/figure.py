@@ -21,8 +21,8 @@ from console.charts import Options
 from console.site import Page
 
 Rows = list[list[Any]]
-#: Properties of a table in pages: its footer has no words, which Quasar would have in English.
-PAGED = 'flat dense :rows-per-page-options="[0]" :pagination-label="(a, b, n) => `${a}–${b} / ${n}`"'
+#: The footer of a table in pages.
+_FOOTER = ':rows-per-page-options="[0]" :pagination-label="(a, b, n) => `${a}–${b} / ${n}`"'
 #: A spreadsheet runs a cell that begins with one of these as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -81,6 +81,30 @@ def set_series(page: Page, chart: ChartElement, series: list[dict[str, Any]]) ->
             chart.options["series"].append(new)
     if page.complete:
         page.chart_updates.send(chart, series)
+
+
+def table(
+    columns: list[dict[str, Any]],
+    rows: list[dict[str, Any]],
+    key: str,
+    *,
+    page_rows: int = 0,
+    sort_by: str | None = None,
+) -> ui.table:
+    """Draw a table; `site.frame` lets the keyboard sort it by its heads.
+
+    No table scrolls virtually: one that redraws its rows below the keyboard's focus has no way out for the keyboard.
+
+    Parameters
+    ----------
+    key : the column that identifies a row.
+    page_rows : rows of a page; 0 shows all rows, without a footer.
+    sort_by : the column by which it is sorted at first, the highest figure first.
+    """
+    pagination = {"rowsPerPage": page_rows, "sortBy": sort_by, "descending": sort_by is not None}
+    drawn = ui.table(columns=columns, rows=rows, row_key=key, pagination=pagination)
+    drawn.props(f"flat dense {_FOOTER if page_rows else 'hide-bottom'}").classes("w-full")
+    return drawn
 
 
 def of_table(table: ui.table, without: Sequence[str] = ()) -> tuple[list[str], Rows]:
@@ -176,7 +200,7 @@ def _dialog(page: Page, title: str, heads: list[str], rows: Rows) -> None:
     shown = [{"key": n, **{str(i): _cell(v) for i, v in enumerate(row)}} for n, row in enumerate(rows)]
     with page.layer, ui.dialog(value=True) as dialog, ui.card().classes("figures"):
         ui.label(title).style("font-weight:700")
-        ui.table(columns=columns, rows=shown, row_key="key", pagination=20).props(PAGED).classes("w-full num")
+        table(columns, shown, "key", page_rows=20).classes("num")
         ui.button(page.view.label("close"), on_click=dialog.close).props("flat no-caps").classes("self-end")
     dialog.on("hide", dialog.delete)
 

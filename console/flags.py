@@ -14,6 +14,8 @@ from console.site import Page
 
 #: Seconds between two updates.
 _EVERY_S = 1.0
+#: Rows of a page of the table.
+_PAGE_ROWS = 20
 
 
 def draw(page: Page) -> None:
@@ -39,10 +41,7 @@ def draw(page: Page) -> None:
             )
             search.classes("grow").mark("search")
             kind = ui.select(kinds, value="").props(f'dense outlined options-dense aria-label="{label("flag")}"')
-        table = ui.table(columns=columns, rows=[], row_key="id").props(
-            'flat dense virtual-scroll hide-bottom :rows-per-page-options="[0]" :virtual-scroll-item-size="37"'
-        )
-        table.classes("w-full")
+        table = figure.table(columns, [], "id", page_rows=_PAGE_ROWS)
         figure.link_codes(page, table)
         none = ui.label(label("no_flags")).classes("muted")
         for name in ("change", "streak"):

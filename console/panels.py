@@ -106,9 +106,7 @@ def _groups(page: Page) -> None:
         ("net", "net_1", signed), ("net5", "net_5", signed), ("net20", "net_20", signed),
     )  # fmt: skip
     with card.box:
-        table = (
-            ui.table(columns=columns, rows=[], row_key="group").props("flat dense hide-bottom").classes("w-full num")
-        )
+        table = figure.table(columns, [], "group").classes("num")
         for name in ("net", "net5", "net20"):
             figure.colour_signs(table, name)
         why = ui.label().classes("muted")
@@ -233,13 +231,7 @@ def _industries(page: Page) -> None:
     )  # fmt: skip
     columns.append({"name": "spark", "label": view.label("trend"), "field": "spark", "align": "left"})
     with card.box:
-        table = ui.table(
-            columns=columns,
-            rows=[],
-            row_key="key",
-            pagination={"rowsPerPage": 0, "sortBy": "balance", "descending": True},
-        )
-        table.props("flat dense hide-bottom").classes("w-full num")
+        table = figure.table(columns, [], "key", sort_by="balance").classes("num")
         table.add_slot(
             "body-cell-industry",
             f"""<q-td :props="props" class="first"><a :href="'/industry/' + props.row.key + '{page.suffix}'">

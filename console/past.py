@@ -63,9 +63,7 @@ def corrections(page: Page) -> None:
         if not rows:
             ui.label(label("not_corrected")).classes("muted")
             return
-        table = (
-            ui.table(columns=columns, rows=rows, row_key="key", pagination=5).props(figure.PAGED).classes("w-full num")
-        )
+        table = figure.table(columns, rows, "key", page_rows=5).classes("num")
     figure.exports(page, label("corrected"), lambda: figure.of_table(table), card.heading)
 
 

@@ -191,9 +191,7 @@ def _table(
         if not rows:
             ui.label(none).classes("muted")
             return
-        table = (
-            ui.table(columns=columns, rows=rows, row_key=key, pagination=15).props(figure.PAGED).classes("w-full num")
-        )
+        table = figure.table(columns, rows, key, page_rows=15).classes("num")
         figure.link_codes(page, table)
         for column in columns:
             if column["name"] in ("change", "after5", "after20", "after60", "fin_change", "fin_streak"):

@@ -6,6 +6,7 @@ NiceGUI serves its own scripts, styles, fonts and ECharts; a page loads nothing 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
 from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
@@ -101,6 +102,9 @@ def _pages(site: Site) -> None:
         first: Callable[[Page], tuple[str, str]] = lambda _page: ("", ""),
     ) -> None:
         page = await page_of(request)
+        client = ui.context.client
+        client.page = copy(client.page)  # those who share a page differ in language
+        client.page.language = "en-US" if page.view.language == "en" else "zh-CN"
         frame(page, search.draw, first(page))
         draw(page)
         page.start()

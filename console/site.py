@@ -224,6 +224,23 @@ def _lost_connection(view: View) -> str:
 }});</script>"""
 
 
+#: Quasar's heads of tables sort by a click alone, and name no order to a screen reader.
+_SORTABLE_HEADS = """<script>addEventListener("DOMContentLoaded", () => {
+    const order = head => head.matches(".sort-desc") ? "descending" : head.matches(".sorted") ? "ascending" : "none";
+    const reach = () => document.querySelectorAll("th.sortable").forEach(head => {
+        head.tabIndex = 0;
+        head.ariaSort = order(head);
+    });
+    new MutationObserver(reach).observe(
+        document.body, {subtree: true, childList: true, attributes: true, attributeFilter: ["class"]});
+    document.body.addEventListener("keydown", event => {
+        if (!event.target.matches("th.sortable") || ![" ", "Enter"].includes(event.key)) return;
+        event.preventDefault();
+        event.target.click();
+    });
+});</script>"""
+
+
 def frame(page: Page, search: Callable[[Page], None], first: tuple[str, str] = ("", "")) -> None:
     """Draw the header of every page.
 
@@ -238,13 +255,13 @@ def frame(page: Page, search: Callable[[Page], None], first: tuple[str, str] = (
     ui.dark_mode(view.dark)
     ui.colors(primary=view.colours.accent, positive="#15803d")  # white on Quasar's own green has too little contrast
     ui.page_title(f"{label('title')} · marginwatch")
-    ui.query("html").props(f"lang={'en' if view.language == 'en' else 'zh-CN'}")
     ui.html(f'<a class="skip" href="#content">{label("skip")}</a>', sanitize=False)
     asked, answered = map(escape, first)
     ui.add_body_html(
         f'<p class="before-scripts" aria-hidden="true">◢ {label("title")}<br>{asked}<br><b>{answered}</b></p>'
     )
     ui.add_body_html(_lost_connection(view))
+    ui.add_body_html(_SORTABLE_HEADS)
     page.layer = ui.element("div")
     page.chart_updates = ChartUpdates()
     with ui.element("header").classes("bar w-full"):

@@ -127,13 +127,17 @@ body{background:var(--page)!important;color:var(--text);font-family:"Noto Sans C
 .nicegui-content{padding:0!important;gap:0!important;width:100%;align-items:stretch!important}
 a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall{color:var(--fall)}
 .num{font-variant-numeric:tabular-nums} .w-full{width:100%} .grow{flex-grow:1}
-:focus-visible{outline:2px solid var(--accent)!important;outline-offset:2px}
+@layer overrides{ /* the layer before that in which Quasar hides the outline of what has the focus */
+  :focus-visible,.q-field--borderless .q-field__control:has(:focus-visible){
+    outline:2px solid var(--accent)!important;outline-offset:2px}
+  .q-table th:focus-visible,.card h2 .q-field__control:has(:focus-visible){outline-offset:-2px!important}
+  .q-field input:focus-visible,#content:focus{outline:none!important}} /* a frame around a field shows its focus */
 .before-scripts{position:absolute;left:12px;top:9px;font-size:16px;line-height:2.2}
 .skip{position:absolute;left:-9999px} .skip:focus{left:8px;top:8px;background:var(--card);z-index:99;padding:8px}
 .bar{display:flex;align-items:center;gap:10px;min-height:44px;padding:2px 12px;background:var(--card);
   border-bottom:1px solid var(--line);flex-wrap:wrap}
 .bar .name{font-weight:700;font-size:16px;color:var(--text);text-decoration:none;white-space:nowrap}
-.bar>*{white-space:nowrap;flex:none} .bar .search{flex:0 1 auto} .bar .grow{flex:1} .bar h1{font-size:16px;line-height:1.3;margin:0;font-weight:700} #content:focus{outline:none!important}
+.bar>*{white-space:nowrap;flex:none} .bar .search{flex:0 1 auto} .bar .grow{flex:1} .bar h1{font-size:16px;line-height:1.3;margin:0;font-weight:700}
 .pill{border:1px solid var(--line);border-radius:10px;padding:1px 8px;white-space:nowrap;font-size:12px}
 .pill.live{border-color:var(--warm);color:var(--warm)} .pill.bad{border-color:var(--hot);color:var(--hot)}
 .card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:8px 10px;min-width:0;min-height:0;
@@ -210,7 +214,7 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .flags .q-field__control,.flags .q-field__marginal{height:32px!important;min-height:32px!important}
 .flags .q-field__native{min-height:30px!important;padding:0!important} .flags .q-field--auto-height .q-field__native{min-height:30px!important}
 .q-table thead th{position:sticky;top:0;background:var(--card);z-index:1}
-.q-table__middle{max-height:100%} .flags .q-table__container{flex:1;min-height:0}
+.flags .q-table__bottom{min-height:24px;padding:0 8px} .q-table__middle{max-height:100%} .flags .q-table__container{flex:1;min-height:0}
 .sub{display:grid;gap:8px;padding:8px;grid-template-columns:repeat(6,minmax(0,1fr))} .sub .wide{grid-column:1/-1}
 .sub .parts{display:contents} .sub .half{grid-column:span 3} .sub .tall{height:340px} .sub .low{height:220px}
 .q-table .wrap{white-space:normal!important;line-height:1.2}

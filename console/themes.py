@@ -137,8 +137,7 @@ def _members(page: Page, industry: str, week: date) -> None:
             }
             for place, one in enumerate(found, 1)
         ]
-        table = ui.table(columns=columns, rows=rows, row_key="code", pagination=_STOCKS)
-        table.props(figure.PAGED).classes("w-full num").mark("members")
+        table = figure.table(columns, rows, "code", page_rows=_STOCKS).classes("num").mark("members")
         figure.link_codes(page, table, _address(industry))
     title = f"{label('theme_members')} {industry}"
     figure.exports(page, title, lambda: figure.of_table(table), card.heading, lambda: week)

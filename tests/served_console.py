@@ -8,6 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from alerts.commands import Command
 from alerts.model import (
     Acknowledgement,
@@ -26,7 +28,8 @@ from console import server
 from console.access import Access, Session
 from console.model import ConsoleModel, Feed
 from console.site import Site
-from processors.outputs import MarketSignal
+from processors.codes import to_id
+from processors.outputs import DayStatus, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
 from processors.signal import Value
 from streams.calendars import xshg
@@ -115,10 +118,19 @@ def full() -> ConsoleModel:
     session = DAY + timedelta(days=1)
     model.offer_market(signal("verdict", "HOT", session, provisional=True, details=hot))
     model.offer_market(signal("ratio_state_daily", "BREAKDOWN", session, provisional=True, details=hot))
+    model.offer_securities(_flagged(45))
     model.offer_feeds([Feed(name, DAY, True, session, 1_000) for name in ("margin.market", "indices.daily")], 200)
     model.offer_records([_record()])
     model.offer_alert(_alert())
     return model
+
+
+def _flagged(count: int) -> SecuritySignals:
+    """Return a frame of the last day in which every security has a flag: more than a table shows on a page."""
+    at = datetime(DAY.year, DAY.month, DAY.day, 23, tzinfo=UTC)
+    columns = {"fin_change": np.linspace(0.01, 0.02, count), "fin_streak": np.full(count, float(max(P.streak_flags)))}
+    keys = np.array([to_id(f"{600100 + n}.SH") for n in range(count)], dtype=np.int32)
+    return SecuritySignals(DayStatus(trade_date=DAY, available_at=at, revision=0), keys, columns)
 
 
 def _alert() -> Alert:

@@ -147,6 +147,65 @@ def test_a_lost_connection_and_an_unknown_address_are_in_the_language_of_the_pag
         assert answer.status == 404 and answer.headers["content-type"].startswith(kind)
 
 
+#: The element with the keyboard's focus: its name, and whether a frame shows the focus; null at the end of the page.
+FOCUS = """() => {
+    const outlined = style => style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0;
+    const framed = e => e && outlined(getComputedStyle(e));
+    const one = document.activeElement;
+    if (one === document.body) return null;
+    const name = `${one.tagName} ${one.ariaLabel || one.innerText || one.placeholder}`.slice(0, 60);
+    const field = one.closest('.q-field');
+    const highlighted = field && field.matches('.q-field--outlined.q-field--highlighted');
+    return [name, framed(one) || field && framed(field.querySelector('.q-field__control')) || highlighted];
+}"""
+
+
+def test_the_keyboard_reaches_the_end_of_the_page_and_sees_where_it_is(opened: Any) -> None:
+    """The rows of a table that scrolled virtually caught the focus; buttons, the search and the index hid it."""
+    page = opened()
+    page.locator(".flags td a").first.wait_for()
+    page.locator(".verdict .cases-table td").first.wait_for()
+    found = []
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        if (focus := page.evaluate(FOCUS)) is None:
+            break
+        found.append(focus)
+    assert focus is None, found[-5:]
+    assert len(found) > 40
+    # The day's own parts, and the button of its picker, are framed by the browser.
+    assert [name for name, framed in found if not framed and "As it was known on" not in name] == []
+
+
+def test_the_keyboard_sorts_and_turns_the_pages_of_a_table(opened: Any) -> None:
+    page = opened()
+    head = page.locator(".flags").get_by_role("columnheader", name="Change")
+    first = page.locator(".flags td a").first
+    first.wait_for()
+    shown = []
+    for key, order in (("Enter", "ascending"), ("Space", "descending")):
+        head.press(key)
+        page.wait_for_function("order => document.querySelector(`.flags th[aria-sort=${order}]`)", arg=order)
+        shown.append(first.inner_text())
+        assert head.evaluate("head => head === document.activeElement")
+    assert shown == ["600100.SH", "600144.SH"]
+    page.locator(".flags").get_by_role("button", name="Next page").press("Enter")
+    page.locator(".flags").get_by_text("21–40 / 45").wait_for()
+
+
+def test_the_controls_of_a_page_have_names_in_its_language(opened: Any) -> None:
+    """Quasar names the buttons of its tables and fields itself, a browser reads them in the language of the page."""
+    page = opened(locale="zh-CN")
+    page.get_by_label("搜索当日异动").fill("6")
+    page.locator(".flags .q-field__focusable-action").wait_for()
+    names = page.locator(".flags [aria-label], .bar [aria-label]").evaluate_all("all => all.map(e => e.ariaLabel)")
+    assert len(names) > 10
+    assert [name for name in names if not re.search("[\\u4e00-\\u9fff]", name)] == []
+    for language, wanted in (("zh-CN", "zh-CN"), ("en-US", "en-US"), ("fr-FR", "en-US")):
+        html = page.request.get(page.url, headers={"accept-language": language}).text()
+        assert f'lang="{wanted}"' in html  # before any script
+
+
 def test_a_filled_button_is_readable_on_a_dark_page(opened: Any) -> None:
     """White on the light blue of dark pages had a contrast of 2.2; text needs 4.5."""
     page = opened()
