@@ -1,8 +1,17 @@
-"""Figures beside each other in texts: rounded, a share just below a line would read as the line itself."""
+"""Rounded figures in texts: a share just below a line would read as the line itself, a small fall as −0.00%."""
 
 from __future__ import annotations
 
 _DECIMALS, _MOST = 2, 12
+
+
+def unsigned_zero(shown: str) -> str:
+    """Return a formatted figure, without its sign where it rounds to zero.
+
+    >>> unsigned_zero("-0.00%"), unsigned_zero("+0.0%"), unsigned_zero("-0.01%")
+    ('0.00%', '0.0%', '-0.01%')
+    """
+    return shown if any(digit in shown for digit in "123456789") else shown.lstrip("+-")
 
 
 def decimals_apart(one: float, other: float, least: int) -> int:

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from console import labels
+from console import formats, labels
 from console.theme import Colours, View
 from processors.indicators.ratio_state import RatioState
 
 Points = Sequence[tuple[date, Any]]
 Options = dict[str, Any]
-PERCENT = "v => v == null ? '–' : typeof v == 'string' ? v : (v * 100).toFixed(2) + '%'"
-PERCENT_AXIS = "value => (value * 100).toFixed(0) + '%'"
+PERCENT = formats.script_percent(2)
+PERCENT_AXIS = formats.script_percent(0)
 #: Dashes of the trailing thresholds: short ones, as the fixed thresholds have long ones.
 _THIN = [3, 3]
 #: Pixels at the right of a chart without labels there.
@@ -180,7 +180,7 @@ def index_behind(view: View, index: tuple[str, Points] | None) -> Options:
     name, found = index or ("", ())
     return line(
         "index", name, points(found), view.colours.index, width=1.2, z=0, yAxisIndex=1, areaStyle={"opacity": 0.1},
-        tooltip={":valueFormatter": "v => v == null ? '–' : v.toFixed(0)"},
+        tooltip={":valueFormatter": formats.script(0)},
     )  # fmt: skip
 
 

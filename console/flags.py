@@ -26,11 +26,11 @@ def draw(page: Page) -> None:
         {"name": "code", "label": label("security"), "field": "code", "align": "left", "sortable": True},
         {"name": "flag", "label": label("flag"), "field": "flag", "align": "left", "sortable": True},
         {"name": "change", "label": label("change"), "field": "change", "align": "right", "sortable": True,
-         ":format": "v => v == null ? '–' : (v > 0 ? '▲ ' : '▼ ') + Math.abs(v * 100).toFixed(1) + '%'"},
+         ":format": formats.script_percent(1, "▲")},
         {"name": "streak", "label": label("days"), "field": "streak", "align": "right", "sortable": True,
-         ":format": "v => v == null ? '–' : v > 0 ? '▲ ' + v : v < 0 ? '▼ ' + -v : '0'"},
+         ":format": formats.script(0, sign="▲")},
         {"name": "excess", "label": label("excess_return"), "field": "excess", "align": "right", "sortable": True,
-         ":format": "v => v == null ? '–' : (v * 100).toFixed(1) + '%'"},
+         ":format": formats.script_percent(1, "+")},
     ]  # fmt: skip
     kinds = {"": label("all"), "score": label("score")}
     kinds |= {name: label(f"flag_{name}") for name in ("extreme", "streak", "divergence")}

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any, Literal
 
 from alerts import plurals
+from alerts.percents import unsigned_zero
 from processors.days import SHANGHAI
 
 Language = Literal["en", "zh"]
@@ -19,7 +20,12 @@ def percent(value: Any, decimals: int = 2, *, signed: bool = False) -> str:
     """Format a fraction as percent; an en dash where there is none."""
     if not isinstance(value, (int, float)):
         return "–"
-    return f"{value * 100:{'+' if signed else ''},.{decimals}f}%".replace("-", "−")
+    return unsigned_zero(f"{value * 100:{'+' if signed else ''},.{decimals}f}%").replace("-", "−")
+
+
+def level(value: float | None) -> str:
+    """Format a plain figure with its sign; an en dash where there is none."""
+    return "–" if value is None else unsigned_zero(f"{value:+.2f}").replace("-", "−")
 
 
 def money(value: Any, language: Language, *, signed: bool = False) -> str:
@@ -28,9 +34,37 @@ def money(value: Any, language: Language, *, signed: bool = False) -> str:
         return "–"
     sign = "+" if signed else ""
     if language == "zh":
-        return f"{value / 1e8:{sign},.1f} 亿".replace("-", "−")
-    mark = "−" if value < 0 else sign
-    return f"{mark}¥{abs(value) / 1e9:,.2f} bn"
+        return unsigned_zero(f"{value / 1e8:{sign},.1f} 亿").replace("-", "−")
+    shown = unsigned_zero(f"{value / 1e9:{sign},.2f} bn")
+    digits = shown.lstrip("+-")
+    return f"{shown.removesuffix(digits)}¥{digits}".replace("-", "−")
+
+
+def script(
+    decimals: int, *, factor: float = 1.0, sign: Literal["", "+", "▲"] = "", before: str = "", behind: str = ""
+) -> str:
+    """Return the JavaScript function of a figure in a table or chart: as `percent` and `money` would format it.
+
+    Parameters
+    ----------
+    factor : of the figure, 100 for percent.
+    sign : of a rise: none, a plus, or an arrow (then a fall has one, too). Of these, a figure that rounds to zero may
+        have an arrow.
+    before, behind : stand on both sides of the digits.
+    """
+    zero = "" if sign == "▲" else "+digits == 0 ? '' : "
+    fall, rise = ("▼ ", "▲ ") if sign == "▲" else ("−", sign)
+    return (
+        f"v => {{ if (v == null) return '–'; if (typeof v == 'string') return v;"
+        f" const digits = Math.abs(v * {factor:g}).toFixed({decimals});"
+        f" const mark = {zero}v < 0 ? '{fall}' : v > 0 ? '{rise}' : '';"
+        f" return mark + '{before}' + digits + '{behind}'; }}"
+    )
+
+
+def script_percent(decimals: int, sign: Literal["", "+", "▲"] = "") -> str:
+    """Return the JavaScript function of a fraction as percent, see `script`."""
+    return script(decimals, factor=100.0, sign=sign, behind="%")
 
 
 def points(value: float | None, decimals: int = 2) -> str:

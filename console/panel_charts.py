@@ -26,7 +26,7 @@ def multiple(view: View, name: str, found: Points, *, percent: bool) -> Options:
     out["dataZoom"] = [{"type": "inside", "start": out["dataZoom"][0]["start"], "end": 100}]
     if percent:
         out["tooltip"][":valueFormatter"] = PERCENT
-        out["yAxis"]["axisLabel"][":formatter"] = "value => (value * 100).toFixed(1) + '%'"
+        out["yAxis"]["axisLabel"][":formatter"] = formats.script_percent(1)
     out["yAxis"]["splitNumber"] = 3
     out["series"] = [line("one", name, points(found), c.accent, **band(view, found))]
     return out

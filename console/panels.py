@@ -26,8 +26,8 @@ _MULTIPLES = (
     ("two_way_to_float_cap", "two_way", True),
 )
 _SPARK_DAYS = 60
-_SHARE = "v => v == null ? '–' : (v * 100).toFixed(2) + '%'"
-_Z = "v => v == null ? '–' : (v > 0 ? '▲ ' : v < 0 ? '▼ ' : '') + Math.abs(v).toFixed(2)"
+_SHARE = formats.script_percent(2)
+_Z = formats.script(2, sign="▲")
 #: Securities that the digest names in each of its sections.
 _NAMED = 6
 
@@ -92,8 +92,7 @@ def _columns(page: Page, *named: tuple[str, str, str]) -> list[dict[str, Any]]:
 def _money(page: Page, *, signed: bool = False) -> str:
     """Return the format of CNY in a table, in the unit of the language."""
     factor, decimals = formats.MONEY_UNIT[page.view.language][0], 1 if page.view.language == "zh" else 2
-    sign = "(v > 0 ? '+' : '') + " if signed else ""
-    return f"v => v == null ? '–' : {sign}(v * {factor}).toFixed({decimals})"
+    return formats.script(decimals, factor=factor, sign="+" if signed else "")
 
 
 def _groups(page: Page) -> None:

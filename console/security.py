@@ -138,7 +138,7 @@ def _followed(page: Page, rows: subject.Rows, flags: Sequence[tuple[date, Row]])
          **{f"after{h}": after(by_day, day, h, sessions) for h in _HORIZONS}}
         for day, row in reversed(flags)
     ]  # fmt: skip
-    percent = "v => v == null ? '–' : (v > 0 ? '+' : '') + (v * 100).toFixed(1).replace('-', '−') + '%'"
+    percent = formats.script_percent(1, "+")
     columns: list[dict[str, Any]] = [
         {"name": "day", "label": label("date"), "field": "day", "align": "left", "sortable": True},
         {"name": "flag", "label": label("flag"), "field": "flag", "align": "left", "sortable": True, "classes": "wrap"},
@@ -158,11 +158,13 @@ def _peers(page: Page, industry: str, code: str) -> None:
         for one in largest
         if one in largest[:_PEERS] or one == code
     ]
-    money = "v => v == null ? '–' : " + (
-        "(v / 1e8).toFixed(1) + ' 亿'" if page.view.language == "zh" else "'¥' + (v / 1e9).toFixed(2) + ' bn'"
+    chinese = page.view.language == "zh"
+    money = (
+        formats.script(1, factor=1e-8, behind=" 亿")
+        if chinese
+        else formats.script(2, factor=1e-9, before="¥", behind=" bn")
     )
-    percent = "v => v == null ? '–' : (v > 0 ? '▲ ' : v < 0 ? '▼ ' : '') + Math.abs(v * 100).toFixed(1) + '%'"
-    days = "v => v == null ? '–' : v > 0 ? '▲ ' + v : v < 0 ? '▼ ' + -v : '0'"
+    percent, days = formats.script_percent(1, "▲"), formats.script(0, sign="▲")
     columns: list[dict[str, Any]] = [
         {"name": "rank", "label": "#", "field": "rank", "sortable": True},
         {"name": "code", "label": label("security"), "field": "code", "align": "left", "sortable": True},

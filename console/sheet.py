@@ -216,9 +216,7 @@ class _Sheet:
         found.sort(key=lambda row: -row["net5"])
         shown = found if len(found) <= 2 * _INDUSTRIES else [*found[:_INDUSTRIES], *found[-_INDUSTRIES:]]
         for row in shown:
-            heat, risk = (
-                f"{view.label(name)} {'–' if row[name] is None else f'{row[name]:+.2f}'}" for name in ("heat", "risk")
-            )
+            heat, risk = (f"{view.label(name)} {formats.level(row[name])}" for name in ("heat", "risk"))
             money = formats.money(row["net5"], view.language, signed=True)
             self.row(x, width, labels.industry(row["key"], view.language), [money, heat, risk])
         if not shown:

@@ -124,7 +124,7 @@ def _members(page: Page, industry: str, week: date) -> None:
             {"name": "rank", "label": "#", "field": "rank", "sortable": True},
             {"name": "code", "label": label("security"), "field": "code", "align": "left", "sortable": True},
             {"name": "score", "label": label("chart_score"), "field": "score", "sortable": True,
-             ":format": "v => v == null ? '–' : v.toFixed(4)"},
+             ":format": formats.script(4)},
             {"name": "reason", "label": label("no_score"), "field": "reason", "align": "left"},
         ]  # fmt: skip
         rows = [

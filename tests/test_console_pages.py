@@ -26,7 +26,7 @@ from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 
 from alerts.model import Acknowledgement, EndedBy, Silence, State, Text
-from alerts.rules import rules
+from alerts.rules import base, rules
 from alerts.units import Units
 from console import (
     cards,
@@ -417,6 +417,38 @@ def test_what_followed_a_flag_begins_at_the_next_open() -> None:
 )
 def test_ticks_of_small_volumes_differ(language: formats.Language, shown: list[str]) -> None:
     code = f"JSON.stringify([0, 5e6, 1e7, 1.5e7, 1.25e9].map({panel_charts.SHARES_AXIS[language]}))"
+    found = subprocess.run(["node", "-p", code], check=True, capture_output=True, text=True).stdout
+    assert json.loads(found) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "percent", "signed", "cny", "yuan"),
+    [
+        (-4e-6, "0.00%", "0.00%", "0.0 亿", "¥0.00 bn"),
+        (4e-6, "0.00%", "0.00%", "0.0 亿", "¥0.00 bn"),
+        (-0.0001, "−0.01%", "−0.01%", "−0.1 亿", "−¥0.01 bn"),
+        (0.0001, "0.01%", "+0.01%", "+0.1 亿", "+¥0.01 bn"),
+    ],
+)
+def test_a_figure_that_rounds_to_zero_has_no_sign(value: float, percent: str, signed: str, cny: str, yuan: str) -> None:
+    assert (formats.percent(value), formats.percent(value, signed=True)) == (percent, signed)
+    assert formats.money(value * 1e11, "zh", signed=True) == cny
+    assert formats.money(value * 1e11, "en", signed=True) == yuan
+    assert formats.level(value * 100) == signed.removesuffix("%")
+    assert base.percent(value).replace("-", "−") == percent
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node, which runs a formatter, is not installed")
+@pytest.mark.parametrize(
+    ("script", "shown"),
+    [
+        (formats.script_percent(2), ["−0.01%", "0.00%", "0.00%", "0.00%", "0.01%", "–"]),
+        (formats.script_percent(2, "+"), ["−0.01%", "0.00%", "0.00%", "0.00%", "+0.01%", "–"]),
+        (formats.script_percent(2, "▲"), ["▼ 0.01%", "▼ 0.00%", "0.00%", "▲ 0.00%", "▲ 0.01%", "–"]),
+    ],
+)
+def test_a_table_and_a_chart_format_figures_as_the_page_does(script: str, shown: list[str]) -> None:
+    code = f"JSON.stringify([-1e-4, -4e-6, 0, 4e-6, 1e-4, null].map({script}))"
     found = subprocess.run(["node", "-p", code], check=True, capture_output=True, text=True).stdout
     assert json.loads(found) == shown
 

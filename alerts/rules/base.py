@@ -12,6 +12,7 @@ import numpy as np
 
 from alerts.commands import FeedRun, LiveFeedState
 from alerts.model import Alert, Basis, DigestSection, EndedBy, Input, Member, PublishedClaim, Severity, Text
+from alerts.percents import unsigned_zero
 from processors.arrays import Floats, Mask
 from processors.needs import CHARTS
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
@@ -244,7 +245,7 @@ def final_signal(message: Message, name: str) -> MarketSignal | None:
 
 def percent(ratio: float) -> str:
     """Format a fraction as percent with two decimals: 0.103 → 10.30%."""
-    return f"{ratio * 100:.2f}%"
+    return unsigned_zero(f"{ratio * 100:.2f}%")
 
 
 def money(cny: float) -> Text:
