@@ -26,9 +26,17 @@ NO_LABELS = 22
 _SHOWN = 250
 
 
-def points(found: Points) -> list[list[Any]]:
-    """Return days and figures in the form that ECharts expects; a missing figure is a gap."""
-    return [[d.isoformat(), v if isinstance(v, (int, float)) else None] for d, v in found]
+def points(found: Points) -> list[Any]:
+    """Return days and figures in the form that ECharts expects; a missing figure is a gap.
+
+    A figure between two gaps has a mark: a line has nothing to join it to.
+    """
+    known = [v if isinstance(v, (int, float)) else None for _, v in found]
+    out: list[Any] = [[d.isoformat(), v] for (d, _), v in zip(found, known, strict=True)]
+    for at, (before, here, after) in enumerate(zip([None, *known], known, [*known[1:], None], strict=False)):
+        if before is None and after is None and here is not None:
+            out[at] = {"value": out[at], "symbol": "circle", "symbolSize": 5}
+    return out
 
 
 def _plain(c: Colours, tooltip: Options) -> Options:
@@ -84,11 +92,11 @@ def axis(view: View) -> Options:
     }
 
 
-def line(identity: str, name: str, data: list[list[Any]], colour: str, **more: Any) -> Options:
+def line(identity: str, name: str, data: list[Any], colour: str, **more: Any) -> Options:
     """Return a series drawn as a line; ``width`` and ``dash`` are of the line, anything else of the series."""
     style = {"color": colour, "width": more.pop("width", 2), "type": more.pop("dash", "solid")}
     return {
-        "id": identity, "name": name, "type": "line", "showSymbol": False, "data": data, "lineStyle": style,
+        "id": identity, "name": name, "type": "line", "symbol": "none", "data": data, "lineStyle": style,
         "itemStyle": {"color": colour}, "emphasis": {"disabled": True}, **more,
     }  # fmt: skip
 
@@ -168,7 +176,14 @@ def history(
         line("quantile_cold", view.label("quantile_cold"), data["quantile_cold"], c.cold, width=1, dash=_THIN, z=2),
         line("ratio", view.label("ratio_5d"), data["ratio"], c.accent, z=3, markLine=_levels(levels, c.muted)),
         line(
-            "tail", view.label("provisional"), points(tail), c.warm, dash="dashed", showSymbol=True, symbolSize=7, z=4
+            "tail",
+            view.label("provisional"),
+            points(tail),
+            c.warm,
+            dash="dashed",
+            symbol="emptyCircle",
+            symbolSize=7,
+            z=4,
         ),
         break_marks(view, breaks),
     ]
@@ -212,7 +227,9 @@ def excess(view: View, found: Points, tail: Points) -> Options:
     name = view.signal("excess_financing")
     out["series"] = [
         line("excess", name, points(found), c.accent, areaStyle={"opacity": 0.12}, markLine=_levels(levels, c.muted)),
-        line("tail", view.label("provisional"), points(tail), c.warm, dash="dashed", showSymbol=True, symbolSize=7),
+        line(
+            "tail", view.label("provisional"), points(tail), c.warm, dash="dashed", symbol="emptyCircle", symbolSize=7
+        ),
     ]
     out["yAxis"][":min"] = f"v => Math.min({-p.excess_level - 0.01}, Math.floor(v.min * 100) / 100)"
     out["yAxis"][":max"] = f"v => Math.max({p.excess_level + 0.01}, Math.ceil(v.max * 100) / 100)"

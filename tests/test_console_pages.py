@@ -288,9 +288,18 @@ def test_the_cumulative_flow_is_absent_where_a_day_is_unknown() -> None:
     days = [date(2024, 7, d) for d in (1, 2, 3, 4)]
     total = list(zip(days, (1.0, 2.0, None, 4.0), strict=True))
     options = panel_charts.flows(EN, {"broad": total}, total)
-    assert [value for _, value in options["series"][-1]["data"]] == [1.0, 3.0, None, 4.0]
+    assert [row[2] for row in reversed(figure.behind(options)[1])] == [1.0, 3.0, None, 4.0]
     assert options["series"][0]["name"] == "Broad"
     assert figure.behind(options)[0] == ["", "Broad ¥bn", "Cumulative ¥bn"]
+
+
+def test_a_figure_between_two_gaps_is_drawn_as_a_mark() -> None:
+    days = [date(2024, 7, day) for day in range(1, 8)]
+    found = charts.points(list(zip(days, [1.0, None, 2.0, 3.0, None, None, 4.0], strict=True)))
+    assert [one["value"] for one in found if isinstance(one, dict)] == [["2024-07-01", 1.0], ["2024-07-07", 4.0]]
+    series = charts.line("one", "x", found, "red")
+    assert series["symbol"] == "none" and series.get("showSymbol", True)  # without symbols, marks are none either
+    assert figure.behind({"series": [series]})[1][0] == ["2024-07-07", 4.0]
 
 
 def test_a_chart_is_a_table_and_a_csv_that_no_spreadsheet_runs() -> None:
