@@ -13,7 +13,7 @@ from alerts.commands import Acknowledge, SetSilence
 from alerts.delivery import text
 from alerts.model import Alert, Severity, Silence, State
 from alerts.units import Units
-from console import charts, figure, formats, labels, record
+from console import charts, figure, formats, labels, record, subject
 from console.chart_element import ChartElement
 from console.model import Part
 from console.site import Page, content, heading
@@ -86,9 +86,10 @@ def card(page: Page, alert: Alert, *, whole: bool = False) -> ui.element:
         with ui.element("div").classes("head"):
             severity = labels.pick(labels.SEVERITIES[alert.severity.value], language)
             ui.label(f"{_MARKS[alert.severity]} {severity}").classes(f"mark {alert.severity.value}")
-            ui.link(record.title(page, alert.rule, alert.subject), page.path(f"/alerts/{alert.id}")).style(
-                "color:var(--text);text-decoration:none"
-            )
+            with ui.element("div").props(f"role=heading aria-level={2 if whole else 3}"):
+                ui.link(record.title(page, alert.rule, alert.subject), page.path(f"/alerts/{alert.id}")).style(
+                    "color:var(--text);text-decoration:none"
+                )
             ui.label(alert.trade_date.isoformat()).classes("muted num")
             if alert.state is not State.FIRING:
                 ui.label(labels.pick(labels.ALERT_STATES[alert.state.value], language)).classes("pill")
@@ -162,8 +163,9 @@ def _dialog(
     """Open the dialog of a command; ``fields`` draws its inputs and returns the function that builds the command."""
     label = page.view.label
     with page.layer, ui.dialog(value=True) as dialog, ui.card().style("min-width:min(360px,92vw)"):
-        of = f"{record.title(page, alert.rule, alert.subject)} {alert.trade_date}"
-        ui.label(f"{label(action)}: {of}").style("font-weight:700")
+        name = f"{label(action)}: {record.title(page, alert.rule, alert.subject)} {alert.trade_date}"
+        dialog.props["aria-label"] = name
+        ui.label(name).style("font-weight:700")
         ui.label(label(hint)).classes("muted")
         who = _who(page)
         command_of = fields()
@@ -250,7 +252,7 @@ def detail(page: Page, alert_id: str) -> None:
         below.clear()
         with above:
             if found is None:
-                ui.label(f"{label('not_found')} {alert_id}").classes("wide")
+                subject.title(page, f"{label('not_found')} {alert_id}", "")
                 return
             with ui.element("div").classes("card wide"):
                 ui.link(f"← {label('back')}", page.path("/"))

@@ -56,8 +56,11 @@ def _states(page: Page) -> Iterator[str]:
         yield _span("late", f"⚠ {label('calendar_left')}: {left}")
 
 
-def _span(classes: str, text: str, tip: str = "") -> str:
-    return f'<span class="{classes}" title="{escape(tip)}">{escape(text)}</span>'
+def _span(classes: str, text: str, more: str = "") -> str:
+    """Return a text as HTML; one with more to say opens it: a tooltip alone has no finger and no key."""
+    if not more:
+        return f'<span class="{classes}">{escape(text)}</span>'
+    return f'<details class="{classes}"><summary>{escape(text)}</summary>{escape(more)}</details>'
 
 
 def _absence(page: Page, signal: MarketSignal) -> str:

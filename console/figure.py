@@ -199,6 +199,7 @@ def _dialog(page: Page, title: str, heads: list[str], rows: Rows) -> None:
     ]
     shown = [{"key": n, **{str(i): _cell(v) for i, v in enumerate(row)}} for n, row in enumerate(rows)]
     with page.layer, ui.dialog(value=True) as dialog, ui.card().classes("figures"):
+        dialog.props["aria-label"] = title
         ui.label(title).style("font-weight:700")
         table(columns, shown, "key", page_rows=20).classes("num")
         ui.button(page.view.label("close"), on_click=dialog.close).props("flat no-caps").classes("self-end")

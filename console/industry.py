@@ -24,7 +24,7 @@ def draw(page: Page, name: str) -> None:
 
     def draw_day() -> None:
         if name not in INDUSTRIES:
-            subject.title(page, name, label("not_found"))
+            subject.title(page, f"{label('not_found')} {name}", "")
             return
         model, named = page.site.model, labels.industry(name, view.language)
         newest = model.newest_industries

@@ -15,7 +15,7 @@ from alerts.rules import digest as digest_rule
 from console import figure, formats, labels, studies
 from console.charts import Break
 from console.model import Part
-from console.site import Page, content
+from console.site import Page, content, subject_heading
 from processors.industries import INDUSTRIES
 
 _HORIZONS = tuple(map(str, HORIZONS))
@@ -94,7 +94,7 @@ def detail(page: Page, rule: str, subject: str) -> None:
         with area:
             with ui.element("div").classes("card wide"), ui.row().classes("items-baseline").style("gap:12px"):
                 ui.link(f"← {label('back')}", page.path("/"))
-                ui.label(f"{named} · {label('record')}").style("font-size:20px;font-weight:800").mark("subject")
+                subject_heading(f"{named} · {label('record')}")
                 if study := next((one.study for one in page.site.rules if one.name == rule), ""):
                     studies.link(page, study)
                 if not cards:

@@ -188,6 +188,11 @@ def content(classes: str) -> ui.element:
     return ui.element("div").classes(classes).props("id=content tabindex=-1")
 
 
+def subject_heading(text: str) -> None:
+    """Draw what a whole page is about, a heading also for a screen reader."""
+    ui.label(text).props("role=heading aria-level=2").classes("subject").mark("subject")
+
+
 def heading(text: str) -> None:
     """Draw the title of a card."""
     with ui.element("h2"):
@@ -265,14 +270,15 @@ def frame(page: Page, search: Callable[[Page], None], first: tuple[str, str] = (
     page.layer = ui.element("div")
     page.chart_updates = ChartUpdates()
     with ui.element("header").classes("bar w-full"):
-        with ui.element("h1"), ui.link(target=page.path("/")).classes("name").props(f'aria-label="{label("back")}"'):
+        name = f"{label('title')} · {label('back')}"
+        with ui.element("h1"), ui.link(target=page.path("/")).classes("name").props(f'aria-label="{name}"'):
             ui.html(f"◢<span> {label('title')}</span>", sanitize=False, tag="span")
         day = _calendar(page)
         live = ui.label().classes("pill live").mark("live")
         simulated = ui.label(label("simulated")).classes("pill bad")
         replay = ui.label().classes("pill bad num").mark("replay")
         history = ui.label(f"… {label('reads_history')}").classes("pill bad").mark("reads-history")
-        trouble = ui.label().classes("pill bad")
+        trouble = ui.label().classes("pill bad trouble").props("role=status")
         ui.element("div").classes("grow")
         clock = ui.label().classes("muted num clock").mark("updated")
         ui.link(label("themes"), page.path("/themes"))
@@ -329,7 +335,7 @@ def frame(page: Page, search: Callable[[Page], None], first: tuple[str, str] = (
         replay.set_text(f"⏵ {label('replay')} {now:%Y-%m-%d %H:%M} {label('zone')}")
         history.set_visibility(model.reads_history)
         trouble.set_visibility(bool(model.trouble))
-        trouble.set_text(f"⚠ {label('trouble')}: {model.trouble}"[:80])
+        trouble.set_text(f"⚠ {label('trouble')}: {model.trouble}")
         changed = model.changed_at
         # With its date: an open page is not drawn again at midnight.
         clock.set_text("" if changed is None else f"{label('updated')} {formats.moment(changed, view.language)}")

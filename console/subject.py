@@ -11,7 +11,7 @@ from nicegui import ui
 from console import figure, formats
 from console.charts import Options
 from console.model import Part
-from console.site import Page, content
+from console.site import Page, content, subject_heading
 
 Rows = Sequence[tuple[date, dict[str, float | None]]]
 
@@ -26,7 +26,7 @@ def title(page: Page, text: str, note: str) -> None:
     page.subject = text
     with ui.element("div").classes("card wide"), ui.row().classes("items-baseline").style("gap:12px"):
         ui.link(f"← {page.view.label('back')}", page.path("/"))
-        ui.label(text).style("font-size:20px;font-weight:800").mark("subject")
+        subject_heading(text)
         ui.label(note).classes("muted num")
     ui.page_title(f"{text} · marginwatch")
 

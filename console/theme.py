@@ -137,14 +137,14 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .bar{display:flex;align-items:center;gap:10px;min-height:44px;padding:2px 12px;background:var(--card);
   border-bottom:1px solid var(--line);flex-wrap:wrap}
 .bar .name{font-weight:700;font-size:16px;color:var(--text);text-decoration:none;white-space:nowrap}
-.bar>*{white-space:nowrap;flex:none} .bar .search{flex:0 1 auto} .bar .grow{flex:1} .bar h1{font-size:16px;line-height:1.3;margin:0;font-weight:700}
+.subject{font-size:20px;font-weight:800;overflow-wrap:anywhere} .bar .trouble{white-space:normal;flex:0 1 auto;overflow-wrap:anywhere} .bar>*:not(.trouble){white-space:nowrap;flex:none} .bar .search{flex:0 1 auto} .bar .grow{flex:1} .bar h1{font-size:16px;line-height:1.3;margin:0;font-weight:700}
 .pill{border:1px solid var(--line);border-radius:10px;padding:1px 8px;white-space:nowrap;font-size:12px}
 .pill.live{border-color:var(--warm);color:var(--warm)} .pill.bad{border-color:var(--hot);color:var(--hot)}
 .card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:8px 10px;min-width:0;min-height:0;
   display:flex;flex-direction:column;gap:4px;overflow:hidden}
 .card h2{font-size:13px;font-weight:600;margin:0;line-height:1.3;color:var(--muted);display:flex;gap:8px;
   align-items:baseline}
-.card h2 .note{font-weight:400;font-size:11px;white-space:nowrap;overflow:hidden;text-overflow:ellipsis;min-width:0}
+.card h2 .note{font-weight:400;font-size:11px;min-width:0}
 .card h2>:first-child{white-space:nowrap} .gauge h2,.map h2{flex-wrap:wrap;row-gap:0}
 .map h2{position:relative;padding-right:20px} .map h2 .export{position:absolute;top:0;right:0}
 .grid{display:grid;gap:8px;padding:8px;min-height:calc(100vh - 46px);
@@ -172,7 +172,9 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .map{grid-area:map} .flags{grid-area:flags} .data{grid-area:data}
 .tiles{grid-area:tiles;display:grid;grid-template-columns:repeat(6,minmax(0,1fr));gap:8px}
 .tile{gap:0;padding:6px 10px} .tile .v{font-size:19px;font-weight:700;white-space:nowrap;line-height:1.3}
-.tile .d{font-size:12px;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
+.tile .d{font-size:12px;white-space:nowrap;overflow:hidden;text-overflow:ellipsis} .tile .reason{white-space:normal;overflow-wrap:anywhere}
+summary{cursor:pointer;width:fit-content;list-style:none;text-decoration:underline dotted;text-underline-offset:3px}
+.data details{max-width:100%;white-space:pre-line}
 .card h2 .export{margin:-4px -4px -4px auto;order:2} .card h2 .choice{font-size:12px;margin:-4px 0 -4px auto;order:1}
 .card h2:has(.choice) .export{margin-left:0}
 .choice .q-field__control,.choice .q-field__marginal{height:22px!important;min-height:22px!important}
@@ -231,7 +233,7 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
   .groups .q-table th:first-child{position:sticky;left:0;background:var(--card);z-index:1}
   .grid .gauge{height:190px} .grid .alerts{max-height:520px} .grid .map{height:360px}
   .q-table th,.q-table .q-td{padding:2px 3px!important} .sub .q-table .q-td{font-size:11px!important}
-  .q-table .wrap{min-width:84px} .card h2>:first-child,.card h2 .note,.tile .d{white-space:normal}
+  .q-table .wrap{min-width:84px} .card h2>:first-child,.tile .d{white-space:normal}
   .card h2:has(.note:not(.pill)){flex-wrap:wrap} .alert .clamp{-webkit-line-clamp:5}
   .tiles{grid-template-columns:repeat(2,minmax(0,1fr))}
   .verdict{flex-direction:column;gap:6px} .verdict .words,.cases{flex:none} .cases .scroll{max-height:132px;overflow-x:auto}

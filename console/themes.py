@@ -12,7 +12,7 @@ from nicegui import ui
 
 from console import figure, formats, labels, reasons
 from console.model import Part
-from console.site import Page, content, heading
+from console.site import Page, content, heading, subject_heading
 from console.theme import View
 from console.theme_members import members
 from processors.arrays import Floats
@@ -52,7 +52,7 @@ def _week(page: Page, industry: str, code: str) -> None:
     label, weeks = page.view.label, page.site.model.themes()
     with ui.element("div").classes("card wide"), ui.row().classes("items-baseline").style("gap:12px"):
         ui.link(f"← {label('back')}", page.path("/"))
-        ui.label(label("themes_of")).style("font-size:20px;font-weight:800").mark("themes")
+        subject_heading(label("themes_of"))
         if weeks:
             ui.label(f"{weeks[0][0]} · {weeks[0][1].status.models.get(CHARTS, '')}").classes("muted num")
     if not weeks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 
 from msgspec.structs import replace
 from nicegui import ui
@@ -10,6 +11,7 @@ from nicegui import ui
 from console import formats, reasons
 from console.model import MARKET_PARTS
 from console.site import Page
+from processors.indicators.verdict import VERDICT
 from processors.outputs import MarketSignal
 from processors.signal import Value
 
@@ -71,6 +73,13 @@ def _high(page: Page, _: MarketSignal) -> str:
     return page.view.label("new_high" if side > 0 else "new_low")
 
 
+def _dated(page: Page, title: str, day: date) -> str:
+    """Return a title, with the day of its figure where the answer is of another one."""
+    answer = page.site.model.latest.get(VERDICT.id)
+    other = answer is not None and answer.trade_date != day
+    return f"{title} · {formats.short_day(day, answer.trade_date)}" if answer is not None and other else title
+
+
 def _tile(
     page: Page,
     title: str,
@@ -80,26 +89,36 @@ def _tile(
     *,
     coloured: bool = False,
 ) -> None:
-    """Draw a figure with a line below it; the reason where the figure is absent."""
+    """Draw a figure with a line below it; where it is absent, that line opens the reason.
+
+    The title names the day of a figure that is not of the day of the answer.
+    """
     with ui.element("div").classes("card tile").props(f'role=group aria-label="{title}"'):
-        ui.label(title).classes("muted d")
+        of = ui.label(title).classes("muted d")
         value = ui.label().classes("v num").mark(f"tile-{name}")
         under = ui.label().classes("d num")
-        tip = ui.tooltip("")
+        with ui.element("details").classes("d num muted") as absence:
+            with ui.element("summary"):
+                last_known = ui.label()
+            why = ui.label().classes("reason")
 
     def update() -> None:
-        signal = page.site.model.now(name)
-        tip.set_text("" if signal is None else f"{page.view.signal(name)} · {signal.trade_date}")
+        model = page.site.model
+        signal = model.now(name)
+        absent = signal is not None and signal.value is None
+        absence.set_visibility(absent)
+        under.set_visibility(not absent)
+        of.set_text(title if signal is None or signal.provisional else _dated(page, title, signal.trade_date))
         if signal is None or signal.value is None:
             value.set_text("–")
+            value.classes(replace="v num")
             under.set_text("")
             if signal is not None:
-                under.set_text(page.view.label("absent"))
-                if (known := page.site.model.last_known(name)) is not None:
+                last_known.set_text(page.view.label("absent"))
+                if (known := model.last_known(name)) is not None:
                     day, last = known
-                    under.set_text(formats.dated(shown(replace(signal, value=last)), day, signal.trade_date))
-                tip.set_text(reasons.shown(signal.reason, page.view.language))
-            under.classes(replace="d muted")
+                    last_known.set_text(formats.dated(shown(replace(signal, value=last)), day, signal.trade_date))
+                why.set_text(reasons.shown(signal.reason, page.view.language))
             return
         text = below(signal)
         value.set_text(("◔ " if signal.provisional else "") + shown(signal) + (" ⚠" if signal.degraded else ""))

@@ -108,10 +108,11 @@ def full() -> ConsoleModel:
             "fin_buy_ratio_5d": 0.06 + 0.0005 * at, "fin_buy_ratio": 0.06, "excess_financing": 0.01,
             "fin_balance": 1.5e12 - 1e9 * at, "short_balance": 4e10, "collateral_ratio": 2.6, "breadth_200": 0.3,
             "two_way_to_float_cap": 0.021, "fin_balance_to_float_cap": 0.022, "margin_trade_share": 0.08,
-            "index_close/000300.SH": 3400.0 + at, "streak": 3, "fin_balance_change": 1e9, "excess_level": 0,
+            "index_close/000300.SH": 3400.0 + at, "fin_balance_change": 1e9, "excess_level": 0,
         }  # fmt: skip
         for name, value in figures.items():
             model.offer_market(signal(name, value, day))
+    model.offer_market(signal("streak", None, DAY, reason="margin.market fin_balance is not known yet"))
     cold = {**_LINES, "ratio": 0.0612, "state": "EXTREME_COLD"}
     model.offer_market(signal("verdict", "COLD", DAY, details=cold))
     hot = {**_LINES, "ratio": 0.1034, "state": "HOT"}
@@ -119,7 +120,11 @@ def full() -> ConsoleModel:
     model.offer_market(signal("verdict", "HOT", session, provisional=True, details=hot))
     model.offer_market(signal("ratio_state_daily", "BREAKDOWN", session, provisional=True, details=hot))
     model.offer_securities(_flagged(45))
-    model.offer_feeds([Feed(name, DAY, True, session, 1_000) for name in ("margin.market", "indices.daily")], 200)
+    model.offer_feeds(
+        [Feed(name, DAY, True, session, 1_000) for name in ("margin.market", "indices.daily")],
+        200,
+        "broker unreachable: connection to 127.0.0.1:9092 refused, retrying once more, twelve failures",
+    )
     model.offer_records([_record()])
     model.offer_alert(_alert())
     return model

@@ -20,7 +20,7 @@ from nicegui.events import GenericEventArguments, handle_event
 
 from alerts.model import DigestSection, Member, Severity, Silence, Text
 from alerts.rules import rules
-from console import cards, data_strip, figure, home, industry, labels, panels, record, security, sheet, studies
+from console import cards, data_strip, figure, home, industry, labels, panels, record, security, sheet, studies, tiles
 from console.access import Access, Identity
 from console.chart_element import ChartElement
 from console.model import ConsoleModel, Feed
@@ -115,6 +115,29 @@ def test_an_absent_level_is_not_inside_the_band(level: int | None, shown: str) -
     model = ConsoleModel(P.streak_flags, xshg())
     model.offer_market(signal("excess_level", level))
     assert shown in texts(home.draw, page_of(model))
+
+
+def test_a_tile_names_why_its_figure_is_absent_and_the_day_of_one_that_is_not_of_the_answer() -> None:
+    model = ConsoleModel(P.streak_flags, xshg())
+    model.offer_market(signal("verdict", "COLD", 1))
+    model.offer_market(signal("breadth_200", 0.3, 2))
+    model.offer_market(signal("margin_trade_share", 0.08, 1))
+    model.offer_market(signal("fin_balance", None, 1))
+    found = texts(tiles.draw, page_of(model))
+    assert {"no rows", "absent", "Above 200-day mean · 07-02", "Margin trade share"} <= set(found)
+
+
+@VIEWS
+def test_what_the_strip_has_to_say_is_no_tooltip(view: View) -> None:
+    model = ConsoleModel(P.streak_flags, xshg())
+    model.offer_market(signal("fin_balance", None, 1))
+    model.offer_feeds([Feed("prices.daily", date(2024, 7, 1), True, date(2024, 7, 1), 5_000)], 200)
+    (found,) = markup(data_strip.draw, page_of(model, view))
+    assert "title=" not in found
+    label = view.label
+    feed = f"2024-07-01 · 5,000 {label('rows')} · {label('due')} 2024-07-01"
+    assert f"<summary>prices.daily</summary>{feed}</details>" in found
+    assert f"{label('absent')}: 1</summary>{view.signal('fin_balance')}: no rows</details>" in found
 
 
 @pytest.mark.parametrize(("streak", "shown"), [(5.0, "▲ 5 days"), (1.0, "▲ 1 day"), (0.0, " 0 days"), (np.nan, "–")])

@@ -206,6 +206,40 @@ def test_the_controls_of_a_page_have_names_in_its_language(opened: Any) -> None:
         assert f'lang="{wanted}"' in html  # before any script
 
 
+@pytest.mark.parametrize("size", [{"width": 360, "height": 640}, DESK], ids=lambda size: f"{size['width']}")
+def test_trouble_is_read_to_its_end_and_makes_no_page_wider(opened: Any, size: dict[str, int]) -> None:
+    page = opened(size=size)
+    assert page.locator(".trouble").inner_text().endswith("twelve failures")
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+
+
+def test_a_phone_opens_the_reason_of_an_absent_figure(opened: Any) -> None:
+    page = opened(size=PHONE, locale="zh-CN")
+    tile = page.get_by_role("group", name="余额连续增减")
+    tile.locator("summary").click()
+    tile.get_by_text("margin.market fin_balance尚未公布").wait_for()
+    assert tile.evaluate("tile => tile.scrollWidth <= tile.clientWidth")
+    feed = page.locator(".data details").first
+    feed.locator("summary").press("Enter")
+    feed.get_by_text("1,000 行").wait_for()
+
+
+def test_a_screen_reader_hears_what_a_page_and_a_dialog_are_about(opened: Any, console: ServedConsole) -> None:
+    page = opened()
+    assert page.get_by_role("heading", level=1).inner_text().endswith("Margin watch")
+    page.get_by_role("heading", name="Margin watch", level=1).wait_for()  # its name has the text that it shows
+    page.get_by_role("heading", name="Peak warning", level=3).wait_for()
+    page.get_by_role("button", name="Silence", exact=True).first.click()
+    page.get_by_role("dialog", name="Silence: Peak warning · 5-day ratio 2024-07-01").wait_for()
+    for path, heading in (
+        ("security/600100.SH", "600100.SH"), ("industry/银行", "Banks"), ("industry/none", "Nothing is known of none"),
+        ("alerts/none", "Nothing is known of none"), ("alerts/peak_alert", "Peak warning"), ("themes", "Themes"),
+        (f"record/{'/'.join(PEAK)}", "Peak warning"), ("nothing/here", "/nothing/here"),
+    ):  # fmt: skip
+        page.goto(console.url + path)
+        page.get_by_role("heading", name=heading, level=2).first.wait_for()
+
+
 def test_a_filled_button_is_readable_on_a_dark_page(opened: Any) -> None:
     """White on the light blue of dark pages had a contrast of 2.2; text needs 4.5."""
     page = opened()
