@@ -158,16 +158,24 @@ def _curve_card(
     card = figure.card(area, title)
     with card.box:
         chart = figure.chart(page, title, options(), heading=card.heading)
+        nothing = ui.label(page.view.label("nothing")).classes("muted")
     main = next(iter(curves.values()))
 
+    def show(known: bool) -> None:
+        chart.set_visibility(known)
+        nothing.set_visibility(not known)
+
     def follow_session() -> None:
-        figure.set_series(page, chart, [{"id": "tail", "data": charts.points(_tail(model, main))}])
+        tail = charts.points(_tail(model, main))
+        figure.set_series(page, chart, [{"id": "tail", "data": tail}])
+        show(chart.visible or bool(tail))
 
     def follow_days() -> None:
-        figure.set_series(
-            page, chart, [{"id": i, "data": charts.points(model.curve(name))} for i, name in curves.items()]
-        )
+        found = {i: charts.points(model.curve(name)) for i, name in curves.items()}
+        figure.set_series(page, chart, [{"id": i, "data": data} for i, data in found.items()])
+        show(any(found.values()) or bool(_tail(model, main)))
 
+    show(bool(_tail(model, main)) or any(map(model.curve, curves.values())))
     page.follow(MARKET_PARTS, follow_session, drawn=True)
     page.follow((Part.FINAL,), follow_days, every_s=_CURVES_S, drawn=True)  # a backfill closes many days a second
     return card, chart

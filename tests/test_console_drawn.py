@@ -128,6 +128,25 @@ def test_a_tile_names_why_its_figure_is_absent_and_the_day_of_one_that_is_not_of
 
 
 @VIEWS
+def test_a_chart_without_a_day_says_that_there_is_nothing_yet(view: View) -> None:
+    """Axes without a day have no ticks, and the labels of their lines lay on each other."""
+    model = ConsoleModel(P.streak_flags, xshg())
+    page = page_of(model, view)
+
+    def shown() -> tuple[list[bool], int]:
+        found = elements(home.draw, page)
+        drawn = {one.props.get("aria-label") for one in found if isinstance(one, ChartElement)}
+        nothing = sum(isinstance(one, TextElement) and one.text == view.label("nothing") for one in found)
+        return [view.label(title) in drawn for title in ("ratio_history", "excess")], nothing
+
+    charts_of_nothing, before = shown()
+    model.offer_market(signal("fin_buy_ratio_5d", 0.1, provisional=True))
+    model.offer_market(signal("excess_financing", 0.01))
+    charts_of_a_day, after = shown()
+    assert (charts_of_nothing, charts_of_a_day, before - after) == ([False, False], [True, True], 2)
+
+
+@VIEWS
 def test_what_the_strip_has_to_say_is_no_tooltip(view: View) -> None:
     model = ConsoleModel(P.streak_flags, xshg())
     model.offer_market(signal("fin_balance", None, 1))
