@@ -24,7 +24,7 @@ _MARKS = {Severity.CRITICAL: "◆", Severity.WARNING: "▲", Severity.INFO: "●
 _HOURS = (1, 4, 8, 24, 72, 168)
 #: Cards that are shown at most: more can't be read in a few seconds.
 _SHOWN = 30
-#: Seconds between two updates of the curve.
+#: Seconds between two updates of what follows the days: a backfill closes many in a second.
 _CURVE_S = 1.0
 #: From here on a figure of a security has no decimals, and separators.
 _AMOUNT = 1000
@@ -49,7 +49,7 @@ def listing(page: Page) -> None:
             count = ui.label().classes("pill num")
         area = ui.element("div").classes("scroll").props("aria-live=polite tabindex=0")
         with area:
-            none = ui.label(label("no_alerts")).classes("muted")
+            none = ui.label().classes("muted")
             more = ui.label().classes("muted num").mark("more-alerts")
     drawn: dict[str, tuple[Alert, Silence | None, ui.element]] = {}
 
@@ -73,6 +73,10 @@ def listing(page: Page) -> None:
                 drawn[alert.id][-1].move(area, place)
         more.move(area)
 
+    def deny() -> None:
+        none.set_text(label("nothing" if page.site.model.day is None else "no_alerts"))
+
+    page.follow((Part.FINAL,), deny, every_s=_CURVE_S)
     page.follow((Part.ALERTS,), draw)
 
 

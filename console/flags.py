@@ -43,7 +43,7 @@ def draw(page: Page) -> None:
             kind = ui.select(kinds, value="").props(f'dense outlined options-dense aria-label="{label("flag")}"')
         table = figure.table(columns, [], "id", page_rows=_PAGE_ROWS)
         figure.link_codes(page, table)
-        none = ui.label(label("no_flags")).classes("muted")
+        none = ui.label().classes("muted")
         for name in ("change", "streak"):
             figure.colour_signs(table, name)
 
@@ -64,6 +64,7 @@ def draw(page: Page) -> None:
         if newest is not shown and newest is not None:
             late = f" · ⚠ {formats.short_day(newest.status.trade_date, day())} {label('degraded')}"
         card.note.set_text(f"{formats.day(day())} · {len(found)}{late}")
+        none.set_text(label("nothing" if day() is None else "no_flags"))
         none.set_visibility(not found)
         table.set_visibility(bool(found))
         table.rows = found

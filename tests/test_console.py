@@ -504,8 +504,9 @@ def test_the_chart_of_the_ratio_draws_the_fixed_and_the_trailing_thresholds() ->
     made.offer_market(signal("ratio_state_quantile", "NORMAL", details={"hot": 0.11, "cold": 0.07, "days": 750}))
     made.offer_market(signal("ratio_state_quantile", None, 2))
     series = {one["id"]: one for one in charts.history(View(P, "en"), made.curves(charts.RATIO_CURVES), [])["series"]}
-    assert series["quantile_hot"]["data"] == [["2024-07-01", 0.11], ["2024-07-02", None]]
-    assert series["quantile_cold"]["data"] == [["2024-07-01", 0.07], ["2024-07-02", None]]
+    mark = {"symbol": "circle", "symbolSize": 5}  # of a day that no line joins to another
+    assert series["quantile_hot"]["data"] == [{"value": ["2024-07-01", 0.11]} | mark, ["2024-07-02", None]]
+    assert series["quantile_cold"]["data"] == [{"value": ["2024-07-01", 0.07]} | mark, ["2024-07-02", None]]
     assert [one["yAxis"] for one in series["ratio"]["markLine"]["data"]] == [0.103, 0.1, 0.0675]
     assert series["quantile_hot"]["name"] == "90% quantile, 750 days"
 

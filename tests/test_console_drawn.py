@@ -131,6 +131,7 @@ def test_a_tile_names_why_its_figure_is_absent_and_the_day_of_one_that_is_not_of
 def test_a_chart_without_a_day_says_that_there_is_nothing_yet(view: View) -> None:
     """Axes without a day have no ticks, and the labels of their lines lay on each other."""
     model = ConsoleModel(P.streak_flags, xshg())
+    model.offer_market(signal("fin_balance", 1e12))
     page = page_of(model, view)
 
     def shown() -> tuple[list[bool], int]:
@@ -144,6 +145,16 @@ def test_a_chart_without_a_day_says_that_there_is_nothing_yet(view: View) -> Non
     model.offer_market(signal("excess_financing", 0.01))
     charts_of_a_day, after = shown()
     assert (charts_of_nothing, charts_of_a_day, before - after) == ([False, False], [True, True], 2)
+
+
+@VIEWS
+def test_a_console_without_a_day_denies_no_alert_and_no_flag(view: View) -> None:
+    model = ConsoleModel(P.streak_flags, xshg())
+    denials = {view.label("no_alerts"), view.label("no_flags")}
+    assert not denials & set(texts(home.draw, page_of(model, view)))
+    model.offer_market(signal("fin_balance", 1e12))
+    model.offer_securities(SecuritySignals(status(1), np.array([to_id("600000.SH")], dtype=np.int32), {}))
+    assert denials <= set(texts(home.draw, page_of(model, view)))
 
 
 @VIEWS
@@ -173,7 +184,8 @@ def test_an_absent_streak_of_a_security_is_not_one_of_no_days(streak: float, sho
 def test_cards_without_industries_and_groups_say_why(reason: str) -> None:
     model = ConsoleModel(P.streak_flags, xshg())
     model.offer_market(signal("fin_balance", 1.5e9, 1))
-    assert texts(home.draw, page_of(model)).count("nothing yet") == 4 + 3  # the map, the groups, the industries
+    # Of 4 small multiples, 3; the flows, the map, the groups, the industries; the ratio, the excess, the flags.
+    assert texts(home.draw, page_of(model)).count("nothing yet") == 4 + 3 + 3
     unknown = industries(1, np.nan, fin_balance=np.nan, heat=np.nan)
     left_out = dict.fromkeys(("fin_balance", "heat", "net_buy"), reason) if reason else {}
     model.offer_industries(replace(unknown, left_out=left_out))
