@@ -172,7 +172,7 @@ a{color:var(--accent)} .muted{color:var(--muted)} .rise{color:var(--rise)} .fall
 .map{grid-area:map} .flags{grid-area:flags} .data{grid-area:data}
 .tiles{grid-area:tiles;display:grid;grid-template-columns:repeat(6,minmax(0,1fr));gap:8px}
 .tile{gap:0;padding:6px 10px} .tile .v{font-size:19px;font-weight:700;white-space:nowrap;line-height:1.3}
-.tile .d{font-size:12px;white-space:nowrap;overflow:hidden;text-overflow:ellipsis} .tile .reason{white-space:normal;overflow-wrap:anywhere}
+.tile .d{font-size:12px;white-space:nowrap;overflow:hidden;text-overflow:ellipsis} .tile details.d{overflow:visible;white-space:normal;overflow-wrap:anywhere}
 summary{cursor:pointer;width:fit-content;list-style:none;text-decoration:underline dotted;text-underline-offset:3px}
 .data details{max-width:100%;white-space:pre-line}
 .card h2 .export{margin:-4px -4px -4px auto;order:2} .card h2 .choice{font-size:12px;margin:-4px 0 -4px auto;order:1}

@@ -100,7 +100,7 @@ def _tile(
         with ui.element("details").classes("d num muted") as absence:
             with ui.element("summary"):
                 last_known = ui.label()
-            why = ui.label().classes("reason")
+            why = ui.label()
 
     def update() -> None:
         model = page.site.model
