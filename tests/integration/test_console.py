@@ -209,8 +209,9 @@ ENGLISH = re.compile(r"\b(?:the|of|is|are|was|no|not|has|have|known|needed|for|f
 
 
 def english(page: Any) -> list[str]:
-    """The lines of a Chinese page, and its tooltips, that are not Chinese."""
+    """The lines of a Chinese page, its tooltips and what a reader opens, that are not Chinese."""
     lines = page.evaluate("""() => [document.body.innerText,
+        ...[...document.querySelectorAll('details > :not(summary), .data details')].map(e => e.textContent),
         ...[...document.querySelectorAll('[title],[aria-label]')].flatMap(e => [e.title || '', e.ariaLabel || ''])]
         .join('\\n').split('\\n')""")
     return [line for line in lines if ENGLISH.search(line)]
