@@ -30,7 +30,7 @@ DAY = date(2024, 7, 1)
         (formats.money(1.5e12, "en"), "¥1,500.00 bn"),
         (formats.money(-2.5e8, "en"), "−¥0.25 bn"),
         (formats.money(2.5e8, "en", signed=True), "+¥0.25 bn"),
-        (formats.money(0, "en", signed=True), "+¥0.00 bn"),
+        (formats.money(0, "en", signed=True), "¥0.00 bn"),
         (formats.money(None, "en"), "–"),
         (formats.money("HOT", "zh"), "–"),
         (formats.counted(1, ("day", "日"), "en"), "1 day"),
