@@ -138,7 +138,7 @@ class AlertLifecycle(Processor):
         name, day = f"{rule.name}/{evaluation.subject}", evaluation.trade_date
         subject = self._subjects.setdefault(name, Subject())
         if day <= subject.removed_to:
-            if subject.removed.add(to_day(day), evaluation.revision):
+            if subject.removed.add(to_day(day), evaluation.revision, self._calendar):
                 self.refused += 1
                 self._subjects.touch(name)
             return []
@@ -254,7 +254,7 @@ class AlertLifecycle(Processor):
             entry = subject.days.pop(day)
             self._set_draft(name, day, None)
             before, subject.base = subject.base, self._states.step(rule, subject.base, day, entry, {})
-            subject.removed.add(to_day(day), entry.revision)
+            subject.removed.add(to_day(day), entry.revision, self._calendar)
             if subject.removed_from is None and entry.condition is not Condition.ABSENT:
                 subject.removed_from = day
             if subject.alert and (subject.base.begun != before.begun or subject.base.expired):

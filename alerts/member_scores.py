@@ -131,7 +131,7 @@ class MemberScores:
         """Set the revision of a removed day; return False if it is no news."""
         days = self._removed.setdefault(self._levels.name, RemovedDays())
         self._removed.touch(self._levels.name)
-        return days.add(day, revision)
+        return days.add(day, revision, self._calendar)
 
     def excess(self, day: int, horizon: int) -> Excess | None:
         """Return the excess returns of all that have both prices; None where a day is unknown."""

@@ -6,39 +6,40 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.removed_days import REMOVED_ROW, RemovedDays
+from processors.days import to_day
+from tests.test_desk import CALENDAR
+from tests.test_desk import DAYS as DATES
 
-DAYS = list(range(18_000, 18_040))
+SESSIONS = [to_day(day) for day in DATES[:40]]
+DAYS = range(SESSIONS[0], SESSIONS[-1] + 1)
 
 
 @given(st.lists(st.tuples(st.sampled_from(DAYS), st.integers(0, 3)), max_size=120))
-def test_only_a_higher_revision_of_a_day_that_was_read_is_news(added: list[tuple[int, int]]) -> None:
+def test_a_day_is_news_unless_it_was_read_under_its_revision_or_a_higher_one(added: list[tuple[int, int]]) -> None:
     days, known = RemovedDays(), dict[int, int]()
     for day, revision in added:
-        news = days.add(day, revision)
-        assert day not in known or news == (revision > known[day])
-        if news:  # else a day that was not read is inside a run
-            known[day] = revision
+        assert days.add(day, revision, CALENDAR) == (revision > known.get(day, -1))
+        known[day] = max(revision, known.get(day, -1))
         assert days.newest == max(known)
     assert REMOVED_ROW.decode(REMOVED_ROW.encode(days)).runs == days.runs
-    for day, revision in known.items():
-        assert not days.add(day, revision)
-        assert RemovedDays(list(days.runs)).add(day, revision + 1)
-    assert all(
-        before[1] < run[0] and before[2] != run[2] for before, run in zip(days.runs, days.runs[1:], strict=False)
-    )
+    for day in DAYS:
+        assert RemovedDays(list(days.runs)).add(day, 0, CALENDAR) == (day not in known)
 
 
-@given(st.permutations(DAYS[::5]), st.integers(0, 3))
-def test_days_of_one_revision_are_one_run_in_whatever_order_they_are_removed(days: list[int], revision: int) -> None:
+@given(st.permutations(SESSIONS), st.integers(0, 3))
+def test_sessions_of_one_revision_are_one_run_in_whatever_order_they_are_removed(
+    days: list[int], revision: int
+) -> None:
     removed = RemovedDays()
     for day in days:
-        assert removed.add(day, revision) or min(days) < day < max(days)
-    assert removed.runs == [(DAYS[0], DAYS[35], revision)]
+        assert removed.add(day, revision, CALENDAR)
+    assert removed.runs == [(SESSIONS[0], SESSIONS[-1], revision)]
 
 
 def test_of_more_runs_than_are_remembered_the_oldest_days_count_as_news() -> None:
-    removed, days = RemovedDays(), range(18_000, 18_080)
+    removed, days = RemovedDays(), range(10_000, 11_030)
     for day in days:
-        removed.add(day, day % 2)
-    assert len(removed.runs) == 50
-    assert [RemovedDays(list(removed.runs)).add(day, day % 2) for day in days] == [True] * 30 + [False] * 50
+        removed.add(day, day % 2, CALENDAR)
+    assert len(removed.runs) == 1_000
+    news = [RemovedDays(list(removed.runs)).add(day, day % 2, CALENDAR) for day in (days[0], days[29], days[30])]
+    assert news == [True, True, False]
