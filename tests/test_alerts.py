@@ -20,6 +20,7 @@ from alerts.rules.base import DeadLetters, read_as
 from processors.codes import to_id
 from processors.days import to_date, to_day
 from processors.indicators.industry_heat import RISK
+from processors.industries import INDUSTRIES
 from processors.needs import CHARTS
 from processors.outputs import DayStatus, IdentityCheck, IndustrySignals, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
@@ -158,6 +159,19 @@ def test_a_risk_of_few_factors_raises_no_alert_and_one_of_some_says_of_how_many(
     found = fold(AlertLifecycle(RULES, CALENDAR), risks(DAYS[1], np.arange(31) == 3, factors=factors))
     assert len(found) == bool(texts)
     assert all(text in found[0].text.en + found[0].text.zh for text in texts)
+
+
+def test_a_risk_is_read_at_a_week_s_end_though_the_end_of_the_week_before_is_not_known() -> None:
+    """The change of the week needs both ends, the risk does not: an alert would go on for another week or two."""
+    lifecycle = AlertLifecycle(RULES, CALENDAR)
+    (first,) = fold(lifecycle, risks(DAYS[1], np.arange(31) == 3))
+    low = risks(DAYS[2], np.arange(31) == 4)
+    low.columns["week_change"][:] = np.nan
+    assert fold(lifecycle, low) == []  # within a week
+    low.left_out["week_change"] = "margin.daily of 2020-01-03 is not known"
+    ended, begun = fold(lifecycle, low)
+    assert (ended.id, ended.state, ended.resolved_on) == (first.id, State.RESOLVED, DAYS[2])
+    assert (begun.subject, begun.state) == (INDUSTRIES[4], State.FIRING)
 
 
 def risks(day: date, risk: np.ndarray, revision: int = 0, factors: int = 8) -> IndustrySignals:

@@ -28,7 +28,7 @@ _LAGS = Text("lags the mean of all industries over 20 days", "20日跑输行业�
 
 def evaluate(message: Message) -> Iterator[Evaluation]:
     """Yield for each industry at a week's end whether its risk is high; what is between the levels changes nothing."""
-    if not isinstance(message, IndustrySignals) or np.isnan(message.columns["week_change"]).all():
+    if not isinstance(message, IndustrySignals) or not _ends_week(message):
         return
     status = message.status
     used = (~np.isnan([message.columns.get(f"risk_{factor}", _ABSENT) for factor in RISK])).sum(axis=0)
@@ -62,6 +62,14 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
                 f"周末得分低于{CLEAR:.1f}σ时结束。",
             ),
         )
+
+
+def _ends_week(signals: IndustrySignals) -> bool:
+    """Return whether a day ends a week: it alone has a change of the week, or the reason why it has none.
+
+    The change needs the end of the week before, too, which the score does not.
+    """
+    return "week_change" in signals.left_out or not np.isnan(signals.columns["week_change"]).all()
 
 
 def rule(_: Parameters) -> Rule:

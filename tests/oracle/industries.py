@@ -125,13 +125,17 @@ def basic(name: str, *, rank: bool = False) -> Any:
     return entry
 
 
+def ends_week(data: Data) -> np.ndarray:
+    """Which days are the last session of their calendar week."""
+    last = pd.Series(data.days, index=data.days).groupby(data.days.to_period("W")).transform("max")
+    return (last == data.days).to_numpy()
+
+
 @lru_cache(maxsize=8)
 def weeks(data: Data) -> dict[str, pd.DataFrame]:
     """Weekly change, breadth and selections, on the last session of each calendar week."""
     balance = data.wide("detail", "fin_balance")
-    week = data.days.to_period("W")
-    last = pd.Series(data.days, index=data.days).groupby(week).transform("max")
-    ends = (last == data.days).to_numpy()
+    ends = ends_week(data)
     before = balance[ends].shift(1).reindex(balance.index)  # NaN on the days that end no week
     both = balance.notna() & (before > 0)
     change = total(data, balance.where(both)) / total(data, before.where(both)) - 1

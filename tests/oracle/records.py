@@ -249,7 +249,8 @@ def _industry_risk(data: Data, p: Any) -> Record:
     """Each industry whose risk score is newly high at the end of a week, in its own σ."""
     risk = industries.composite(industries.RISK)(data, p)[""]
     sigma = risk.sub(risk.mean(axis=1), axis=0).div(risk.std(axis=1, ddof=0), axis=0)
-    weekly = sigma[industries.weekly("week_change")(data, p)[""].notna().any(axis=1)].dropna(how="all")
+    begun = data.wide("detail", "fin_balance").notna().any(axis=1).cummax()  # indices alone make no industry's day
+    weekly = sigma[industries.ends_week(data) & begun.reindex(sigma.index, fill_value=False)].dropna(how="all")
     cases = [
         (day, [name])
         for name in weekly.columns
