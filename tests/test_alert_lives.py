@@ -149,13 +149,15 @@ def test_an_evaluation_that_is_too_old_is_refused_and_counted_and_changes_nothin
     messages = [probe(at, kind, 1) for at, kind in history.items()]
     messages += [probe(at, Condition.FIRE) for at in random.sample(sorted(history), len(history) // 3)]
     random.shuffle(messages)
-    desk, seen, applied = AlertDesk([rule], CALENDAR, keep_days), {}, {}
+    desk, seen, applied, newest_of = AlertDesk([rule], CALENDAR, keep_days), {}, {}, dict.fromkeys(DAYS, 0)
     for message in messages:
         before = desk.lifecycle.refused
         seen |= {change.alert.id: change.alert for change in fold(desk, message)}
         at = DAYS.index(message.trade_date)
-        if desk.lifecycle.refused == before and message.revision >= applied.get(at, (0, None))[0]:
+        # A revision that is older than one that was refused is no news of the day: neither refused nor applied.
+        if desk.lifecycle.refused == before and message.revision >= newest_of[message.trade_date]:
             applied[at] = message.revision, Condition(message.value)
+        newest_of[message.trade_date] = max(newest_of[message.trade_date], message.revision)
     newest = max(history)
     assert lives_of(seen) == lives_at_once({at: kind for at, (_, kind) in applied.items()}, rule, newest)
     loaded = AlertDesk([rule], CALENDAR, keep_days)
