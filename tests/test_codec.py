@@ -333,6 +333,36 @@ def test_an_impossible_optional_figure_is_absent_and_reported(name: str, value: 
         assert f"{name} of 600519.SH is {value}" in made.take_absent()[0]
 
 
+@pytest.mark.parametrize("beside", ["right", "no trading day", "another partition", "a negative figure"])
+@pytest.mark.parametrize("form", ["events", "array", "frame"])
+def test_an_impossible_figure_is_reported_once_and_that_of_a_refused_row_not_at_all(form: str, beside: str) -> None:
+    partitions = 1 if beside != "another partition" else 4
+    away = next(f"{n:06d}.SZ" for n in range(1, 60) if partition_of(f"{n:06d}.SZ", 4) != 0)
+    here = next(f"{n:06d}.SH" for n in range(600_000, 600_060) if partition_of(f"{n:06d}.SH", 4) == 0)
+    second = {"code": away, "short_repay": -7.0}
+    second |= {"trade_date": "2020-01-04"} if beside == "no trading day" else {}
+    second |= {"fin_buy": -1.0} if beside == "a negative figure" else {}
+    rows = [good(code=here, short_repay=-5.0), good(**second)]
+    made = decoder(partitions=partitions)
+    if form == "events":
+        messages = [Message(json.dumps(row).encode()) for row in rows]
+    elif form == "array":
+        messages = [Message(json.dumps(rows).encode())]
+    else:
+        days = pa.array([date.fromisoformat(str(row["trade_date"])) for row in rows], type=pa.date32())
+        names = ("code", "fin_balance", "fin_buy", "short_volume", "short_sell", "short_repay")
+        columns = {name: [row[name] for row in rows] for name in names}
+        constants = {"source": "x", "available_at": "2020-01-03T08:30:00+08:00"}
+        messages = [frame(pa.table({**columns, "trade_date": days}), **constants)]
+    items, dead = made.decode(messages)
+    wanted = {here, away} if beside == "right" else {here}
+    assert {code for item in items if isinstance(item, RowBatch) for code in to_codes(item.keys)} == wanted
+    assert len(dead) == 2 - len(wanted)
+    reported = made.take_absent()
+    assert len(reported) == len(wanted)
+    assert {code for code in (here, away) if any(code in cell for cell in reported)} == wanted
+
+
 def test_prices_of_zero_are_absent_where_they_are_optional() -> None:
     made = decoder("prices.daily")
     row = {k: v for k, v in good(close=10.0, open=0.0, prev_close=-1.0).items() if not k.startswith(("fin", "short"))}

@@ -117,7 +117,7 @@ class Decoder:
         refused = frame.refused | {int(frame.places[at]): why for at, why in flaws.items()}
         if refused and len(refused) == frame.table.rows:
             raise RowError(refused[min(refused)])
-        self._absent += frame.absent
+        self._absent += [cell for row, cell in frame.absent if row not in refused]
         batch = frame.batch
         if flaws:
             batch = batch.take(np.setdiff1d(np.arange(len(batch)), list(flaws)))
@@ -129,8 +129,11 @@ class Decoder:
         ]
 
     def take_absent(self) -> list[str]:
-        """Return the cells of optional figures that were impossible, and are absent, since the last call."""
-        found, self._absent = [*self._absent, *self._events.take_absent()], []
+        """Return the cells of optional figures that were impossible, and are absent, since the last call.
+
+        A refused row has none: its dead letter has all of its figures.
+        """
+        found, self._absent = self._absent, []
         return found
 
     @total
@@ -169,10 +172,11 @@ class Decoder:
         values = [record.value for record in events]
         if not all(values) or max(map(len, values)) > self._max_bytes:  # type: ignore[arg-type]
             values = [self._payload(record) for record in events]
-        batch = self._events.decode(values)  # type: ignore[arg-type]
+        batch, absent = self._events.decode(values)  # type: ignore[arg-type]
         earliest = min(record.timestamp for record in events)  # if it refuses a row, each event is read by itself
         for flaw in self._flaws(batch, events[0].partition, earliest).values():
             raise RowError(flaw)
+        self._absent += absent
         return self._changes.renamed(batch)
 
     def _rows_of_array(self, record: Record) -> tuple[list[RowBatch], list[DeadLetter]]:

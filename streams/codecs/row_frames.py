@@ -43,13 +43,13 @@ class DecodedFrame:
     batch : (n,) the rows that are right.
     places : (n,) their row numbers in the frame.
     refused : row number → cell and reason of a row that is wrong.
-    absent : optional figures that were impossible, and are absent: cell and value.
+    absent : optional figures that were impossible, and are absent: row number, cell and value.
     """
 
     batch: RowBatch
     places: Ints
     refused: dict[int, str]
-    absent: list[str]
+    absent: list[tuple[int, str]]
     table: Table
 
     def key(self, row: int) -> bytes:
@@ -123,8 +123,7 @@ def decode_frame(topic: str, value: bytes, max_bytes: int) -> DecodedFrame:
     if frame.refused:
         places = np.setdiff1d(places, list(frame.refused))
         batch = batch.take(places)
-    absent = [text for at, text in frame.absent if at not in frame.refused]
-    return DecodedFrame(batch, places, dict(sorted(frame.refused.items())), absent, table)
+    return DecodedFrame(batch, places, dict(sorted(frame.refused.items())), frame.absent, table)
 
 
 def encode_frame(batch: RowBatch, source: str) -> bytes:

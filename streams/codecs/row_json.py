@@ -46,15 +46,19 @@ class EventDecoder:
         self._daily = issubclass(row, DailyRow)
         self._strict = msgspec.json.Decoder(row)
         self._texts = msgspec.json.Decoder(list[_with_texts(row)])  # type: ignore[misc]
-        #: Optional figures that were impossible since the last call of `take_absent`, which are absent: cell and value.
-        self._absent: list[str] = []
 
-    def decode(self, payloads: list[bytes]) -> RowBatch:
-        """Return the rows of many messages in their order; raises `RowError` if one of them is wrong.
+    def decode(self, payloads: list[bytes]) -> tuple[RowBatch, list[str]]:
+        """Return the rows of many messages in their order, and the cells of impossible optional figures.
+
+        Such a figure is absent.
 
         Parameters
         ----------
         payloads : each an event, or an array of at most `MAX_ARRAY_ROWS` events.
+
+        Raises
+        ------
+        RowError : if one of the events is wrong.
         """
         payloads = [payload.strip() for payload in payloads]
         rows: list[Any] = []
@@ -62,11 +66,9 @@ class EventDecoder:
             for found in self._decoded(payloads):
                 rows += found
             batch = _columns_of(self._topic, rows, daily=self._daily)
-            absent = _leave_out_impossible(batch)
+            return batch, _leave_out_impossible(batch)
         except (msgspec.DecodeError, UnicodeDecodeError, RowError) as error:
             raise RowError(self._reason(payloads, error)) from error
-        self._absent += absent
-        return batch
 
     def _decoded(self, payloads: list[bytes]) -> Iterator[list[Any]]:
         """Yield the rows of the messages in their order, some at a time."""
@@ -90,11 +92,6 @@ class EventDecoder:
                         "split it"
                     )
                 yield rows
-
-    def take_absent(self) -> list[str]:
-        """Return the cells of impossible optional figures that were decoded since the last call."""
-        found, self._absent = self._absent, []
-        return found
 
     def _reason(self, payloads: list[bytes], error: Exception) -> str:
         """What is wrong with events, as the row type itself reports it where there is only one."""
