@@ -98,6 +98,8 @@ def decode(value: bytes) -> Command:
         times.append(command.silence.until)
     elif isinstance(command, LiveFeedState):
         check_times([command.trade_date, command.silent_since])
+    elif isinstance(command, FeedRun):
+        check_times([command.trade_date])
     check_times(times)
     return command
 

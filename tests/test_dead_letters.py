@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 import numpy as np
 import pytest
 
-from alerts.commands import Acknowledge, LiveFeedState, SetSilence, encode
+from alerts.commands import Acknowledge, FeedRun, LiveFeedState, SetSilence, encode
 from alerts.lifecycle import AlertLifecycle
+from alerts.model import Acknowledgement, Alert, AlertEvent, DigestSection, Evidence, Severity, Silence, State, Text
 from alerts.model import Input as Origin
-from alerts.model import Severity, Silence, State
 from alerts.rules import rules
 from alerts.rules.base import DeadLetters
 from processors.errors import RowError
@@ -39,7 +40,7 @@ from streams.stages.alerts_stage import AlertsStage, AlertsState
 from streams.topics import READ, Topic, Topics, dead_letters
 from tests.fuzz.inputs import Input, seeds
 
-NOW = datetime(2020, 1, 3, tzinfo=UTC)
+NOW, DAY = datetime(2020, 1, 3, tzinfo=UTC), date(2020, 1, 2)
 SEEDS = {seed.topic: seed for seed in seeds()}
 CODECS = Codecs(Settings(partitions=1), xshg())
 
@@ -67,19 +68,77 @@ def test_whatever_the_bytes_are_they_are_refused_with_a_reason(topic: str, value
         CODECS.decode(topic, Input(topic, value))
 
 
-@pytest.mark.parametrize("at", [datetime(2020, 1, 3), datetime(9999, 12, 31, 23, tzinfo=UTC),
-                                datetime(1, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)])  # fmt: skip
-def test_the_times_of_a_command_have_a_zone_and_lie_in_this_age(at: datetime) -> None:
-    silence = Silence(id="s", until=NOW, by="li")
-    for command in (
-        Acknowledge(alert="a", by="li", at=at),
-        SetSilence(silence=silence, at=at),
-        SetSilence(silence=msgspec.structs.replace(silence, until=at), at=NOW),
-        LiveFeedState(feed="prices.intraday", trade_date=date(2020, 1, 2), at=at),
-        LiveFeedState(feed="prices.intraday", trade_date=date(2020, 1, 2), at=NOW, silent_since=at),
-    ):
-        with pytest.raises(RowError):
-            CODECS.decode(Topic.ALERT_COMMANDS, Input("", msgspec.json.encode(command)))
+def times_in(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], date]]:
+    """Yield every date and moment in a content, with the way to it."""
+    if isinstance(value, date):
+        yield path, value
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            yield from times_in(getattr(value, name), (*path, name))
+    elif isinstance(value, list):
+        for at, one in enumerate(value):
+            yield from times_in(one, (*path, at))
+
+
+def at_path(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    """Return a content with another value at a path."""
+    if not path:
+        return new
+    first, *rest = path
+    if isinstance(value, list):
+        return [at_path(one, tuple(rest), new) if at == first else one for at, one in enumerate(value)]
+    return msgspec.structs.replace(value, **{first: at_path(getattr(value, first), tuple(rest), new)})
+
+
+def fields_of_times(kind: type) -> set[str]:
+    """Return the names of all fields of a type, and of the types in it, that contain dates or moments."""
+    found: set[str] = set()
+    for name, hint in get_type_hints(kind).items():
+        kinds, left = set[Any](), [hint]
+        while left:
+            one = left.pop()
+            kinds.add(one)
+            left += get_args(one)
+        plain = {one for one in kinds if isinstance(one, type)}
+        if plain & {date, datetime}:
+            found.add(name)
+        for inner in plain:
+            if issubclass(inner, msgspec.Struct):
+                found |= fields_of_times(inner)
+    return found
+
+
+RECORD = Evidence(definition=Text("", ""), since=DAY)
+ALERT = Alert(
+    id="a", rule="r", severity=Severity.WARNING, subject="s", trade_date=DAY, revision=0, state=State.FIRING,
+    available_at=NOW, raised_at=NOW, changed_at=NOW, fired_on=DAY, expires_on=DAY, resolved_on=DAY, ended_at=NOW,
+    figures={}, thresholds={}, text=Text("", ""), invalidation=Text("", ""), provenance=[], evidence=[RECORD],
+    sections=[DigestSection(rule="r", subject="s", alert="a", figures={}, thresholds={}, text=Text("", ""),
+                            evidence=[RECORD])],
+    acknowledged=Acknowledgement("li", NOW), silence=Silence(id="s", until=NOW, by="li"),
+)  # fmt: skip
+CONTENTS: list[tuple[Topic, msgspec.Struct]] = [
+    (Topic.ALERTS, ALERT),
+    (Topic.ALERTS_LOG, AlertEvent(alert="a", rule="r", subject="s", trade_date=DAY, at=NOW, what="firing")),
+    (Topic.SIGNALS_MARKET, CODECS.decode(Topic.SIGNALS_MARKET, SEEDS[Topic.SIGNALS_MARKET])),
+    (Topic.ALERT_COMMANDS, Acknowledge(alert="a", by="li", at=NOW)),
+    (Topic.ALERT_COMMANDS, SetSilence(silence=Silence(id="s", until=NOW, by="li"), at=NOW)),
+    (Topic.ALERT_COMMANDS, LiveFeedState(feed="prices.intraday", trade_date=DAY, at=NOW, silent_since=NOW)),
+    (Topic.ALERT_COMMANDS, FeedRun(source="s", trade_date=DAY, at=NOW)),
+]
+NO_DAYS = [date(1, 1, 1), date(1969, 12, 31), date(2200, 1, 1), date(9999, 12, 31)]
+NO_MOMENTS = [datetime(2020, 1, 3), *(datetime(day.year, day.month, day.day, 12, tzinfo=UTC) for day in NO_DAYS)]
+
+
+@pytest.mark.parametrize(("topic", "content"), CONTENTS, ids=lambda one: type(one).__name__)
+def test_every_time_of_a_content_has_a_zone_and_lies_in_this_age(topic: Topic, content: msgspec.Struct) -> None:
+    assert CODECS.decode(topic, Input("", msgspec.json.encode(content))) == content
+    times = dict(times_in(content))
+    assert {[part for part in path if isinstance(part, str)][-1] for path in times} == fields_of_times(type(content))
+    for path, right in times.items():
+        for wrong in NO_MOMENTS if isinstance(right, datetime) else NO_DAYS:
+            with pytest.raises(RowError):
+                CODECS.decode(topic, Input("", msgspec.json.encode(at_path(content, path, wrong))))
 
 
 def test_a_command_is_small() -> None:

@@ -19,7 +19,9 @@ def decode_alert(value: bytes) -> Alert:
     """Return an alert; raises `msgspec.DecodeError` or `RowError` if the message is none."""
     alert = _alert(value)
     check_times([alert.trade_date, alert.available_at, alert.raised_at, alert.changed_at])
-    check_times([alert.resolved_on, alert.ended_at])
+    check_times([alert.fired_on, alert.expires_on, alert.resolved_on, alert.ended_at])
+    records = [*alert.evidence, *(record for section in alert.sections for record in section.evidence)]
+    check_times(record.since for record in records)
     if alert.silence is not None:
         check_times([alert.silence.until])
     if alert.acknowledged is not None:
