@@ -307,11 +307,13 @@ def test_a_row_of_a_frame_in_the_wrong_partition_costs_that_row() -> None:
 
 
 def test_a_refused_row_is_a_whole_event_that_can_be_corrected_and_sent_again() -> None:
-    _, (letter,) = decoder().decode([frame(table(fin_balance=[1e9, -2.0]))])
+    written_by_pandas = {"pandas": '{"index_columns": []}'}
+    _, (letter,) = decoder().decode([frame(table(fin_balance=[1e9, -2.0]), revision="3", **written_by_pandas)])
     row = json.loads(letter.record.value or b"")
     (rows,), dead = decoder().decode([Message(json.dumps(row | {"fin_balance": 2.0}).encode())])
     assert not dead
     assert (to_codes(rows.keys), rows.figures["fin_balance"].tolist()) == (["000001.SZ"], [2.0])
+    assert (rows.revisions.tolist(), rows.days.tolist()) == ([3], [to_day(date(2020, 1, 2))])
 
 
 @pytest.mark.parametrize(
@@ -474,7 +476,7 @@ def test_a_wrong_row_costs_that_row_of_its_array(wrong: Message, reason: str) ->
     "value",
     [
         b"[[%b]]", b"[%b, 3]", b"[%b", b"[null]", b'["%b"]', b"[%b]]", b"[%b,]", b"[" * 100_000,
-        b"[" + b"{}," * 20_000 + b"{}]",
+        b"[" + b"{}," * 20_000 + b"{}]", b"%b,%b", b"%b,\n%b", b"%b\n%b",
     ],
 )  # fmt: skip
 def test_what_is_no_array_of_events_is_refused_as_a_whole(value: bytes) -> None:
@@ -503,13 +505,18 @@ def test_a_row_of_an_array_in_the_wrong_partition_costs_that_row() -> None:
         (b'{"source":"x","code":"600519.SH"', b'"trade_date":"2020-01-02"},{}'),
         (b'{"source":"}', b'{","code":"600519.SH"},{"code":"000001.SZ"}'),
         (b"", b"%b,%b"),
+        (b"%b", b"%b,%b"),
     ],
 )
 def test_a_message_never_completes_its_neighbour(first: bytes, second: bytes) -> None:
     """Many events are decoded at once; what they say does not depend on the others."""
     row = event().value or b""
     head, tail = row[: row.index(b',"fin_buy"')] if b',"fin_buy"' in row else row[:40], row[40:]
-    pairs = [(first, second.replace(b"%b", row)), (head, tail + b"," + row), (row + b",", b"\n" + row)]
+    pairs = [
+        (first.replace(b"%b", row), second.replace(b"%b", row)),
+        (head, tail + b"," + row),
+        (row + b",", b"\n" + row),
+    ]
     for pair in pairs:
         items, dead = decoder().decode([Message(value) for value in pair])
         alone = [decoder().decode([Message(value)]) for value in pair]

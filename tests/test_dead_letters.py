@@ -141,6 +141,18 @@ def test_every_time_of_a_content_has_a_zone_and_lies_in_this_age(topic: Topic, c
                 CODECS.decode(topic, Input("", msgspec.json.encode(at_path(content, path, wrong))))
 
 
+@pytest.mark.parametrize("topic", [Topic.SIGNALS_SECURITY, Topic.SIGNALS_INDUSTRY])
+def test_the_times_of_a_day_of_signals_have_a_zone_and_lie_in_this_age(topic: Topic) -> None:
+    frame = CODECS.decode(topic, SEEDS[topic])
+    times = dict(times_in(frame.status))
+    assert {path[-1] for path in times} == fields_of_times(type(frame.status))
+    for path, right in times.items():
+        for wrong in NO_MOMENTS if isinstance(right, datetime) else NO_DAYS:
+            encoded = CODECS.encode(topic, replace(frame, status=at_path(frame.status, path, wrong)), "t")
+            with pytest.raises(RowError):
+                CODECS.decode(topic, encoded)
+
+
 def test_a_command_is_small() -> None:
     command = Acknowledge(alert="a", by="li", at=NOW, note="x" * 100_000)
     with pytest.raises(RowError, match="at most 65,536"):

@@ -151,6 +151,28 @@ def test_changed_bytes_raise_nothing(library: Callable[[bytes], Any], data: st.D
     assert [one.value for one in found[-len(ROWS) :]] == [value for _, value in ROWS]
 
 
+_BYTES = st.one_of(st.none(), st.binary(max_size=200), st.integers(0, 20_000).map(bytes))
+_HEADERS = st.lists(st.tuples(st.text(max_size=70), _BYTES), max_size=3)
+
+
+@given(st.lists(st.tuples(_BYTES, _BYTES, _HEADERS, st.integers(-(10**6), 10**9)), min_size=1, max_size=70))
+def test_records_that_are_read_one_by_one_are_those_of_the_library(rows: list[Any]) -> None:
+    """Numbers in a record have 7 bits a byte: lengths of 63, 64 and 8,192 take another number of bytes than before."""
+    builder = DefaultRecordBatchBuilder(
+        magic=2, compression_type=0, is_transactional=0, producer_id=-1, producer_epoch=-1, base_sequence=-1,
+        batch_size=10**8,
+    )  # fmt: skip
+    for offset, (key, value, headers, later) in enumerate(rows):
+        builder.append(offset, 1_700_000_000_000 + later, key, value, headers)
+    plain = struct.pack(">q", 7) + bytes(builder.build())[8:]
+    ours, theirs = (
+        [(one.offset, one.timestamp, one.key, one.value, [*one.headers]) for one in found]
+        for found in (kafka_batches._read(plain), AioRecords(plain).next_batch())
+    )
+    assert ours == theirs
+    assert [one[0] for one in ours] == [*range(7, 7 + len(rows))]
+
+
 def test_the_dead_letter_gives_the_reason_of_the_batch_not_of_its_decoder() -> None:
     record = PlainRecord("t", 0, 3, 0, None, b"raw", [(UNREADABLE, b"the batch can't be read")])
     value, headers = encode_letter(DeadLetter(record, "JSON is malformed"))

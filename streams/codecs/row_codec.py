@@ -95,7 +95,7 @@ class Decoder:
             try:
                 if frame:
                     batch, letters = self._frame(record)
-                    items += [batch] if len(batch) or not letters else []
+                    items.append(batch)
                     dead += letters
                 else:
                     items.append(self._marker(record) if kind == CLOSE_TYPE else barrier_of(record))
