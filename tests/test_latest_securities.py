@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from processors.codes import to_codes, to_id
@@ -94,17 +94,34 @@ class History:
             "degraded": bool(missing),
         }
 
+    def check(self) -> None:
+        """Compare what Redis contains with what was published, behind a write."""
+        for code in CODES:
+            found = self.stored.get(f"security:{code}")
+            assert (None if found is None else msgspec.json.decode(found)) == self.expected(code)
+        newest = max((day for _, day in self.frames), default=None)
+        if newest is not None:
+            assert msgspec.json.decode(self.stored["securities"], type=date) == date(2020, 1, newest)
+
 
 PUBLISH = st.tuples(st.sampled_from(FAMILIES), st.sampled_from(DAYS), st.one_of(st.none(), st.integers(1, 99)))
-STEPS = st.lists(
-    st.one_of(PUBLISH, PUBLISH, st.just("write"), st.just("fail"), st.integers(0, 2)), min_size=1, max_size=14
-)
+STEP = st.one_of(*[PUBLISH] * 6, st.just("write"), st.just("fail"), st.integers(0, 2))
+#: Of two securities one is in every frame, the other comes and leaves.
 MEMBERS = st.fixed_dictionaries(
-    {(family, day): st.sets(st.sampled_from(CODES), min_size=1) for family in FAMILIES for day in DAYS}
+    {(family, day): st.sampled_from([{CODES[0]}, {*CODES}]) for family in FAMILIES for day in DAYS}
 )
 
 
-@given(MEMBERS, STEPS)
+#: The second security leaves behind the first, or the second day.
+LEFT_EARLY, LEFT_LATE = (
+    {(family, day): {*CODES} if day <= last else {CODES[0]} for family in FAMILIES for day in DAYS} for last in (1, 2)
+)
+
+
+@settings(max_examples=500)
+@given(MEMBERS, st.lists(STEP, min_size=6, max_size=16))
+@example(LEFT_LATE, [("financing", 1, 1), ("financing", 2, 2), ("financing", 3, 3), ("financing", 1, 4)])
+@example(LEFT_EARLY, [("financing", 1, 1), ("financing", 2, 2), "write", ("pricing", 2, 3), ("pricing", 1, 4)])
 def test_each_security_has_the_figures_of_its_newest_day_whatever_happened(
     members: dict[tuple[str, int], set[str]], steps: list[Any]
 ) -> None:
@@ -117,11 +134,8 @@ def test_each_security_has_the_figures_of_its_newest_day_whatever_happened(
             history.restart(step)
         else:
             history.write(fails=step == "fail")
+            if step == "write":
+                history.check()
     history.write()
     assert history.owner.take() is None
-    for code in CODES:
-        found, row = history.stored.get(f"security:{code}"), history.expected(code)
-        assert (None if found is None else msgspec.json.decode(found)) == row
-    newest = max((day for _, day in history.frames), default=None)
-    if newest is not None:
-        assert msgspec.json.decode(history.stored["securities"], type=date) == date(2020, 1, newest)
+    history.check()
