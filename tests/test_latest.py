@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from processors.codes import to_id
@@ -227,6 +228,38 @@ def test_values_that_are_read_slowly_for_a_claim_are_not_those_of_the_next_one(r
         return msgspec.json.decode(stored, type=dict[str, MarketSignal])["fin_balance"].value
 
     assert asyncio.run(go()) == 1.5
+
+
+def test_nothing_is_written_before_redis_and_kafka_have_said_what_is_not_written(redis_server: EmbeddedRedis) -> None:
+    """Else an earlier day that a claim publishes again replaces the newest one."""
+
+    async def go() -> list[dict[str, float | None]]:
+        settings, away = Settings(redis_url=redis_server.url, namespace="latest-away"), [True]
+        redis = async_redis_client(settings)
+        newest = output(1, "fin_balance", 3, 2.0)
+
+        async def behind(_: int) -> list[Output]:
+            if away[0]:
+                raise KafkaConnectionError("away")
+            return [newest]
+
+        table, found = TablePartition(redis, settings.namespace, "market", 0), []
+        for writer in (LatestWriter(redis, settings.namespace), LatestWriter(redis, settings.namespace, behind)):
+            await table.claim("schema")
+            writer.claimed(table)
+            writer.offer([output(2, "fin_balance", 2, 1.0), output(2, "fin_buy_ratio", 2, 0.1)])
+            for _ in range(2):
+                await writer.flush()
+                stored = await redis.get(f"{settings.namespace}:latest:market")
+                signals = msgspec.json.decode(stored, type=dict[str, MarketSignal])
+                found.append({name: one.value for name, one in signals.items()})
+                writer.offer([output(3, "fin_buy_ratio", 2, 0.2)])
+                away[0] = writer._published is None
+        await redis.aclose()
+        return found
+
+    before, old = {"fin_balance": 1.0, "fin_buy_ratio": 0.1}, {"fin_balance": 1.0, "fin_buy_ratio": 0.2}
+    assert asyncio.run(go()) == [before, old, old, {"fin_balance": 2.0, "fin_buy_ratio": 0.2}]
 
 
 def frame(
