@@ -14,14 +14,15 @@ import pytest
 from alerts.desk import AlertDesk
 from alerts.market_clock import MarketClock
 from alerts.model import Alert, Input, State
+from feeds.daily.ledger import PublishLedger
 from feeds.daily.replay import Replay, publish_moments
 from feeds.errors import ConfigurationError, InputError
 from feeds.files.bars import Bars, index_snapshots, read_bars
 from feeds.files.dataset import Dataset
 from feeds.folder import read
 from processors.codes import to_id
-from processors.days import SHANGHAI, to_day
-from processors.events import RowBatch
+from processors.days import SHANGHAI, shanghai_moment, to_date, to_day
+from processors.events import RowBatch, concat
 from processors.market import INPUTS, Market
 from processors.outputs import MarketSignal, StageOutput
 from processors.parameters import Parameters
@@ -31,9 +32,11 @@ from streams.alert_rules import rules_of
 from streams.calendars import xshg
 from streams.settings import Settings
 from tests.building import batch, end_of_day, with_half_days
+from tests.publishing import MemoryStore
 
 #: The fall of 7% in one day; the session before it and the one after.
 FALL, BEFORE, AFTER = date(2025, 4, 7), date(2025, 4, 3), date(2025, 4, 8)
+EARLIER = date(2025, 4, 1)
 ENDS = [f"{at // 60:02}:{at % 60:02}" for at in (*range(585, 691, 15), *range(795, 901, 15))]
 
 
@@ -522,6 +525,47 @@ def test_an_interrupted_replay_gives_the_market_the_machine_s_clock_again(write:
     with pytest.raises(KeyboardInterrupt):
         Replay(bars).publish(Publisher(), Dataset(), on_day=stop)  # type: ignore[arg-type]
     assert [at and at.astimezone(SHANGHAI).hour for at in barriers] == [0, 0, 9, None]  # it waits for Kafka once
+
+
+def test_a_replay_publishes_each_daily_row_once_behind_what_the_stream_has_passed(write: Callable[..., Path]) -> None:
+    bars = read_bars(write(bar("2025-04-03 15:00"), bar("2025-04-07 09:45")), xshg(), FALL)
+    codes = ["600000.SH", "600001.SH"]
+    years = [batch("margin.daily", day, {code: {"fin_balance": 1.0} for code in codes}) for day in (EARLIER, BEFORE)]
+    # The figures of the session before the replayed one become known in its morning.
+    years[1].stamps[:] = shanghai_moment(to_day(FALL), 8 * 60 + 30)
+    dataset = Dataset([{"margin.daily": concat(years)}])
+    refused = {to_day(day): {"margin.daily": np.array([to_id("600002.SH")], np.int32)} for day in (EARLIER, BEFORE)}
+    said: list[tuple[object, ...]] = []
+
+    class Publisher:
+        def rows_of(self, rows: RowBatch, note: str = "") -> None:
+            said.append(("rows", rows.topic))
+
+        def day(self, batches: dict[str, RowBatch], counted: dict[str, RowBatch]) -> None:
+            said.extend(("day", to_date(int(one.days[0])), len(one)) for one in batches.values())
+            said.extend(("counted", to_date(int(one.days[0])), len(one)) for one in counted.values())
+
+        def flush(self) -> None:
+            pass
+
+        def barrier(self, at: datetime | None = None) -> str:
+            assert at is not None
+            return f"{at.astimezone(SHANGHAI):%F %R}"
+
+    def replay(ledger: PublishLedger) -> list[tuple[object, ...]]:
+        said.clear()
+        one = Replay(bars, follow=lambda barrier: said.append(("passed", barrier)))
+        one.publish(Publisher(), dataset, ledger=ledger, refused=refused)  # type: ignore[arg-type]
+        assert not ledger.days_open
+        return list(said)
+
+    ledger = PublishLedger(MemoryStore())
+    midnight, session = ("passed", f"{FALL} 00:00"), [("rows", "prices.intraday"), ("passed", f"{FALL} 09:45")]
+    assert replay(ledger) == [
+        midnight, ("day", EARLIER, 2), ("counted", EARLIER, 3), midnight,
+        ("day", BEFORE, 2), ("counted", BEFORE, 3), ("passed", f"{FALL} 08:30"), *session,
+    ]  # fmt: skip
+    assert replay(ledger) == [midnight, midnight, ("passed", f"{FALL} 08:30"), *session]
 
 
 def test_bars_of_a_damaged_file_are_an_error_that_names_it(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ class Stream:
     def _fold(self, stage: Stage, topic: str, piece: list[Input]) -> None:
         state = self.states[stage.name]
         for output in state.fold(topic, piece):
+            assert output.partition == 0
             self.write(self._topics.short(output.topic), output.value, output.headers, output.key)
         for name, row in state.changed_rows().items():
             if row is None:
