@@ -472,6 +472,36 @@ def test_the_past_cases_of_a_rule_can_be_saved(monkeypatch: pytest.MonkeyPatch) 
     assert len(others) == len(card.rows) - 1
 
 
+def test_a_case_is_on_the_page_as_in_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of industries, too, each of which is named; a return has the colour of its sign, an entry its day."""
+    tables: list[list[list[Any]]] = []
+    monkeypatch.setattr(figure, "as_csv", lambda heads, rows: tables.append([heads, *rows]))
+    model = full()
+    (card,) = model.records
+    names = itertools.cycle(["银行", "电子"])
+    rows = [msgspec.structs.replace(row, subject=next(names)) for row in card.rows]
+    rows[-1] = msgspec.structs.replace(rows[-1], returns={"5": 0.0, "20": 0.5}, drawdown=None)
+    model.offer_records([msgspec.structs.replace(card, subject="industries", rows=rows)])
+    page = page_of(model)
+    saved(monkeypatch, lambda page: record.detail(page, card.rule, "industries"), page)()
+    heads, *cases = tables[0]
+    (table,) = [
+        one for one in markup(lambda page: record.detail(page, card.rule, "industries"), page) if "<tbody>" in one
+    ]
+    assert re.findall("<th scope=col>(.*?)</th>", table) == heads
+    lines = re.findall("<tr>(.*?)</tr>", table.partition("<tbody>")[2])
+    assert len(lines) == len(cases) == len(rows)
+    for line, case, row in zip(lines, cases, reversed(rows), strict=True):
+        assert f">{row.trade_date}</a>" in line
+        cells = re.findall('<td class="(.*?)" title="(.*?)">(.*?)</td>', line)
+        assert [shown for *_, shown in cells][:1] == [case[1]] == [labels.industry(row.subject, "en")]
+        for (tone, _, shown), value in zip(cells[3:7], case[4:8], strict=True):
+            assert tone == ("" if not value else "rise" if value > 0 else "fall")
+            assert shown == ("–" if value is None else f"{value:+.1%}".replace("-", "−"))
+        assert (cells[2][2], bool(cells[2][1])) == (f"{row.entry:,.0f}", True)
+        assert str(row.entry_date.year if row.entry_date else "") in cells[2][1]
+
+
 def test_the_strip_names_the_year_of_a_day_that_is_not_of_this_year() -> None:
     """A history of 2015 was late since "07-02"."""
     model = ConsoleModel(P.streak_flags, xshg())

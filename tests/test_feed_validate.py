@@ -340,11 +340,24 @@ def test_errors_refuse_and_force_lets_them_pass() -> None:
     refuse_errors([f for f in findings if f.severity is Severity.WARNING], force=False)
 
 
-def test_many_findings_of_a_kind_are_shortened() -> None:
-    lines = list(
-        format_findings([Finding(Severity.WARNING, "jump", "margin.daily", to_day(DAYS[0]), str(i)) for i in range(9)])
+@pytest.mark.parametrize(
+    ("severity", "check", "count", "shown"),
+    [
+        (Severity.WARNING, "jump", 9, 5),
+        (Severity.ERROR, "unit", 5, 5),
+        (Severity.REFUSED, "cell", 200, 200),  # each is a row that is lost
+        (Severity.REFUSED, "cell", 203, 200),
+        (Severity.ERROR, "file", 203, 200),
+    ],
+)
+def test_many_findings_of_a_kind_are_shortened(severity: Severity, check: str, count: int, shown: int) -> None:
+    lines = [
+        *format_findings([Finding(severity, check, "margin.daily", to_day(DAYS[0]), str(i)) for i in range(count)])
+    ]
+    assert [line.rpartition(" ")[2] for line in lines[:shown]] == [str(i) for i in range(shown)]
+    assert [line.partition("… ")[2] for line in lines[shown:]] == (
+        [f"and {count - shown} more"] if count > shown else []
     )
-    assert len(lines) == 6 and lines[-1].endswith("… and 4 more")
 
 
 def test_real_days_have_warnings_but_no_errors(data_dir: Path) -> None:
