@@ -20,12 +20,14 @@ from processors.codes import join_codes, parse_codes, to_codes, to_id
 from processors.days import SHANGHAI, microseconds, to_day
 from processors.events import FIGURES, INPUT_ROWS, KEYS, Barrier, EndOfDay, MarginDaily, RowBatch, concat
 from streams.calendars import xshg
+from streams.codecs.registry import Codecs
 from streams.codecs.row_codec import Decoder
 from streams.codecs.row_frames import encode_frame
 from streams.codecs.row_json import encode_array, encode_events
 from streams.dead_letters import encode_letter, read_letter
 from streams.records import ARROW, BARRIER_TYPE, CE_TYPE, CLOSE_TYPE, CONTENT_TYPE
-from streams.topics import Partitioner, partition_of
+from streams.settings import Settings
+from streams.topics import BY_CODE, Partitioner, partition_of
 from tests.building import DAYS, batch
 
 MAX_BYTES = 10_000
@@ -486,6 +488,30 @@ def test_what_is_no_array_of_events_is_refused_as_a_whole(value: bytes) -> None:
     assert (letter.record.value, letter.row) == (message.value, None)
 
 
+def test_an_array_that_is_too_large_is_refused_as_a_whole() -> None:
+    items, (letter,) = decoder().decode([array(*[event(code=f"{n:06d}.SZ") for n in range(1, 80)])])
+    assert (items, letter.row) == ([], None)
+    assert "at most 10,000 are accepted" in letter.reason
+
+
+def test_a_day_that_no_date_can_be_costs_its_row_alone() -> None:
+    days = pa.array([to_day(date(2020, 1, 2)), 2**31 - 1], type=pa.int32()).view(pa.date32())
+    items, (letter,) = decoder().decode([frame(table().append_column("trade_date", days), trade_date=None)])
+    assert [to_codes(item.keys) for item in items if isinstance(item, RowBatch)] == [["600519.SH"]]
+    assert json.loads(letter.record.value or b"")["trade_date"] == "day 2147483647"
+
+
+def test_rows_of_another_partition_are_refused_in_the_topics_that_are_keyed_by_security() -> None:
+    made = Codecs(Settings(partitions=4), xshg()).row_decoders(INPUT_ROWS)
+    for topic, one in made.items():
+        rows = batch(topic, DAYS[0], {key: {} for key in KEYS.get(INPUT_ROWS[topic].key_field, ("600519.SH",))[:1]})
+        found = [
+            one.decode([Message(encode_frame(rows, "x"), [(CONTENT_TYPE, ARROW)], partition)]) for partition in range(4)
+        ]
+        elsewhere = [letter for _, dead in found for letter in dead if "its key belongs to another" in letter.reason]
+        assert len(elsewhere) == (3 if topic in BY_CODE else 0), topic
+
+
 def test_an_array_has_a_largest_number_of_rows() -> None:
     large = Decoder("margin.daily", xshg(), ("SSE", "SZSE"), None, 100_000_000)
     _, (letter,) = large.decode([array(*[event()] * 10_001)])
@@ -511,7 +537,8 @@ def test_a_row_of_an_array_in_the_wrong_partition_costs_that_row() -> None:
 def test_a_message_never_completes_its_neighbour(first: bytes, second: bytes) -> None:
     """Many events are decoded at once; what they say does not depend on the others."""
     row = event().value or b""
-    head, tail = row[: row.index(b',"fin_buy"')] if b',"fin_buy"' in row else row[:40], row[40:]
+    at = row.index(b', "fin_buy"')
+    head, tail = row[:at], row[at + 2 :]  # both with a comma between them are one event
     pairs = [
         (first.replace(b"%b", row), second.replace(b"%b", row)),
         (head, tail + b"," + row),
