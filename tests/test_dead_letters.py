@@ -34,7 +34,7 @@ from streams.dead_letters import (
     read_letter,
 )
 from streams.dlq import groups
-from streams.records import BARRIER_TYPE, CE_TYPE, DeadLetter, barrier_of
+from streams.records import BARRIER_TYPE, CE_TYPE, FEATURE_KIND, DeadLetter, barrier_of, ce_type
 from streams.settings import Settings
 from streams.stages.alerts_stage import AlertsStage, AlertsState
 from streams.topics import READ, Topic, Topics, dead_letters
@@ -201,6 +201,16 @@ def test_a_frame_or_sum_between_the_stages_that_fits_no_market_is_refused(wrong:
         assert codec.decode(codec.encode(right, "t")) is not None
     with pytest.raises((RowError, msgspec.ValidationError)):
         codec.decode(codec.encode(wrong, "t"))
+
+
+@pytest.mark.parametrize("topic", [Topic.FEATURES, Topic.CHARTS])
+def test_frames_of_another_release_are_skipped_and_not_refused(topic: Topic) -> None:
+    """This release publishes them again in its own version."""
+    frames = [one for one in seeds() if one.topic == topic and ce_type(one).startswith(FEATURE_KIND)]
+    for one in frames:
+        assert CODECS.decode(topic, one) is not None
+        assert CODECS.decode(topic, Input(topic, one.value, [(CE_TYPE, FEATURE_KIND + b"v1.earlier")])) is None
+    assert frames
 
 
 @pytest.mark.parametrize("value", [b"", b"\xff", b"[" * 100_000, b'{"barrier":1}', b'{"barrier":"%b"}' % (b"x" * 65)])

@@ -770,6 +770,18 @@ def test_a_refused_row_is_reported_with_its_cell_and_makes_the_exit_status_1(
     assert "row 9" in finding["text"] and column in finding["text"] and "'n/k'" in finding["text"]
 
 
+def test_a_refused_row_of_a_dropped_file_is_a_failure_of_its_feed(kept: MemoryStore, tmp_path: Path) -> None:
+    """Of it follows the exit status of `feed run --once`; all other rows are published."""
+
+    def made(day: str, codes: Sequence[str], factor: float = 1.0) -> pd.DataFrame:
+        table = of_exchange(day, codes, factor).astype({"本日融资余额(元)": object})
+        table.loc[7, "本日融资余额(元)"] = "n/k"
+        return table
+
+    assert by_plan(tmp_path, D1, CODES, made=made) == (1, "")
+    assert by_plan(tmp_path, D2, CODES) == (0, "")
+
+
 def of_totals(day: str, codes: Sequence[str]) -> pd.DataFrame:
     """Shanghai's published totals of the same rows in the columns of a folder of market files."""
     sums = of_folder(day, codes).drop(columns=["code", "name"]).groupby("dt", as_index=False).sum()
