@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 import time
@@ -780,6 +781,19 @@ def test_a_refused_row_of_a_dropped_file_is_a_failure_of_its_feed(kept: MemorySt
 
     assert by_plan(tmp_path, D1, CODES, made=made) == (1, "")
     assert by_plan(tmp_path, D2, CODES) == (0, "")
+
+
+@pytest.mark.parametrize(("start", "end"), [*itertools.product((None, D1, D2), (None, D2, D3))])
+def test_what_was_left_out_between_the_dates_is_reported_and_nothing_else(start: str | None, end: str | None) -> None:
+    checks = DailyChecks(xshg(), SecurityNames({}), None)
+    days = ["2024-06-07", D1, D2, D3, "2024-06-14"]
+    lost = [Finding(Severity.REFUSED, "cell", "margin.daily", to_day(date.fromisoformat(day)), day) for day in days]
+    undated = Finding(Severity.REFUSED, "file", "", None, "no day")
+    first, last = (None if day is None else date.fromisoformat(day) for day in (start, end))
+    found = checks.check(SourceTables([], [*lost, undated]), "s", (first, last))
+    wanted = [day for day in days if (start or day) <= day <= (end or day)]
+    assert [one.text for one in found.findings] == [*wanted, "no day"]
+    assert found.report.refused == len(wanted) + 1
 
 
 def of_totals(day: str, codes: Sequence[str]) -> pd.DataFrame:
