@@ -30,13 +30,14 @@ from streams.cli.render.signals import print_market
 from streams.cli.terminal import err, out, progress
 from streams.clients import redis_client
 from streams.errors import LocalRunError
+from streams.exit_signals import ended_by_signals
 from streams.export import export
 from streams.feed_services import TopicRows, store_security_names
 from streams.form import Form
 from streams.keys import latest_key
 from streams.local.local_kafka import ApacheKafka, Broker, EmbeddedBroker
 from streams.local.local_redis import EmbeddedRedis
-from streams.local.local_service import LocalService, ended_by_signals, free_port
+from streams.local.local_service import LocalService, free_port
 from streams.local.processes import ConsoleProcess, WorkerProcess
 from streams.publisher import Publisher
 from streams.settings import Settings

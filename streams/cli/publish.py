@@ -15,6 +15,7 @@ import typer
 from alerts.plurals import counted
 from streams.calendars import xshg
 from streams.cli.terminal import err, out, print_json, progress
+from streams.exit_signals import ended_by_signals
 from streams.settings import Settings
 
 if TYPE_CHECKING:
@@ -254,7 +255,7 @@ def feed_command(options: PublishOptions, *, before: SourceTables | None = None)
     ------
     typer.Exit : with 1, if a row, a sheet or a cell was refused and the rest is published.
     """
-    with ExitStack() as stack:
+    with ended_by_signals(), ExitStack() as stack:
         command = FeedCommand(options, Settings(), stack, before)
         try:
             yield command

@@ -1,7 +1,7 @@
 """The supervisor of child processes on this machine: broker, Redis, worker and console.
 
 A child runs in a process group of its own and ends with the process that started it: in order after a signal
-(`ended_by_signals`), by the kernel on Linux even if its parent is killed. Local servers are for demonstration,
+(`streams.exit_signals`), by the kernel on Linux even if its parent is killed. Local servers are for demonstration,
 development and tests; production runs its own Kafka and Redis.
 """
 
@@ -21,7 +21,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from streams.errors import LocalServiceError
 
@@ -95,30 +95,6 @@ def _end_with_parent(parent: int) -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # the parent ended before it could be asked
             os._exit(1)
-
-
-@contextlib.contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """Turn the first SIGTERM, SIGINT or SIGHUP into an exit with 128 + its number; later ones don't disturb the end.
-
-    The exit is an exception, so everything that the block has opened is closed, children included. SIGINT before any
-    other signal remains `KeyboardInterrupt`.
-    """
-    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-
-    def end(number: int, _frame: Any) -> None:
-        for other in numbers:
-            signal.signal(other, signal.SIG_IGN)
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
-        raise SystemExit(128 + number)
-
-    before = {number: signal.signal(number, end) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class LocalService(ABC):
