@@ -71,7 +71,7 @@ def run(
         timeout_graceful_shutdown=2,
         http=HttpProtocol,
         proxy_headers=False,  # `Access.address` decides which of them count
-        limit_concurrency=MAX_CONNECTIONS,
+        limit_concurrency=MAX_CONNECTIONS + 1,  # it refuses from this number on
     )
 
 

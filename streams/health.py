@@ -10,10 +10,11 @@ from aiohttp import web
 from mode import Service
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from feeds.http_listener import HttpListener
 from streams import metrics
 
-#: A connection without a whole head of a request for this long is closed; the library would wait for an hour.
-_HEAD_S = 75.0
+#: How long a client may take to read its answer when the worker ends.
+_END_S = 1.0
 
 
 class Health:
@@ -59,7 +60,7 @@ class HttpServer(Service):
         self._host = host
         self.port = port
         self._refresh = refresh
-        self._runner: web.AppRunner | None = None
+        self._listener: HttpListener | None = None
 
     async def on_start(self) -> None:
         """Listen."""
@@ -67,17 +68,15 @@ class HttpServer(Service):
         app.add_routes(
             [web.get("/metrics", self._metrics), web.get("/healthz", self._alive), web.get("/readyz", self._ready)]
         )
-        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=_HEAD_S)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self.port)
-        await site.start()
-        self.port = self._runner.addresses[0][1]
+        self._listener = HttpListener(app, self._host, self.port, end_s=_END_S)
+        await self._listener.start()
+        self.port = self._listener.port
         self.log.info("metrics and health on http://%s:%s", self._host, self.port)
 
     async def on_stop(self) -> None:
         """Stop listening."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+        if self._listener is not None:
+            await self._listener.stop()
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         self._refresh()

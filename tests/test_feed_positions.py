@@ -23,9 +23,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from structlog.testing import capture_logs
 
 from alerts.delivery.signing import HEADER, SignatureError, signature, verify
+from feeds import http_listener
 from feeds.errors import InputError, LedgerError
 from feeds.files import vendor
-from feeds.intraday import margin_positions, positions_webhook
+from feeds.intraday import margin_positions
 from feeds.intraday.intraday_outlet import IntradayOutlet
 from feeds.intraday.margin_positions import PositionRow
 from feeds.intraday.positions_stream import Entry, ParsedEntries
@@ -396,7 +397,7 @@ def test_a_key_in_any_encoding_is_a_key_and_a_body_that_is_not_as_its_headers_sa
 def test_a_request_whose_head_never_ends_occupies_no_connection(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    monkeypatch.setattr(positions_webhook, "_HEAD_S", 0.5)
+    monkeypatch.setattr(http_listener, "HEAD_S", 0.5)
     desk = request.getfixturevalue("desk")
     with socket.create_connection(("127.0.0.1", desk.run.port), timeout=20) as connection:
         connection.sendall(b"POST /v1/margin.intraday HTTP/1.1\r\nX-Note: ")

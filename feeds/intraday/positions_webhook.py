@@ -37,6 +37,7 @@ from redis.exceptions import RedisError
 
 from alerts.delivery.signing import HEADER, SignatureError, verify
 from feeds.errors import ConfigurationError, RowsRefusedError, UnavailableError
+from feeds.http_listener import HttpListener
 from feeds.intraday.intraday_outlet import IntradayOutlet
 from feeds.intraday.margin_positions import TOPIC, PositionRow, acceptance, batch_of_rows, log_result
 from feeds.intraday.rate_limit import TokenBucket
@@ -50,8 +51,6 @@ PATH = f"/v1/{TOPIC}"
 _LEAST_KEY_BYTES, _LONGEST_IDEMPOTENCY_KEY = 16, 256
 _REMEMBERED_S = 24 * 3600
 _RETRY_AFTER_S, _READ_S = 10.0, 30.0
-#: A connection without a whole head of a request for this long is closed; the library would wait for an hour.
-_HEAD_S = 75.0
 _REPORTED_ROWS = 20
 _PLACE = re.compile(r"at `\$(?:\[(?P<row>\d+)\])?(?:\.(?P<field>\w+))?`$")
 _NAMED = re.compile(r"field `(?P<field>\w+)`")
@@ -175,17 +174,16 @@ class WebhookTask(FeedTask):
         app = web.Application(client_max_size=self._feed.max_bytes)
         app.router.add_post(PATH, self._post)
         app.router.add_get("/healthz", _health)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=ACKNOWLEDGE_S, keepalive_timeout=_HEAD_S)
-        await runner.setup()
+        host, _, port = self._feed.listen.rpartition(":")
+        listener = HttpListener(app, host.strip("[]"), int(port), end_s=ACKNOWLEDGE_S)
         try:
-            host, _, port = self._feed.listen.rpartition(":")
-            await web.TCPSite(runner, host.strip("[]"), int(port)).start()
-            self.port = runner.addresses[0][1]
+            await listener.start()
+            self.port = listener.port
             log.info("the webhook listens", feed=self.name, host=host, port=self.port, path=PATH)
             if not self._ended:
                 await over.wait()
         finally:
-            await runner.cleanup()
+            await listener.stop()
 
     async def _post(self, request: web.Request) -> web.Response:
         try:
