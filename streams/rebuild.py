@@ -98,8 +98,8 @@ def rebuild(
     ------
     RunningWorkersError : if workers run although tables may be replaced, or Redis does not show whether any do.
     TopicError : if no broker answers, or a topic is missing.
-    RebuildError : if a topic has lost its beginning, no broker answers any more, or a worker claims a table while it is
-        replaced.
+    RebuildError : if a topic has lost its beginning and the tables are not reset, no broker answers any more, or a
+        worker claims a table while it is replaced.
     """
     wanted = set(tables)
     unknown = sorted(wanted - {stage.name for stage in STAGES})
@@ -204,6 +204,7 @@ async def _partition(
             publish,
             lambda done, total: on_progress(name, done, total),
             Quarantine(settings, redis),
+            whole=not reset,
         )
     found = compare(stage.name, partition, stored.rows, replay.rows)
     found.messages = replay.messages
@@ -260,8 +261,15 @@ async def _replay(
     publish: Callable[[list[Output]], None],
     on_progress: Callable[[int, int], None],
     quarantine: Quarantine,
+    *,
+    whole: bool,
 ) -> _Replay:
-    """Fold every message before ``offsets`` (where there are none: all there are) into an empty state."""
+    """Fold every message before ``offsets`` (where there are none: all there are) into an empty state.
+
+    Parameters
+    ----------
+    whole : refuse topics whose beginning retention has deleted.
+    """
     out = _Replay(stage.open(partition), {}, dict(offsets))
     async with AsyncExitStack() as clients:
         consumer = await clients.enter_async_context(started(async_kafka_reader(settings, purpose="rebuild")))
@@ -271,7 +279,8 @@ async def _replay(
         # A stored table is replayed up to its offsets, an emptied one up to the ends of its topics.
         targets = {tp: offsets.get(tp.topic, 0) for tp in partitions} if offsets else {}
         wanted = [tp for tp in partitions if not offsets or targets[tp] > 0]
-        _check_beginnings(stage, starts, wanted)
+        if whole:
+            _check_beginnings(stage, starts, wanted)
         consumer.assign(wanted)
         for tp in wanted:
             consumer.seek(tp, starts[tp])
@@ -381,7 +390,8 @@ def _check_beginnings(stage: Stage, starts: Mapping[Any, int], wanted: Iterable[
         if starts[tp] > 0 and not stage.topics.all[stage.topics.short(tp.topic)].compacted:
             raise RebuildError(
                 f"{tp.topic}[{tp.partition}] begins at offset {starts[tp]}: retention has deleted what was before it, "
-                "so a replay can't give the same state. Keep the tables, or feed the history again into fresh topics"
+                "so a replay can't give the same state. Keep the tables, compute them from what is left (--reset), or "
+                "feed the history again into fresh topics"
             )
 
 

@@ -194,7 +194,7 @@ class PartitionRunner:
             raise InputLostError(
                 f"{'; '.join(lost.values())}. The partition computes nothing more. If they can't be restored, run "
                 f"`marginwatch rebuild --reset --table {stage.name}`, which computes the state from what the topics "
-                "now contain, and feed the lost days again"
+                "now contain, and feed the lost days again with --no-ledger: the ledger counts them as published"
             )
 
     async def _check_gap(self, poll: Poll, expected: int, still_ours: StillOurs) -> None:

@@ -7,11 +7,12 @@ from contextlib import closing
 from datetime import date
 
 import pytest
+from kafka import TopicPartition
 
 from feeds import simulate
 from processors.days import to_day
 from streams.calendars import xshg
-from streams.clients import async_redis_client, kafka_admin
+from streams.clients import async_redis_client, kafka_admin, kafka_reader
 from streams.stages.input_check import InputCheck
 from streams.tables import TablePartition, encoded
 from streams.topics import Topic, Topics
@@ -88,6 +89,34 @@ def test_a_worker_that_finds_other_topics_stands_still_until_a_reset(stack: Stac
     assert len(days) == 40
     assert stack.count(Topic.SIGNALS_MARKET, after) > published
     run_marginwatch(stack, "rebuild", "--check")
+
+
+@pytest.mark.parametrize("broker", [pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
+def test_what_retention_has_deleted_before_it_was_read_is_fed_again_after_a_reset(stack: Stack) -> None:
+    worker = stack.worker().ready()
+    feed(stack, slice(0, 10))
+    settle(stack)
+    assert worker.terminate() == 0
+    feed(stack, slice(10, 20))
+    name = stack.publisher_topic(Topic.MARGIN_DAILY)
+    partitions = [TopicPartition(name, p) for p in range(stack.settings.partitions)]
+    with closing(kafka_reader(stack.settings)) as reader, closing(kafka_admin(stack.settings)) as admin:
+        admin.delete_records({tp: end - 2 for tp, end in reader.end_offsets(partitions).items()})
+
+    worker = stack.worker()
+    stalled = {f"securities:{tp.partition}" for tp in partitions}
+    wait_until(lambda: stalled <= set(problems(worker)), what="a red readyz")
+    assert "deleted before being read" in str(problems(worker)["securities:0"]["reason"])
+    assert worker.terminate() == 0
+    with pytest.raises(AssertionError, match="retention has deleted"):
+        run_marginwatch(stack, "rebuild", "--table", "market", "--table", "securities", "--check")
+    run_marginwatch(stack, "rebuild", "--reset", "--table", "securities")
+    worker = stack.worker().ready()
+    feed(stack, slice(0, 40))
+    days = stack.market(settle(stack))
+    assert problems(worker) == {}
+    assert len(days) == 40
+    assert days["fin_balance"].notna().all()
 
 
 def test_a_running_worker_notices_other_topics(stack: Stack) -> None:
