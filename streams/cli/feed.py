@@ -17,6 +17,7 @@ from streams.cli.feed_run import feed_run
 from streams.cli.options import DATE, As, Check, Force, From, Json, NoLedger, To, pace, parse_day, span
 from streams.cli.publish import PublishOptions, feed_command
 from streams.cli.terminal import err
+from streams.exit_signals import ended_by_signals
 from streams.form import Form
 from streams.settings import Settings
 
@@ -164,7 +165,7 @@ def feed_simulate(
     if last is None or last > today():
         raise typer.BadParameter("give a day of the calendar that is not to come", param_hint="--to")
     market = simulate.Market(simulate.Simulation(calendar, last, days=days, stocks=stocks, seed=seed))
-    with Publisher(settings, source=simulate.SOURCE, form=as_) as publisher:
+    with ended_by_signals(), Publisher(settings, source=simulate.SOURCE, form=as_) as publisher:
         publish_days(publisher, track(market.history(), "publishing (simulated)", total=days, console=err))
         following = calendar.shift(last, 1)
         if session and following is not None and following > today():

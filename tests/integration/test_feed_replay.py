@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from kafka import TopicPartition
 from typer.testing import CliRunner
 
 from processors.days import to_date, to_day
@@ -16,6 +20,7 @@ from streams.calendars import xshg
 from streams.cli import feed_replay
 from streams.cli.main import app
 from streams.local.processes import environment
+from streams.records import barrier_of, is_barrier
 from streams.stages.stage import CLOCK_FIELD
 from streams.topics import Topic
 from tests.harness import Stack, wait_until
@@ -91,3 +96,27 @@ def test_a_replay_waits_for_the_stream_and_sets_its_clock_only_while_it_lasts(
     again = CliRunner().invoke(app, command)
     assert (again.exit_code, "the stream has figures of 2025-04-07" in str(again.exception)) == (1, True)
     assert sum(1 for _ in readers.read(stack.settings, Topic.ALERTS, until=barrier)) < 100
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_a_command_that_is_ended_within_a_session_gives_the_market_its_own_clock_again(stack: Stack) -> None:
+    options = ["--days", "30", "--stocks", "20", "--speed", "60x"]
+    simulation = subprocess.Popen(
+        [sys.executable, "-m", "streams", "feed", "simulate", *options],
+        stderr=subprocess.PIPE,
+        env=os.environ | environment(stack.settings),
+    )
+    partition = TopicPartition(stack.publisher_topic(Topic.PRICES_INTRADAY), 0)
+
+    def clock() -> datetime | None:
+        """Return the moment that the newest barrier sets."""
+        with readers.consumer(stack.settings) as reader:
+            read = [one for _, records in readers.read_to_end(reader, [partition]) for one in records]
+        barriers = [barrier_of(one) for one in read if is_barrier(one)]
+        return barriers[-1].at if barriers else None
+
+    wait_until(lambda: clock() is not None, what="the session")
+    simulation.terminate()
+    _, said = simulation.communicate(timeout=60)
+    assert simulation.returncode == 143, said.decode()
+    assert clock() is None
