@@ -80,4 +80,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _end(self) -> None:
         self._disarm()
+        self.connections.discard(self)  # at once: the server counts them with the next request
+        if self.cycle is not None:
+            self.cycle.disconnected = True  # else it writes into a transport that is closed
         self.transport.abort()  # `close` waits until the client has read its answer
