@@ -23,6 +23,7 @@ class Outcome(StrEnum):
     PUBLISHED = "published"
     CHECKED = "checked"  # nothing was to be published
     REFUSED = "refused"  # nothing was published: the figures have errors
+    INTERRUPTED = "interrupted"  # a signal or an outage ended it before everything was acknowledged
 
 
 class Verdict(StrEnum):
@@ -151,6 +152,11 @@ class FeedReport(msgspec.Struct, kw_only=True):
         for (day, topic, exchange, outcome), count in outcomes.items():
             setattr(self._rows_of(to_date(day), topic, exchange), outcome, count)
 
+    def interrupt(self, outcomes: Mapping[tuple[int, str, str, str], int]) -> None:
+        """Take the outcome of each row that was sent; whether the newest ones have arrived is not known."""
+        self.set_outcomes(outcomes)
+        self.outcome = Outcome.INTERRUPTED
+
     def totals(self) -> Iterator[tuple[str, str, int, ExchangeRows]]:
         """Yield topic, exchange, the number of days, and the sum of their rows."""
         sums: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
@@ -164,6 +170,8 @@ class FeedReport(msgspec.Struct, kw_only=True):
 
     def lines(self) -> Iterator[str]:
         """Yield the rows of each topic and exchange, and the verdicts of the checks, as lines."""
+        if self.outcome is Outcome.INTERRUPTED:
+            yield "  interrupted: of the rows that count as published some may not have arrived; run the command again"
         for topic, exchange, days, rows in self.totals():
             name = topic if exchange == topic else f"{topic} {exchange}"
             of_days = f"{days:,} day{'s' if days > 1 else ''}"

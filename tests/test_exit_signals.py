@@ -5,14 +5,26 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
 
+import msgspec
+import pandas as pd
 import pytest
 
 from feeds.errors import InputError
-from feeds.feed_report import FeedReport
+from feeds.feed_report import FeedReport, Outcome
+from processors.days import to_day
+from processors.events import RowBatch
 from streams.cli.publish import PublishOptions, feed_command
+from streams.errors import PublishError
 from streams.exit_signals import ended_by_signals
 from streams.form import Form
+from streams.publisher import Publisher
+from tests.publishing import Message, feed, sent
+from tests.test_feed_checks import CODES, D1, D2, D3, detail
+
+__all__ = ["sent"]  # a fixture
 
 
 @pytest.fixture
@@ -45,3 +57,24 @@ def _end_after(report: FeedReport) -> None:
     with feed_command(PublishOptions("vendor", Form.FRAMES, no_ledger=True, json=True)) as command:
         command.reports.append(report)
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("ends", [PublishError("the broker is away"), SystemExit(143)], ids=["outage", "SIGTERM"])
+def test_the_report_of_an_interrupted_run_counts_what_was_sent(
+    sent: list[Message], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: BaseException
+) -> None:
+    close_day = Publisher.close_day
+
+    def close_until_the_end(publisher: Publisher, batch: RowBatch) -> None:
+        if int(batch.days[0]) == to_day(date(2024, 6, 12)):
+            raise ends
+        close_day(publisher, batch)
+
+    monkeypatch.setattr(Publisher, "close_day", close_until_the_end)
+    days = [detail(day, CODES) for day in (D1, D2, D3)]
+    pd.concat(days).to_csv(file := tmp_path / "margin_detail.csv", index=False)
+    result = feed("vendor", file, "--json")
+    report = msgspec.json.decode(result.stdout, type=FeedReport)
+    published = [rows.published for day in report.days for rows in day.exchanges.values()]
+    assert (report.outcome, published) == (Outcome.INTERRUPTED, [40, 40, 0])
+    assert "interrupted: of the rows that count as published some may not have arrived" in result.stderr

@@ -265,22 +265,26 @@ def publish_checked(
     dataset = checked.rows(force=force)
     before = None if ledger is None else ledger.outcomes.copy()
     refused = refused_rows(checked.findings)
-    if replay is None:
-        incomplete = unclosed(
-            checked.findings, {topic: int(rows.days[0]) for topic, rows in dataset.newest_rows().items()}
-        )
-        publish_days(
-            publisher,
-            dataset.by_day(),
-            ledger=ledger,
-            speed=speed,
-            on_day=on_day,
-            incomplete=incomplete,
-            refused=refused,
-            skipped=checked.skipped,
-        )
-    else:
-        replay.publish(
-            publisher, dataset, ledger=ledger, speed=speed, on_day=on_day, refused=refused, skipped=checked.skipped
-        )
+    try:
+        if replay is None:
+            incomplete = unclosed(
+                checked.findings, {topic: int(rows.days[0]) for topic, rows in dataset.newest_rows().items()}
+            )
+            publish_days(
+                publisher,
+                dataset.by_day(),
+                ledger=ledger,
+                speed=speed,
+                on_day=on_day,
+                incomplete=incomplete,
+                refused=refused,
+                skipped=checked.skipped,
+            )
+        else:
+            replay.publish(
+                publisher, dataset, ledger=ledger, speed=speed, on_day=on_day, refused=refused, skipped=checked.skipped
+            )
+    except BaseException:
+        checked.report.interrupt({} if ledger is None or before is None else ledger.outcomes - before)
+        raise
     checked.report.set_outcomes(None if ledger is None or before is None else ledger.outcomes - before)
