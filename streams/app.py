@@ -34,7 +34,7 @@ from streams.health import Health, HttpServer
 from streams.health_monitor import HealthMonitor
 from streams.kafka.assignment import Inputs
 from streams.kafka.faust_adapter import App
-from streams.kafka.poll_queue import PollQueue, joined
+from streams.kafka.poll_queue import SMALL_BYTES, PollQueue, joined
 from streams.kafka.transport import Transport
 from streams.latest import LatestWriter
 from streams.running_workers import connection_name
@@ -50,13 +50,16 @@ from streams.stages.registry import STAGES
 from streams.stages.retries import Service, why_waiting
 from streams.stages.stage import Stage
 from streams.tables import TablePartition
-from streams.topics import Topics
+from streams.topics import LIVE, Topics
 
 log = structlog.get_logger()
 #: Fetched of a partition at once; a larger message is fetched alone. More would only be more memory in a backlog.
 _FETCH_BYTES = 1024 * 1024
 #: Folded in one step of a backlog: some fifteen days at once, which costs less than a step for each fetch.
 _STEP_BYTES = 2 * _FETCH_BYTES
+#: Steps of live rows begin so far from each other, seconds: what arrives meanwhile is folded in one step, those of all
+#: partitions are stored and published together, and the market stage has one step for all of them.
+_GATHER_S = 0.018
 #: A worker that ends, by a signal or because of an error, is gone after this long, whatever still waits in it.
 _HARD_EXIT_S = 8.0
 #: How long a partition is paused whose next offset Kafka does not have, before it is tried again.
@@ -260,31 +263,45 @@ class MarginwatchApp(App):
         return PollQueue(self.runner.reached, _FETCH_BYTES, flow_control=flow_control, clear_on_resume=clear_on_resume)
 
     async def _work(self, events: AsyncIterable[Any], stream: Any) -> None:
+        queue, began = stream.channel.queue, 0.0
         async for event in events:
-            generation = self.consumer_generation_id
-            together = [event, *stream.channel.queue.take(event, _STEP_BYTES)]
-            for one in together[1:]:
+            if self.names.short(event.message.topic) in LIVE and event.value.size <= SMALL_BYTES:
+                await asyncio.sleep(max(0.0, began + _GATHER_S - time.monotonic()))
+            began = time.monotonic()
+            await self._step(stream, [event, *queue.take(event, _STEP_BYTES)])
+            for together in queue.take_small(event):
+                await self._step(stream, together)
+
+    async def _step(self, stream: Any, together: list[Any]) -> None:
+        """Fold polls of one partition in one step, and acknowledge them once it is stored.
+
+        Those that were fetched before a rebalance are given up: the partition is read again from what is stored.
+        """
+        generation = together[0].message.generation_id
+        for one in together:
+            if not one.message.tracked:  # the stream tracks what it has yielded
                 one.message.tracked = True
                 self.consumer.track_message(one.message)
-            poll = joined([one.value for one in together])
+        poll = joined([one.value for one in together])
 
-            def still_ours(generation: int = generation) -> bool:
-                return (
-                    not self.should_stop and self.flow_control.is_active() and self.consumer_generation_id == generation
-                )
+        def still_ours() -> bool:
+            return not self.should_stop and self.flow_control.is_active() and self.consumer_generation_id == generation
 
-            async def done(together: list[Any] = together) -> None:
-                for one in together:
-                    await stream.ack(one)
+        async def done() -> None:
+            for one in together:
+                await stream.ack(one)
 
-            try:
-                await self.runner.step(poll, still_ours, done)
-            except RevokedError:
-                log.info("step given up, its partition was revoked", topic=poll.topic, partition=poll.partition)
-                await done()
-            except FencedError as error:
-                self._end(error)  # `_check_finished` has logged why
-                raise
+        if generation != self.consumer_generation_id:
+            await done()
+            return
+        try:
+            await self.runner.step(poll, still_ours, done)
+        except RevokedError:
+            log.info("step given up, its partition was revoked", topic=poll.topic, partition=poll.partition)
+            await done()
+        except FencedError as error:
+            self._end(error)  # `_check_finished` has logged why
+            raise
 
     async def _claim(self, *_args: Any, **_kwargs: Any) -> None:
         assigned: set[TP] = set(self.consumer.assignment())

@@ -19,7 +19,7 @@ from processors import market, securities
 from processors.arrays import Ids
 from processors.code_changes import NO_CHANGES, CodeChanges
 from processors.codes import NO_IDS, places_sorted, to_codes, to_id
-from processors.events import INPUT_ROWS
+from processors.events import INPUT_ROWS, IntradayRow
 from streams.clients import BOOTSTRAP_MS, async_kafka_reader, kafka_admin, refusal, started, unreachable
 from streams.errors import TopicError
 from streams.kafka.cluster import topics_of
@@ -108,6 +108,8 @@ SIGNALS = (Topic.SIGNALS_MARKET, Topic.SIGNALS_SECURITY, Topic.SIGNALS_INDUSTRY)
 BY_CODE = tuple(
     Topic(topic) for topic, row in INPUT_ROWS.items() if row.key_field == "code" and topic not in market.INPUTS
 )
+#: Of these, the topics of the running session.
+LIVE = tuple(topic for topic in BY_CODE if issubclass(INPUT_ROWS[topic], IntradayRow))
 SECURITIES_INPUTS = tuple(map(Topic, securities.INPUTS))
 MARKET_INPUTS = (*map(Topic, market.INPUTS), Topic.FEATURES)
 #: Topics whose messages may be refused or quarantined.

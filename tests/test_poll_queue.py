@@ -9,7 +9,7 @@ import pytest
 from faust.types import TP
 from mode.utils.queues import FlowControlEvent
 
-from streams.kafka.poll_queue import PollQueue, joined
+from streams.kafka.poll_queue import SMALL_BYTES, PollQueue, joined
 from streams.kafka.transport import Poll
 
 ONE, OTHER, THIRD = TP("prices", 0), TP("prices", 1), TP("margin", 0)
@@ -57,6 +57,34 @@ def test_a_poll_that_stays_keeps_those_behind_it_in_the_queue(stays: Any) -> Non
     queue, first = queue_of(taken, stays, behind), event(ONE, 0)
     assert queue.take(first, 10) == [taken]
     assert rest(queue) == [stays, behind]
+
+
+def test_small_polls_of_all_partitions_are_taken_by_partition_the_one_furthest_behind_first() -> None:
+    one, other = [event(ONE, 1), event(ONE, 2)], [event(OTHER, 0)]
+    queue = queue_of(one[0], *other, one[1], reached={ONE: 2, OTHER: 1})
+    assert list(queue.take_small(event(THIRD, 0))) == [other, one]
+    assert rest(queue) == []
+
+
+@pytest.mark.parametrize(
+    "stays",
+    [[event(ONE, 2, generation=2)], [event(ONE, 2, size=SMALL_BYTES)]],
+    ids=["of another generation of the group", "those of a backlog"],
+)
+def test_polls_that_are_not_small_or_not_of_the_generation_stay(stays: list[Any]) -> None:
+    behind = event(OTHER, 0)
+    queue = queue_of(*stays, behind)
+    assert list(queue.take_small(event(THIRD, 0))) == []
+    assert rest(queue) == [*stays, behind]
+
+
+def test_what_arrives_while_small_polls_are_folded_waits_for_the_next_round() -> None:
+    queue, later = queue_of(event(ONE, 0), event(OTHER, 0)), event(ONE, 1)
+    taken = queue.take_small(event(THIRD, 0))
+    next(taken)
+    queue.put_nowait(later)
+    assert [len(together) for together in taken] == [1]
+    assert rest(queue) == [later]
 
 
 def test_a_poll_alone_is_passed_on_as_it_is() -> None:

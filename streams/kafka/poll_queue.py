@@ -2,7 +2,8 @@
 
 **Together.** A step costs about the same whether it has one message or a hundred. While the last step of a partition is
 stored and published, later polls of the partition arrive; the next step takes all of them. So the steps become fewer
-and larger exactly as far as the worker is busy, and no message waits for another one.
+and larger as far as the worker is busy. Small polls of all partitions are taken at once: their steps follow each other
+in one turn of the event loop, so they are one request to Redis, one to Kafka, and one poll of the next stage.
 
 **In the order of trade dates.** Of several topics with waiting polls the one that is furthest behind is next. In a
 backlog the topics have very different sizes, and what has no counterpart yet would wait in the state for years of it. A
@@ -14,7 +15,7 @@ together would be full of the topic that is to wait.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from faust.types import TP
@@ -22,6 +23,8 @@ from mode.utils.queues import FlowControlEvent, ThrowableQueue
 
 from streams.kafka.transport import Poll
 
+#: Polls of a running session have some kilobytes, those of a backlog up to a megabyte.
+SMALL_BYTES = 64 * 1024
 #: How often the poll that has waited longest is passed over.
 _MOST_PASSED_OVER = 16
 
@@ -91,6 +94,23 @@ class PollQueue(ThrowableQueue):  # type: ignore[misc]  # a library without type
                 taken.append(event)
         self._read_on()
         return taken
+
+    def take_small(self, after: Any) -> Iterator[list[Any]]:
+        """Take all polls off the queue, if they are small together; yield those of each partition, oldest first.
+
+        Parameters
+        ----------
+        after : the event that the stream has yielded; see `take`.
+        """
+        left = len(self._queue) if sum(event.value.size for event in self._queue) <= SMALL_BYTES else 0
+        while left > 0 and self._queue:
+            event = self._next()
+            if event.message.generation_id != after.message.generation_id:
+                break
+            self._queue.remove(event)
+            together = [event, *self.take(event, SMALL_BYTES)]
+            left -= len(together)
+            yield together
 
     def _get(self) -> Any:
         """Remove and return the event that is next (a method of asyncio's queue)."""
