@@ -19,7 +19,8 @@ EQUAL_WEIGHT = Signal(
     "ratio",
     (security("fin_balance"), LEVEL, RETURN, ACTION),
     "mean of close / prev_close − 1 over the stocks with a margin row and a return of the day; without prev_close, a move "
-    "beyond the board's daily limit is a corporate action and no return (their number: corporate_actions)",
+    "beyond the board's daily limit is a corporate action and no return (their number: corporate_actions); the first day "
+    "of a new stock counts, from its issue price",
     "[SW14]",
 )
 SIGNALS = (EQUAL_WEIGHT,)
