@@ -34,11 +34,12 @@ def whole_market(folder: Path, start: date | None = None, end: date | None = Non
 
     def read(prefix: str, columns: list[str] | None = None) -> pd.DataFrame:
         found = [pd.read_parquet(path, columns=columns) for path in sorted(folder.glob(f"{prefix}*.parquet"))]
-        table = pd.concat([frame.assign(code=frame["code"].astype(str)) for frame in found], ignore_index=True)
-        return cut(table) if "dt" in table else table
+        return pd.concat([frame.assign(code=frame["code"].astype(str)) for frame in found], ignore_index=True)
 
-    prices = read("prices_a_", ["dt", "code", "close", "pre_close"])
-    sse, szse = read("margin_detail_sse"), read("margin_detail_szse")
+    seen = [
+        read("prices_a_", ["dt", "code", "close", "pre_close"]), read("margin_detail_sse"), read("margin_detail_szse")
+    ]  # fmt: skip
+    prices, sse, szse = map(cut, seen)
     members, spells = read("index_members_"), read("st_suspension_")
     names = read("sw_industry_history_")["code"].unique()
     close = prices.pivot(index="dt", columns="code", values="close").sort_index()
@@ -52,7 +53,7 @@ def whole_market(folder: Path, start: date | None = None, end: date | None = Non
     return {
         **_breadth(level),
         **_year(level),
-        **_coverage(balance, _listed([prices, sse, szse], spells, names, members, close.index), whole.all(axis=1)),
+        **_coverage(balance, _listed(seen, spells, names, members, close.index), whole.all(axis=1)),
         **_groups(balance, members, whole),
     }
 
