@@ -497,7 +497,8 @@ def test_a_case_is_on_the_page_as_in_its_file(monkeypatch: pytest.MonkeyPatch) -
         assert [shown for *_, shown in cells][:1] == [case[1]] == [labels.industry(row.subject, "en")]
         for (tone, _, shown), value in zip(cells[3:7], case[4:8], strict=True):
             assert tone == ("" if not value else "rise" if value > 0 else "fall")
-            assert shown == ("–" if value is None else f"{value:+.1%}".replace("-", "−"))
+            signed = "0.0%" if value == 0 else f"{value or 0:+.1%}".replace("-", "−")
+            assert shown == ("–" if value is None else signed)
         assert (cells[2][2], bool(cells[2][1])) == (f"{row.entry:,.0f}", True)
         assert str(row.entry_date.year if row.entry_date else "") in cells[2][1]
 
