@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
+import threading
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -257,6 +258,8 @@ async def _send(
     scheme, query = ("json", "") if kind == "apprise" else ("http", "?k=1")
     try:
         async with aiohttp.ClientSession() as session:
+            if kind == "apprise":  # its first import compiles some 150 modules
+                changes = {"timeout_s": 60.0, **changes}
             channel = hook(kind=kind, url=f"{scheme}://127.0.0.1:{port}/t0ken{query}", **changes)
             scopes = {rule.name: rule.scope for rule in rules(Parameters())}
             sender = SENDERS[kind](channel, session, "https://console.example", scopes)
@@ -385,6 +388,23 @@ def test_apprise_sends_the_text_and_reports_a_failure() -> None:
     with pytest.raises(DeliveryError, match="did not accept the message") as failed:
         asyncio.run(_send("apprise", 500))
     assert "t0ken" not in str(failed.value)
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise's, theirs to mend
+def test_apprise_is_loaded_and_used_in_a_thread_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes a second, in which the worker's event loop would stand still."""
+    import apprise
+
+    threads: list[str] = []
+
+    def recorded(**options: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return original(**options)
+
+    original = apprise.Apprise
+    monkeypatch.setattr(apprise, "Apprise", recorded)
+    asyncio.run(_send("apprise", 200))
+    assert threads == ["apprise"]
 
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise's, theirs to mend

@@ -314,6 +314,14 @@ class AppriseSender(Sender):
         scheme = self.channel.address().partition(":")[0].lower()
         if remedy := UNJUDGED.get(scheme):
             raise DeliveryError(f"apprise does not notice when {scheme}:// refuses a message: {remedy}")
+        notify = partial(self._call_apprise, title, body, kind, **attached)
+        try:
+            return bool(await asyncio.wait_for(self._in_a_thread(notify), _APPRISE_S))
+        except TimeoutError:
+            return False
+
+    def _call_apprise(self, title: str, body: str, kind: str, **attached: str) -> bool:
+        """Send a message, in a thread: the import alone takes a second, in which the event loop would stand still."""
         try:
             import apprise
         except ModuleNotFoundError:
@@ -322,18 +330,14 @@ class AppriseSender(Sender):
         service = apprise.Apprise(asset=apprise.AppriseAsset(service_timeout=0))  # else in a thread of its own
         if not service.add(self.channel.address()):
             raise DeliveryError(f"apprise does not know {self.channel.redacted()}")
-        notify = partial(
-            service.notify,
+        accepted = service.notify(
             body,
             title=title,
             notify_type=apprise.NotifyType(kind),
             body_format=apprise.NotifyFormat.TEXT,  # else a service of HTML shows markup out of refused data
             **attached,
         )
-        try:
-            return bool(await asyncio.wait_for(self._in_a_thread(notify), _APPRISE_S))
-        except TimeoutError:
-            return False
+        return bool(accepted)
 
     def _in_a_thread(self, call: Callable[[], object]) -> asyncio.Future[object]:
         """Call something in a daemon thread of its own; raises `DeliveryError` while too many of them are busy."""
