@@ -14,7 +14,7 @@ No stock has a turnover rate above 300%, with prices or without; the largest one
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 
 import numpy as np
@@ -34,6 +34,12 @@ _STOCKS = 20
 _MEDIANS: dict[str, tuple[tuple[str, str, float, float], ...]] = {
     VALUATIONS: (("turnover_rate", "volume / float shares", 1 / 3, 3.0), ("float_cap", "the float cap", 1 / 5, 5.0)),
     DETAIL: (("fin_buy", "the turnover", 0.02, 0.6), ("fin_balance", "the float cap", 0.0, 0.12)),
+}
+#: The words → the figure, of the prices' figures by name.
+_OF_PRICES: dict[str, Callable[[Callable[[str], Floats]], Floats]] = {
+    "volume / float shares": lambda figure: over(figure("volume"), figure("float_shares")),
+    "the turnover": lambda figure: figure("turnover"),
+    "the float cap": lambda figure: figure("close") * figure("float_shares"),
 }
 _LISTS_SINCE = to_day(date(2016, 1, 1))
 #: How far a turnover rate is from volume / float shares in no row, as a ratio either way; in more rows than this share
@@ -72,10 +78,7 @@ def beside_prices(day: ComparedDay) -> Iterator[Finding]:
 
 def _expected(words: str, prices: RowBatch, batch: RowBatch) -> Floats:
     """Return a figure of prices for the keys of a batch (n,), NaN where it is not known."""
-    close, volume, turnover, shares = (
-        figure_of(prices, name, batch.keys) for name in ("close", "volume", "turnover", "float_shares")
-    )
-    return {"the turnover": turnover, "the float cap": close * shares}.get(words, over(volume, shares))
+    return _OF_PRICES[words](lambda name: figure_of(prices, name, batch.keys))
 
 
 def _far_rates(batch: RowBatch, known: Mask, ratios: Floats, exchange: str) -> Iterator[Finding]:
