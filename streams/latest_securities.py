@@ -96,21 +96,19 @@ class NewestSecurities:
             return None
         frames = [frame for _, (frame, _) in sorted(self._frames.items())]
         newest = max(frame.status.trade_date for frame in frames)
-        found: dict[str, _Parts] = {}
-        for frame in frames:
-            if frame.status.trade_date == newest:
-                for code, row in zip(to_codes(frame.keys), by_row(frame.columns), strict=True):
-                    found.setdefault(code, {})[frame.family] = frame.status, row
-        today = {f"security:{code}": msgspec.json.encode(_row(code, parts)) for code, parts in found.items()}
+        of_day = [frame for frame in frames if frame.status.trade_date == newest]
+        keys = np.unique(np.concatenate([frame.keys for frame in of_day]))
+        today = {f"security:{row['code']}": msgspec.json.encode(row) for row in _rows(keys, of_day)}
         today["securities"] = msgspec.json.encode(newest)
         today |= {frame_name(family): value for family, (_, value) in self._frames.items()}
-        keys = np.unique(np.concatenate([frame.keys for frame in frames if frame.status.trade_date == newest]))
         left, self._left, self._fresh = self._left, {}, False
         for frame in frames:
             if frame.status.trade_date < newest:
                 for code, row in _outside(keys, frame):
                     _put(left, code, {frame.family: (frame.status, row)}, late=False)
-        return UnwrittenSecurities(today, {code: parts for code, parts in left.items() if code not in found})
+        return UnwrittenSecurities(
+            today, {code: parts for code, parts in left.items() if f"security:{code}" not in today}
+        )
 
     def give_back(self, unwritten: UnwrittenSecurities) -> None:
         """Take back what could not be written; frames that came meanwhile are newer."""
@@ -126,13 +124,15 @@ def frame_name(family: str) -> str:
 
 def by_row(columns: dict[str, Any]) -> Iterator[_Row]:
     """Columns as a mapping per row; NaN becomes None."""
-    kept = []
-    for values in columns.values():
-        plain = values.astype(object)
-        if values.dtype.kind == "f":
-            plain[np.isnan(values)] = None
-        kept.append(plain.tolist())
+    kept = [_plain(values).tolist() for values in columns.values()]
     return (dict(zip(columns, row, strict=True)) for row in zip(*kept, strict=True))
+
+
+def _plain(values: Any) -> Any:
+    plain = values.astype(object)
+    if values.dtype.kind == "f":
+        plain[np.isnan(values)] = None
+    return plain
 
 
 def common(*statuses: DayStatus) -> _Row:
@@ -161,6 +161,29 @@ def _put(left: dict[str, _Parts], code: str, parts: _Parts, *, late: bool) -> No
         before = held[family][0].trade_date if family in held else None
         if before is None or status.trade_date > before or (status.trade_date == before and not late):
             held[family] = status, row
+
+
+def _rows(keys: Ids, frames: Sequence[SecuritySignals]) -> Iterator[_Row]:
+    """Yield the rows of securities, as `_row` does for one, from the frames of one day that have them.
+
+    Parameters
+    ----------
+    keys : those of all frames, which ascend.
+    """
+    columns, families = {name: [None] * len(keys) for name in _ABSENT}, np.zeros(len(keys), dtype=np.int64)
+    for number, frame in enumerate(frames):
+        at = np.searchsorted(keys, frame.keys)
+        families[at] |= 1 << number
+        for name, values in frame.columns.items():
+            whole = np.full(len(keys), None, dtype=object)
+            whole[at] = _plain(values)
+            columns[name] = whole.tolist()
+    in_common = {
+        here: common(*(frame.status for number, frame in enumerate(frames) if here >> number & 1))
+        for here in np.unique(families).tolist()
+    }
+    for code, here, *row in zip(to_codes(keys), families.tolist(), *columns.values(), strict=True):
+        yield {"code": code, **in_common[here], **dict(zip(columns, row, strict=True))}
 
 
 def _row(code: str, parts: _Parts) -> _Row:
