@@ -13,8 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from feeds import security_master
+from feeds.daily.daily_checks import DailyChecks
+from feeds.daily.security_names import SecurityNames
 from feeds.errors import InputError
-from feeds.files.dataset import SourceTable, gather
+from feeds.files.dataset import SourceTable, SourceTables, gather
 from feeds.files.master_data import newest_rows
 from processors.code_changes import CodeChange, CodeChanges
 from processors.codes import to_codes, to_id
@@ -117,6 +119,23 @@ def test_a_part_of_the_days_keeps_what_is_published_of_its_securities(tmp_path: 
     found = rows_of(part.batches["reference"])
     assert found["2024-06-05", "000001.SZ"] == {"csi300": 1.0, "industry": "银行"}
     assert max(day for day, _ in found) <= "2024-06-07"
+
+
+@pytest.mark.parametrize("start", [date(2024, 6, 5), date(2024, 6, 6)])
+def test_checked_days_of_a_history_have_the_spells_that_begin_before_them(tmp_path: Path, start: date) -> None:
+    """`feed files --from` published the changes since that day alone: all other memberships and industries ended."""
+    tables = SourceTables([*spells(tmp_path, MEMBERS, INDUSTRY, SPELLS), prices()])
+    found = DailyChecks(CALENDAR, SecurityNames(), None).check(tables, "x", (start, None)).dataset
+    assert found is not None
+    whole = gather(tables.tables, CALENDAR, "x").batches
+    part = found.batches
+    assert {to_date(day) for day in part["prices.daily"].days.tolist()} == {
+        one for one in (date(2024, 6, 5), date(2024, 6, 6)) if one >= start
+    }
+    for code in ("600519.SH", "000001.SZ"):
+        for day in ("2024-06-06", "2024-06-07", "2024-06-11", "2024-06-12"):
+            known = known_on(whole["reference"], day, code)
+            assert known and known_on(part["reference"], day, code) == known, (code, day)
 
 
 def test_delistings_stay_beside_prices_without_suspensions(tmp_path: Path) -> None:

@@ -139,13 +139,13 @@ class DailyChecks:
         wanted = [
             replace(one, frame=between(one.frame, *dates)) if "day" in one.frame else one for one in tables.tables
         ]
-        tables = SourceTables(wanted, tables.findings, tables.files)
+        every, tables = tables.tables, SourceTables(wanted, tables.findings, tables.files)
         findings = [one for one in tables.findings if one.day is None or _is_wanted(one.day, *dates)]
         report, earlier = FeedReport(source=source, files=tables.files), self._earlier.renewed()
         findings += self._names.compare(tables.tables, earlier.is_published_after)
         dataset, skipped, retry_at = None, dict[str, Days](), math.inf
-        if tables.tables:
-            dataset = gather(tables.tables, self._calendar, source, *dates, self._changes, self._master_data)
+        if every:  # spells that begin before the dates last on them, and days around them show which stocks are listed
+            dataset = gather(every, self._calendar, source, *dates, self._changes, self._master_data)
             skipped = skipped_days(dataset, self._calendar, earlier)
             findings += [
                 *dataset.findings,
