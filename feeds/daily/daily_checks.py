@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cache
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from feeds.daily import check_report
 from feeds.daily.bars_of_weeks import bars_of_weeks
 from feeds.daily.day_report import day_reports
 from feeds.daily.ledger import PublishLedger
+from feeds.daily.memberships import memberships
 from feeds.daily.publish import OnDay, publish_days
 from feeds.daily.published_figures import DaysBefore, PublishedFigures
 from feeds.daily.replay import Replay
@@ -40,6 +42,7 @@ from processors.code_changes import NO_CHANGES, CodeChanges
 from processors.codes import NO_IDS
 from processors.days import TradingCalendar, to_day
 from processors.index_members import codes_in
+from processors.needs import REFERENCE
 from processors.trading_hours import TradingHours
 
 #: The published rows of these are compared with any of them.
@@ -145,13 +148,15 @@ class DailyChecks:
         findings += self._names.compare(tables.tables, earlier.is_published_after)
         dataset, skipped, retry_at = None, dict[str, Days](), math.inf
         if every:  # spells that begin before the dates last on them, and days around them show which stocks are listed
-            dataset = gather(every, self._calendar, source, *dates, self._changes, self._master_data)
+            published = cache(self._master_data)
+            dataset = gather(every, self._calendar, source, *dates, self._changes, published)
             skipped = skipped_days(dataset, self._calendar, earlier)
             findings += [
                 *dataset.findings,
                 *stray_days(dataset, earlier),
                 *skipped_runs(skipped, self._calendar),
                 *bars_of_weeks(dataset, self._calendar),
+                *memberships(dataset.whole(REFERENCE), dataset.newest_rows(), published),
             ]
             report.notes = [*dataset.notes, *self._unused_members(dataset)]
             refused = refused_rows(findings)

@@ -101,6 +101,18 @@ def crowded(name: str, count: int) -> int | None:
     return size if size is not None and is_cut_off(size, count) else None
 
 
+def lacks_members(name: str, count: int) -> int | None:
+    """Return how many members an index has if so many are most of them, and far fewer; else None.
+
+    Examples
+    --------
+    >>> lacks_members("csi300", 300), lacks_members("csi300", 200), lacks_members("csi300", 20)
+    (None, 300, None)
+    """
+    size = _SIZES.get(name)
+    return size if size is not None and 2 * count > size and is_cut_off(count, size) else None
+
+
 def by_index(
     table: Table, raw: pd.DataFrame, where: str, findings: list[Finding]
 ) -> Iterator[tuple[Table, pd.DataFrame]]:

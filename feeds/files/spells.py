@@ -32,6 +32,9 @@ from processors.needs import REFERENCE
 #: In place of an open end: after every day.
 _OPEN = np.float64(2**31)
 _ENDED = -1.0
+#: More spells without an end before another one than this, and than this share, have lost it; no spell of a member, of
+#: special treatment or of a suspension in 2007–2021 was one.
+_AGAIN, _AGAIN_SHARE = 5, 0.02
 _LAST_DATE = to_day(date.max)
 
 
@@ -52,6 +55,29 @@ class Part(NamedTuple):
 def has_suspensions(spells: Iterable[pd.DataFrame]) -> bool:
     """Return whether spells name suspensions, which with prices of the whole market show which stocks are listed."""
     return any("listed" in frame and frame["listed"].eq(1.0).any() for frame in spells)
+
+
+def refuse_unended(spells: Iterable[pd.DataFrame], origins: Sequence[str]) -> None:
+    """Raise `InputError` if many securities begin a spell of a flag though the one before has no end.
+
+    Parameters
+    ----------
+    spells : as of `reference_rows`, of one table each.
+    """
+    for frame in spells:
+        for column in columns_of(REFERENCE, frame):
+            if not column.flag or column.name not in frame:
+                continue
+            found = frame[frame[column.name] == 1.0].sort_values(["key", "day"], kind="stable")
+            following = found.shift(-1)
+            again = found["until"].isna() & (found["key"] == following["key"]) & (found["day"] < following["day"])
+            if again.sum() > max(_AGAIN, _AGAIN_SHARE * len(found)):
+                one = found[again].iloc[0]
+                raise InputError(
+                    f"{origins[int(one['table'])]}, row {int(one['row'])}: the spell of {column.name} of "
+                    f"{to_code(int(one['key']))} from {to_date(int(one['day']))} on has no end, and another one begins "
+                    f"later ({again.sum():,} such rows): last days are missing; export all of it again"
+                )
 
 
 def reference_rows(

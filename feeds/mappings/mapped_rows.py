@@ -18,7 +18,7 @@ from feeds.checks.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severi
 from feeds.checks.zero_columns import zero_columns_removed, zero_prices
 from feeds.errors import InputError
 from feeds.mappings.both_balances import broken_sums
-from feeds.mappings.impossible_cells import impossible_cells
+from feeds.mappings.impossible_cells import impossible_cells, valueless_spells
 from feeds.mappings.mapped_keys import NO_KEY, column_of, row_keys
 from feeds.mappings.mapped_moments import NO_MOMENT, moments_of
 from feeds.mappings.mapped_words import matching, words_of
@@ -208,6 +208,8 @@ class _Reading:
         zeros = {name: (numbers[name] == 0) & ~empty for name in prices}
         refused: dict[int, str] = {}
         for name, values in numbers.items():
+            if self.table.spell is not None and (valueless := valueless_spells(name, values)):
+                self._report(Severity.ERROR, "spell", f"{self.where}: {valueless}")
             figure = self.table.columns[name]
             source = name if figure.column is None else f"{name} (column {figure.column!r})"
             must = not known[name].optional and figure.column is not None and figure.where is None
