@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from datetime import date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -364,6 +365,38 @@ def test_a_snapshot_in_a_wrong_unit_is_not_published(
         task.tick(market.now)
     assert bool(market.published) == (force or not text)
     assert force or not text or text in logs[0]["error"]
+
+
+def at_price(last: float, prev_close: float = 9.9) -> pd.DataFrame:
+    frame = quotes(60).tables[0][1]
+    return frame.assign(last=last, prev_close=prev_close, turnover=last * frame["volume"])
+
+
+@pytest.mark.parametrize(
+    ("frames", "good", "force"),
+    [
+        ([at_price(10.0), at_price(10.2)], [True, True], False),
+        ([at_price(10.0), at_price(9.9, 10.0), at_price(9.9, 10.1)], [True, False, False], False),  # swapped since
+        ([at_price(9.9, 10.0), at_price(9.9, 10.1)], [True, False], False),  # from the first one on
+        ([at_price(10.0), at_price(100.0, 99.0), at_price(10.0)], [True, False, False], False),  # each beside the last
+        ([at_price(10.0), at_price(10.0, 9.8), at_price(10.1, 9.8)], [True, False, True], False),
+        ([at_price(10.0), at_price(9.9, 10.0)], [True, True], True),
+    ],
+)
+def test_previous_closes_that_change_within_a_session_are_refused(
+    frames: list[pd.DataFrame], good: list[bool], force: bool
+) -> None:
+    """Swapped columns, and prices that are off with their turnovers, agree with themselves."""
+    market = Market("2024-06-11 09:40")
+    readings = iter([Reading([("prices.intraday", frame)], us("2024-06-11 09:40")) for frame in frames])
+    market.read = lambda: next(readings)  # type: ignore[method-assign]
+    task = market.run(60)
+    task.may_fall = force
+    failures = [0]
+    for _ in frames:
+        task.tick(market.now)
+        failures.append(task.failures)
+    assert [then == now for then, now in pairwise(failures)] == good
 
 
 @pytest.mark.parametrize(("whole", "first", "good"), [(True, "gain", False), (True, "turnover", False),

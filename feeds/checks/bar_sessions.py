@@ -31,6 +31,9 @@ _CUMULATIVE_LONG, _FEWEST_BARS = 0.9, 4
 _MISSING = 0.5
 #: Minutes; in a shorter bar a security may have no trade, and so no bar.
 _TRADED_MINUTES = 5
+#: Opens of bars of 15 minutes were on average at most 0.45 times as far from the closes before as closes were (of 300
+#: securities at most 0.58 times); where two bars are exchanged, 0.78 times or more.
+_LONG_MINUTES, _FOLLOWS, _MANY_FOLLOWING = 15, 0.7, 300
 #: A bar whose turnover over volume × close is so many times the median of its session, or its open so many times its
 #: close, or the other way, has a wrong cell.
 _OFF, _WIDE = 2.0, 3.0
@@ -116,6 +119,8 @@ def bar_sessions(bars: pd.DataFrame, ends: Ints, calendar: TradingCalendar, sinc
     yield from _cumulative(bars, halves=len(ends) >= _BARS_OF_HALVES)
     yield from _repeated(bars, calendar)
     yield from _swapped(bars)
+    if np.diff(ends)[0] >= _LONG_MINUTES:
+        yield from _exchanged(bars)
     yield from _missing_ends(bars, ends, calendar)
 
 
@@ -176,6 +181,21 @@ def _swapped(bars: pd.DataFrame) -> Iterator[Finding]:
     wrong = opens[(opens > closes) & (moves[0].count() >= _MANY)]
     if len(wrong):
         yield _error(wrong.index, "opens are farther from the close of the bar before than closes: are both swapped?")
+
+
+def _exchanged(bars: pd.DataFrame) -> Iterator[Finding]:
+    """Find sessions with bars that do not follow on those before: two moments are exchanged."""
+    before = bars.groupby(["key", "day"])["last"].shift()
+    moves = [(bars[name] / before - 1).abs().groupby([bars["day"], bars["minute"]]) for name in ("open", "last")]
+    opens, closes = (one.mean() for one in moves)
+    wrong = opens[(opens > _FOLLOWS * closes) & (moves[0].count() >= _MANY_FOLLOWING)]
+    if len(wrong):
+        days, minutes = (wrong.index.get_level_values(name) for name in ("day", "minute"))
+        yield _error(
+            days.unique(),
+            f"opens of the bars that end at {minutes[0] // 60:02}:{minutes[0] % 60:02} are far from the closes of the "
+            "bars before: are two moments exchanged?",
+        )
 
 
 def _missing_sessions(bars: pd.DataFrame, calendar: TradingCalendar, since: int) -> Iterator[Finding]:

@@ -1,7 +1,9 @@
 """Snapshots of the session whose columns are in a wrong unit, or of another column: no day before shows it in time.
 
 The median stock trades at about its last price, and no session moves the median price by a third. No exchange has had a
-turnover of a fifth of the most in `feeds.checks.magnitudes`; what has been traded so far has no least value.
+turnover of a fifth of the most in `feeds.checks.magnitudes`; what has been traded so far has no least value. Where last
+prices and previous closes are swapped, or prices are off with their turnovers, a snapshot agrees with itself: it is
+compared with the one before. The first one of a command has none.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from feeds.checks.magnitudes import TURNOVER
+from feeds.checks.row_groups import figure_of
 from processors.arrays import Floats
 from processors.block import TURNOVER_INDEX
 from processors.codes import to_code
@@ -19,6 +22,8 @@ from processors.kinds import is_stock
 _STOCKS, _INDICES = 20, 3
 #: Turnover over volume × last price, and the last price over the previous close; each as a ratio either way.
 _RATIO, _MOVE = 2.0, 1.3
+#: More previous closes than these, and than this share, do not change within a session; a part of a price is rounding.
+_FEW, _CHANGED, _SAME = 3, 0.05, 1e-4
 
 
 def contradiction(batch: RowBatch) -> str:
@@ -40,6 +45,23 @@ def contradiction(batch: RowBatch) -> str:
     place = int(np.argmax(of_exchanges))
     where = f"turnover of {to_code(int(rows.keys[place]))} is {figures['turnover'][place]:,.4g} CNY"
     return f"{where}, expected {TURNOVER[1]:,.4g} at most: check its unit"
+
+
+def other_closes(batch: RowBatch, before: RowBatch) -> str:
+    """Return why a snapshot does not follow on one of the same day; empty if it does.
+
+    A previous close is the same all day. The last price, where both columns are swapped, is not.
+    """
+    then, now = figure_of(before, "prev_close", batch.keys), batch.figures["prev_close"]
+    known = (now > 0) & (then > 0) & (batch.days == before.days.max())
+    other = known & (np.abs(now - then) > _SAME * then)
+    if not other.sum() > max(_FEW, _CHANGED * known.sum()):
+        return ""
+    first = to_code(int(batch.keys[np.argmax(other)]))
+    return (
+        f"{other.sum():,} of {known.sum():,} previous closes, such as that of {first}, are not those of the snapshot "
+        "before: check that last and prev_close are not swapped, and their units"
+    )
 
 
 def _median(over: Floats, under: Floats, least: int) -> float:

@@ -19,7 +19,7 @@ import structlog
 
 from feeds.checks.cut_lists import is_far_fewer, is_page
 from feeds.checks.price_bars import is_half
-from feeds.checks.snapshot_units import contradiction
+from feeds.checks.snapshot_units import contradiction, other_closes
 from feeds.daily.security_names import names_of
 from feeds.daily.sorted_pages import page_of
 from feeds.errors import BusyError, ConfigurationError, InputError
@@ -128,6 +128,7 @@ class SnapshotTask(FeedTask):
     _logged_refused: int = 0
     _logged_opening: int = 0
     _named: dict[str, str] = field(default_factory=dict)
+    _before: dict[str, RowBatch] = field(default_factory=dict)
 
     def tick(self, now: float) -> float:
         """Take a snapshot if one is due; return when the next one is."""
@@ -198,6 +199,7 @@ class SnapshotTask(FeedTask):
             seen += len(batch) + left_out["old"]
             if not self.may_fall and (why := contradiction(batch)):
                 raise InputError(f"{why}; set force = true if the figures are right")
+            self._refuse_other_closes(batch)
             result = self.outlet.publish(batch, AcceptancePolicy(changed_only=True, may_fall=self.may_fall))
             self._counts.update(rows=result.published, unchanged=result.unchanged, late=result.late)
             refused += map(str, result.refused)
@@ -213,6 +215,14 @@ class SnapshotTask(FeedTask):
             self._logged_refused = len(refused)
             if refused:
                 log.warning("finding", feed=self.name, what=refused[0], rows=len(refused))
+
+    def _refuse_other_closes(self, batch: RowBatch) -> None:
+        """Raise `InputError` for other previous closes than those of the snapshot before; remember both."""
+        if not len(batch):
+            return
+        before, self._before[batch.topic] = self._before.get(batch.topic), batch
+        if before is not None and not self.may_fall and (why := other_closes(batch, before)):
+            raise InputError(f"{why}; set force = true if the figures are right")
 
     def _store(self, names: dict[str, str]) -> None:
         """Store the names that this task has not stored yet."""
