@@ -10,7 +10,7 @@ import pytest
 from feeds.checks.compared_day import ComparedDay
 from feeds.checks.validate import Finding, Severity
 from feeds.daily.check_report import check_with_lists
-from processors.events import RowBatch
+from processors.events import RowBatch, concat
 from streams.calendars import xshg
 from tests.building import DAYS, batch
 
@@ -65,6 +65,18 @@ def test_days_that_follow_on_each_other_have_no_findings(exchange: str) -> None:
         assert findings(now, before=(then,)) == []
     both = (market("margin.daily", DAYS[1], exchange), market("prices.daily", DAYS[1], exchange))
     assert findings(*both) == []
+
+
+@pytest.mark.parametrize("exchange", ["SSE", "SZSE"])
+def test_a_total_under_a_number_of_a_security_is_an_error(exchange: str) -> None:
+    """A row 合计 is no row; one with a number in place of the word doubled the sums of the exchange."""
+    now = market("margin.daily", DAYS[1], exchange)
+    total = now.take(np.arange(1))
+    total.figures.update({name: np.array([np.nansum(values[1:])]) for name, values in now.figures.items()})
+    (one,) = [f for f in findings(concat([total, now.take(np.arange(1, COUNT))])) if "sum of all others" in f.text]
+    assert one.severity is Severity.ERROR
+    few = concat([total, now.take(np.arange(1, 4))])
+    assert [f for f in findings(few) if "sum of all others" in f.text] == []
 
 
 MIXES = [

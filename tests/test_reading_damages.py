@@ -47,6 +47,32 @@ def codes(found: SourceTables) -> int:
     return sum(len(table.frame) for table in found.tables)
 
 
+def dates(found: SourceTables) -> list[str]:
+    return [one.text for one in found.findings if one.check == "date"]
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "said"),
+    [
+        (
+            "margin_20240607.csv",
+            ["20240611"],
+            "margin_20240607.csv: its rows are of 2024-06-11, after the date in its name",
+        ),
+        ("margin_20240611.csv", ["20240611"], None),
+        ("margin_20240612.csv", ["20240611"], None),  # the day on which it was saved
+        ("margin_since_20240603.csv", ["20240611", "20240612"], None),
+        ("margin.csv", ["20240611"], None),
+    ],
+)
+def test_a_file_that_is_older_than_its_rows_is_reported(
+    tmp_path: Path, name: str, days: list[str], said: str | None
+) -> None:
+    rows = [HEAD, *(line.replace("20240611", day) for day in days for line in lines()[1:])]
+    found = dates(read(tmp_path, "\n".join(rows) + "\n", name))
+    assert len(found) == (said is not None) and all(said in one for one in found if said)
+
+
 # -- texts -----------------------------------------------------------------------------------------------------
 
 

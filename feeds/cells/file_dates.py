@@ -56,6 +56,19 @@ def file_day(stated: set[int], name: str, given: date | None, where: str) -> int
     return next(iter(stated or named))
 
 
+def later_than_named(day: int, name: str) -> bool:
+    """Whether the one day of a file is later than every date in its name: no file is older than its rows.
+
+    Examples
+    --------
+    >>> day = to_day(date(2024, 6, 12))
+    >>> [later_than_named(day, one) for one in ("rzrq_20240611.csv", "2024-06-12.csv", "20240613.csv", "rzrq.csv")]
+    [True, False, False, False]
+    """
+    named = set(days_in(name))
+    return bool(named) and max(named) < day
+
+
 def _days_of(cell: object) -> Iterable[int]:
     if isinstance(cell, datetime):
         return [to_day(cell.date())] if cell.time() == time(0) else []

@@ -8,6 +8,7 @@ security, only what surrounds the cell does:
   publishes no repayments; they are what is left, never less than −2% of a balance.
 - what was bought on margin or sold short was traded (at most 0.82 and 0.53 of it), and a balance is below the float cap
   (at most 0.39 of it), where the prices of the day are known.
+- no security has the sums of all others of its exchange, in any of its figures.
 - the value of lent shares is their number at about the close (0.97 to 1.04 times).
 """
 
@@ -18,7 +19,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from feeds.checks.compared_day import ComparedDay
-from feeds.checks.row_groups import figure_of, over
+from feeds.checks.row_groups import figure_of, masks_of, over
 from feeds.checks.validate import Finding, Severity, key_text, names_of
 from processors.arrays import Floats, Mask
 from processors.days import to_date
@@ -54,6 +55,8 @@ _BALANCE = 3e11
 _VALUE, _VALUE_LEAST = 3.0, 1e5
 #: CNY a share, without prices of the day.
 _VALUES = (0.05, 1e4)
+#: So many rows of an exchange have a sum, within the rounding of figures in other units.
+_SUMMED, _SUM_ROUNDING = 5, 1e-6
 #: Buys that fall to less than this share of those of the session before; in 2016–2021 24 rows did.
 _FALL, _FALL_LEAST = 10**-3.3, 1e7
 
@@ -65,6 +68,7 @@ def single_cells(day: ComparedDay) -> Iterator[Finding]:
             yield from _beside_the_session_before(day.rows[topic], day.last[topic])
     if DETAIL in day.rows:
         yield from _alone(day.rows[DETAIL])
+        yield from _sums(day.rows[DETAIL])
     if DETAIL in day.whole and PRICES in day.whole and {DETAIL, PRICES} & day.rows.keys():
         yield from _beside_prices(day.whole[DETAIL], day.whole[PRICES])
 
@@ -127,6 +131,18 @@ def _alone(batch: RowBatch) -> Iterator[Finding]:
         value = _share_value(batch)
         wrong = (value < _VALUES[0]) | (value > _VALUES[1])
         yield from _found(batch, wrong, "short_balance", "short_balance / short_volume is the price of no share")
+
+
+def _sums(batch: RowBatch) -> Iterator[Finding]:
+    """Find rows that are the sums of all others of their exchange: totals under a number that is no security's."""
+    for _, mask in masks_of(batch):
+        if mask.sum() < _SUMMED:
+            continue
+        equal = mask.copy()
+        for name in ("fin_balance", "fin_buy"):
+            values = np.where(mask, batch.figures[name], 0.0)
+            equal &= (values > 0) & (np.abs(2 * values - values.sum()) <= _EXACT + _SUM_ROUNDING * values)
+        yield from _found(batch, equal, "fin_balance", "the sum of all others, as is fin_buy: a total is no security")
 
 
 def _beside_prices(detail: RowBatch, prices: RowBatch) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from feeds.cells import workbooks
-from feeds.cells.file_dates import file_day, stated_days
+from feeds.cells.file_dates import file_day, later_than_named, stated_days
 from feeds.cells.file_names import unusable
 from feeds.cells.formulas import evaluate
 from feeds.cells.sheet_tables import (
@@ -30,7 +30,7 @@ from feeds.cells.sheet_tables import (
 from feeds.cells.workbooks import Grids, files_of, read_parquet, read_workbook, subfolders, unpacked
 from feeds.checks.validate import Finding, Severity
 from feeds.errors import InputError
-from feeds.files.dataset import SourceTables
+from feeds.files.dataset import SourceTable, SourceTables
 from feeds.files.exchange import Layout, layout_of, parse_sheets, unended, unread, unread_beside, unread_sheet
 from feeds.files.index_codes import by_index, until_next_list
 from feeds.files.stated_units import with_documented_units
@@ -44,6 +44,7 @@ from feeds.mappings.presets import (
     replace_component_turnover,
     unread_figures,
 )
+from processors.days import to_date
 
 SUFFIXES = (*workbooks.SUFFIXES, ".parquet")
 _PARQUET = b"PAR1"
@@ -73,13 +74,16 @@ def read(paths: Sequence[Path], mapping: Mapping | None = None, day: date | None
         files, others = _files_of(path)
         out.findings += unread([*others, *(subfolders(path) if path.is_dir() else [])], SUFFIXES)
         for file in files:
+            read_before = len(out.tables)
             if mapping is None:
                 out.extend(_known(file, day))
+                out.findings += _older_than_its_rows(file.name, out.tables[read_before:])
                 continue
             tables = tables_of(mapping, file.name)
             if tables:
                 out.files += 1
                 _add_mapped(file, tables, mapping, out)
+                out.findings += _older_than_its_rows(file.name, out.tables[read_before:])
                 continue
             text = f"{file.name} is not read: no table of the mapping file fits this name"
             if not path.is_dir():
@@ -90,6 +94,15 @@ def read(paths: Sequence[Path], mapping: Mapping | None = None, day: date | None
         where = ", ".join(map(str, paths))
         raise InputError(f"{where} has no file with figures ({', '.join(SUFFIXES)}): give files, or a folder of them")
     return out
+
+
+def _older_than_its_rows(name: str, tables: Iterable[SourceTable]) -> Iterator[Finding]:
+    """Report a file whose name has a date before the one day of all of its rows: the column or the name is wrong."""
+    dated = [table for table in tables if "day" in table.frame and "until" not in table.frame]
+    days = sorted({day for table in dated for day in table.frame["day"].unique().tolist()})
+    if len(days) == 1 and later_than_named(days[0], name):
+        text = f"{name}: its rows are of {to_date(days[0])}, after the date in its name: check the column of dates"
+        yield Finding(Severity.WARNING, "date", dated[0].topic, days[0], text)
 
 
 def _files_of(path: Path) -> tuple[list[Path], list[Path]]:
