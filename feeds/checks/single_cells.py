@@ -140,7 +140,7 @@ def _sums(batch: RowBatch) -> Iterator[Finding]:
             continue
         equal = mask.copy()
         for name in ("fin_balance", "fin_buy"):
-            values = np.where(mask, batch.figures[name], 0.0)
+            values = np.where(mask & np.isfinite(batch.figures[name]), batch.figures[name], 0.0)
             equal &= (values > 0) & (np.abs(2 * values - values.sum()) <= _EXACT + _SUM_ROUNDING * values)
         yield from _found(batch, equal, "fin_balance", "the sum of all others, as is fin_buy: a total is no security")
 
