@@ -7,6 +7,7 @@ from typing import Any
 
 from feeds.checks.balance_changes import balance_changes
 from feeds.checks.beside_prices import beside_prices
+from feeds.checks.beside_totals import beside_totals
 from feeds.checks.closes_before import closes_before
 from feeds.checks.column_gaps import column_gaps
 from feeds.checks.compared_day import ComparedDay
@@ -38,7 +39,7 @@ def check_with_lists(day: ComparedDay) -> list[Finding]:
     units = {one.topic for one in out if one.check == "unit"}
     beside = [*magnitudes(day), *beside_prices(day)]
     out += [*(one for one in beside if one.topic not in units or one.check != "unit")]
-    out += [*slipped_days(day), *single_cells(day)]
+    out += [*slipped_days(day), *single_cells(day), *beside_totals(day)]
     for topic, batch in day.rows.items():
         out += [*column_gaps(batch), *shifted_columns(batch)]
         if topic == PRICES:

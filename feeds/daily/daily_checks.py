@@ -46,7 +46,7 @@ from processors.needs import REFERENCE
 from processors.trading_hours import TradingHours
 
 #: The published rows of these are compared with any of them.
-_BESIDE = ("margin.daily", "margin.market", "prices.daily", "indices.daily")
+_BESIDE = ("margin.daily", "margin.market", "margin.collateral", "prices.daily", "indices.daily")
 
 
 @dataclass(slots=True)
