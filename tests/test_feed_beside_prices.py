@@ -127,3 +127,19 @@ def test_a_balance_and_a_repayment_of_a_row_that_change_places_are_an_error(code
         {"margin.daily": batch("margin.daily", NEXT, {code: rows})}, Severity.ERROR, {"margin.daily": before}
     )
     assert [one.check for one in errors if "change places" in one.text] == ["cell"] * named
+
+
+@pytest.mark.parametrize(
+    ("rows", "factor", "check"),
+    [(40, 1.0, "columns"), (10, 1.0, ""), (1, 10.0, "cell"), (1, 0.1, "cell"), (1, -1.0, "cell")],
+)
+def test_valuations_that_do_not_move_with_their_prices_are_reported(rows: int, factor: float, check: str) -> None:
+    """A fifth of the PEs are those of the day before, or one has a wrong cell; all prices rose by 2%."""
+    before, now = market(), changed(market(NEXT), "prices.daily", "prev_close", 1.0)
+    prices = now["prices.daily"].figures
+    prices["prev_close"] = prices["close"] / 1.02
+    pe = before["valuations.daily"].figures["pe_ttm"] * 1.02
+    pe[:rows] *= factor / 1.02 if factor == 1.0 else factor
+    now["valuations.daily"].figures["pe_ttm"] = pe
+    named = [one.check for one in found(now, Severity.WARNING, before) if "pe_ttm" in one.text]
+    assert named == ([check] if check else [])
