@@ -9,12 +9,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from enum import StrEnum
+from typing import TypeAlias
 
 import msgspec
 
 from feeds.checks.validate import Finding, Severity
 from processors.days import to_date
 from processors.needs import REFERENCE
+
+#: A day, topic, exchange, and what became of rows: a field of `ExchangeRows`.
+RowOutcome: TypeAlias = tuple[int, str, str, str]
 
 
 class Outcome(StrEnum):
@@ -141,7 +145,7 @@ class FeedReport(msgspec.Struct, kw_only=True):
             self.days.insert(at, DayReport(trade_date=day, topic=topic, exchanges={}, checks={}))
         return self.days[at].exchanges.setdefault(group, ExchangeRows())
 
-    def set_outcomes(self, outcomes: Mapping[tuple[int, str, str, str], int] | None) -> None:
+    def set_outcomes(self, outcomes: Mapping[RowOutcome, int] | None) -> None:
         """Take the outcome of each row from the ledger; without one, every row was sent."""
         self.outcome = Outcome.PUBLISHED
         if outcomes is None:
@@ -152,7 +156,7 @@ class FeedReport(msgspec.Struct, kw_only=True):
         for (day, topic, exchange, outcome), count in outcomes.items():
             setattr(self._rows_of(to_date(day), topic, exchange), outcome, count)
 
-    def interrupt(self, outcomes: Mapping[tuple[int, str, str, str], int]) -> None:
+    def interrupt(self, outcomes: Mapping[RowOutcome, int]) -> None:
         """Take the outcome of each row that was sent; whether the newest ones have arrived is not known."""
         self.set_outcomes(outcomes)
         self.outcome = Outcome.INTERRUPTED

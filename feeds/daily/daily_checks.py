@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -32,7 +33,7 @@ from feeds.daily.skipped_days import skipped_days, skipped_runs
 from feeds.daily.sorted_pages import sorted_pages
 from feeds.daily.stray_days import stray_days
 from feeds.errors import InputError
-from feeds.feed_report import FeedReport, Outcome
+from feeds.feed_report import FeedReport, Outcome, RowOutcome
 from feeds.files.dataset import Dataset, SourceTables, between, gather, require_days
 from feeds.files.master_data import MasterData, nothing_published
 from feeds.mappings.refused_rows import refused_rows, still_refused
@@ -268,8 +269,12 @@ def publish_checked(
     replay : publishes the rows in place of `publish_days`, as they became known.
     """
     dataset = checked.rows(force=force)
-    before = None if ledger is None else ledger.outcomes.copy()
+    before: Counter[RowOutcome] = Counter() if ledger is None else ledger.outcomes.copy()
     refused = refused_rows(checked.findings)
+
+    def outcomes() -> Counter[RowOutcome] | None:
+        return None if ledger is None else ledger.outcomes - before
+
     try:
         if replay is None:
             incomplete = unclosed(
@@ -290,6 +295,6 @@ def publish_checked(
                 publisher, dataset, ledger=ledger, speed=speed, on_day=on_day, refused=refused, skipped=checked.skipped
             )
     except BaseException:
-        checked.report.interrupt({} if ledger is None or before is None else ledger.outcomes - before)
+        checked.report.interrupt(outcomes() or {})
         raise
-    checked.report.set_outcomes(None if ledger is None or before is None else ledger.outcomes - before)
+    checked.report.set_outcomes(outcomes())

@@ -27,6 +27,7 @@ from feeds.checks.row_groups import counts, rows_of_keys
 from feeds.daily.ledger_entry import PENDING, REFUSED, REMEDY, Digests, LedgerEntry
 from feeds.daily.published_figures import PublishedFigures, unreachable
 from feeds.errors import LedgerError
+from feeds.feed_report import RowOutcome
 from feeds.files.master_data import MasterData, nothing_published
 from feeds.mappings.refused_rows import newly_refused, places, still_refused
 from feeds.ports import LedgerStore, Place
@@ -110,7 +111,7 @@ class PublishLedger:
         self._topics_without_rows = topics_without_rows
         self._new_topics: set[str] = set()  # each may get its first entry once
         self._open: list[tuple[_Begun, bytes]] = []  # with the entry as it is stored
-        self.outcomes: Counter[tuple[int, str, str, str]] = Counter()
+        self.outcomes: Counter[RowOutcome] = Counter()
         self.figures = PublishedFigures(store)
 
     @property
