@@ -12,7 +12,7 @@ from datetime import date
 import numpy as np
 
 from alerts.removed_days import REMOVED_ROW, RemovedDays
-from alerts.rules.base import Message
+from alerts.rules.base import Message, security_frame
 from processors.arrays import Floats, Ids
 from processors.codes import reindex_sorted
 from processors.column_table import ColumnTable, DayColumns, Layout
@@ -20,7 +20,7 @@ from processors.days import TradingCalendar, to_day
 from processors.industries import INDEX_OF
 from processors.kinds import is_stock
 from processors.needs import DETAIL, INDICES, PRICES
-from processors.outputs import PRICING, DayStatus, IndustrySignals, SecuritySignals
+from processors.outputs import PRICING, DayStatus, IndustrySignals
 from processors.table import DAY, TEXT, Table, TableSet
 
 #: Trading days after which the returns of members are known.
@@ -57,13 +57,14 @@ ReadLevels = Callable[[Message], tuple[DayStatus, _Levels] | None]
 
 def stock_levels(message: Message) -> tuple[DayStatus, _Levels] | None:
     """Return the adjusted levels of all stocks, of a frame with prices."""
-    if not isinstance(message, SecuritySignals) or message.family != PRICING:
+    frame = security_frame(message, PRICING)
+    if frame is None:
         return None
-    level, inside = message.columns["price_level"], message.columns["open_to_close"]
-    stock = is_stock(message.keys) & ~np.isnan(level)
+    level, inside = frame.columns["price_level"], frame.columns["open_to_close"]
+    stock = is_stock(frame.keys) & ~np.isnan(level)
     opened = level[stock] / (1 + inside[stock])
-    revision = message.status.revision_of(DETAIL, PRICES)
-    return message.status, _Levels(revision, message.keys[stock], opened, level[stock])
+    revision = frame.status.revision_of(DETAIL, PRICES)
+    return frame.status, _Levels(revision, frame.keys[stock], opened, level[stock])
 
 
 def industry_levels(message: Message) -> tuple[DayStatus, _Levels] | None:

@@ -1,16 +1,22 @@
-"""Builders of small inputs: rows, punctuation, trading days."""
+"""Builders of small inputs: rows, punctuation, trading days; and of frames of signals."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 
 import numpy as np
 
+from processors.arrays import Array, Ids
 from processors.codes import EXCHANGES, to_id
 from processors.days import TradingCalendar, to_date, to_day
 from processors.events import INPUT_ROWS, KEYS, EndOfDay, RowBatch
 from processors.index_members import columns_of
+from processors.industries import INDUSTRIES
+from processors.outputs import FINANCING, DayStatus, IndustrySignals, SecuritySignals
+from processors.registry import INDUSTRY_SIGNALS
 from streams.calendars import xshg
+from streams.codecs import signal_codec
 
 #: Trading days of the first weeks of 2020.
 DAYS = [date(2020, 1, d) for d in (2, 3, 6, 7, 8, 9, 10, 13, 14, 15, 16, 17, 20, 21, 22, 23)]
@@ -53,3 +59,17 @@ def end_of_day(rows: RowBatch, day: date | None = None, **expected: int) -> EndO
 def with_half_days(*days: date) -> TradingCalendar:
     """The exchange's sessions, some of which end at 11:30."""
     return TradingCalendar(map(to_date, xshg().days_from(0, len(xshg()))), half_days=days)
+
+
+def security_signals(
+    status: DayStatus, keys: Ids, columns: Mapping[str, Array], family: str = FINANCING
+) -> SecuritySignals:
+    """Return a frame as it is read from the topic: with every column of its family, absent where it is not given."""
+    absent = {name: np.full(len(keys), np.nan) for name in sorted(signal_codec.columns_of(family))}
+    return SecuritySignals(status, keys, absent | dict(columns), family)
+
+
+def industry_signals(status: DayStatus, columns: Mapping[str, Array]) -> IndustrySignals:
+    """Return a frame of industries as it is read from the topic, with every column, absent where it is not given."""
+    absent = {name: np.full(len(INDUSTRIES), np.nan) for name in INDUSTRY_SIGNALS}
+    return IndustrySignals(status, absent | dict(columns), {})

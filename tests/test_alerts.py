@@ -26,7 +26,7 @@ from processors.outputs import DayStatus, IdentityCheck, IndustrySignals, Market
 from processors.parameters import Parameters
 from processors.registry import SIGNALS
 from streams.calendars import xshg
-from tests.building import DAYS
+from tests.building import DAYS, industry_signals, security_signals
 
 CALENDAR = xshg()
 RULES = rules(Parameters())
@@ -177,7 +177,7 @@ def test_a_risk_is_read_at_a_week_s_end_though_the_end_of_the_week_before_is_not
 def risks(day: date, risk: np.ndarray, revision: int = 0, factors: int = 8) -> IndustrySignals:
     status = DayStatus(trade_date=day, available_at=NOW, revision=revision)
     parts = {f"risk_{factor}": np.full(31, 0.0 if i < factors else np.nan) for i, factor in enumerate(RISK)}
-    return IndustrySignals(status, {"week_change": np.zeros(31), "risk": risk.astype(float)} | parts, {})
+    return industry_signals(status, {"week_change": np.zeros(31), "risk": risk.astype(float)} | parts)
 
 
 def test_provisional_values_never_alert() -> None:
@@ -227,7 +227,7 @@ def test_cold_is_never_called_a_bottom() -> None:
 
 def securities(day: date, missing: dict[str, int] | None = None, revision: int = 0) -> SecuritySignals:
     codes = ["600000.SH", "600519.SH", "000001.SZ"]
-    return SecuritySignals(
+    return security_signals(
         DayStatus(trade_date=day, available_at=NOW, revision=revision, missing=missing or {}),
         np.array([to_id(c) for c in codes], dtype=np.int32),
         {"fin_change": np.array([0.1, -0.2, 0.0]), "fin_streak": np.array([8, -5, 0]),
@@ -370,7 +370,7 @@ def test_a_break_of_the_totals_is_a_warning_only_above_its_share_of_the_exchange
 
 
 def checked(day: date, check: IdentityCheck) -> SecuritySignals:
-    return SecuritySignals(
+    return security_signals(
         DayStatus(trade_date=day, available_at=NOW, revision=0, identity=check), np.empty(0, dtype=np.int32),
         {name: np.empty(0) for name in ("fin_change", "fin_streak", "extreme", "consecutive_extreme")})  # fmt: skip
 
@@ -425,7 +425,7 @@ def test_charts_that_arrive_behind_removed_days_correct_no_fact_that_does_not_re
         fold(lifecycle, risks(day, np.zeros(31)))
     read = {f"{CHARTS}[0]": 0, "indices.daily": corrected}
     status = DayStatus(trade_date=DAYS[0], available_at=NOW, revision=1 + corrected, input_revisions=read)
-    late = IndustrySignals(status, {"week_change": np.zeros(31)}, {})
+    late = industry_signals(status, {"week_change": np.zeros(31)})
     assert lifecycle.fold(late, Input("signals", 0, next(_offsets), status.revision), NOW) == []
     assert bool(lifecycle.refused) == refused
 
@@ -434,7 +434,7 @@ def test_charts_that_arrive_behind_removed_days_correct_no_fact_that_does_not_re
 
 
 def priced(day: date) -> SecuritySignals:
-    return SecuritySignals(
+    return security_signals(
         DayStatus(trade_date=day, available_at=NOW, revision=0), np.array([to_id("600000.SH")], dtype=np.int32),
         {f: np.array([1.0]) for f in ("divergence", "streak_excess", "excess_top", "excess_score", "excess_kind")},
         family="pricing")  # fmt: skip
@@ -522,7 +522,7 @@ def test_a_rule_evaluates_no_message_that_it_does_not_read() -> None:
                           quarantined="prices.daily[0]@7")  # fmt: skip
     silent = LiveFeedState(feed="prices.intraday", trade_date=DAYS[0], at=NOW, silent_since=NOW)
     run = FeedRun(source="exchange", trade_date=DAYS[0], at=NOW, errors=3, reason="too few rows")
-    industries = IndustrySignals(DayStatus(trade_date=DAYS[0], available_at=NOW, revision=0), {}, {})
+    industries = industry_signals(DayStatus(trade_date=DAYS[0], available_at=NOW, revision=0), {})
     for message in (*plain, securities(DAYS[0]), priced(DAYS[0]), industries, refused, silent, run):
         for rule in RULES:
             assert read_as(message) in rule.reads or not list(rule.evaluate(message)), (rule.name, message)

@@ -30,6 +30,7 @@ from processors.parameters import Parameters
 from processors.signal import Value
 from processors.trading_hours import TradingHours
 from streams.calendars import xshg
+from tests.building import security_signals
 from tests.test_alerts import securities, state
 
 RULES = rules(Parameters())
@@ -419,7 +420,7 @@ CODES = np.sort(np.array([to_id(f"{n:06d}.SZ") for n in range(1, 11)], dtype=np.
 
 def flags(at: int, codes: list[str]) -> SecuritySignals:
     side = np.isin(CODES, [to_id(c) for c in codes]).astype(float)
-    return SecuritySignals(
+    return security_signals(
         DayStatus(trade_date=DAYS[at], available_at=NOW, revision=0), CODES,
         {"fin_change": side * 0.1, "fin_streak": np.zeros(10), "extreme": side, "consecutive_extreme": side},
     )  # fmt: skip
@@ -427,7 +428,7 @@ def flags(at: int, codes: list[str]) -> SecuritySignals:
 
 def levels(at: int, values: np.ndarray) -> SecuritySignals:
     zero = np.zeros(10)
-    return SecuritySignals(
+    return security_signals(
         DayStatus(trade_date=DAYS[at], available_at=NOW, revision=0), CODES,
         {"price_level": values, "open_to_close": zero, "excess_top": zero, "excess_kind": zero, "excess_score": zero,
          "divergence": zero, "streak_excess": zero}, "pricing",

@@ -22,6 +22,7 @@ from alerts.rules.digest import FLAGS, TITLES
 from processors.codes import to_id
 from processors.outputs import DayStatus, IdentityCheck, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
+from tests.building import security_signals
 from tests.test_delivery import hook
 from tests.test_desk import CALENDAR, DAYS
 
@@ -35,14 +36,14 @@ KEYS = np.array([to_id(code) for code in CODES], dtype=np.int32)
 def financing(at: int, revision: int = 0, broken: int = 0, extreme: int = 1, streak: int = 8) -> SecuritySignals:
     """The first securities of the list are flagged: ``extreme`` of them, and one with a streak."""
     side = (np.arange(4) < extreme).astype(float)
-    return SecuritySignals(
+    return security_signals(
         DayStatus(trade_date=DAYS[at], available_at=NOW, revision=revision, identity=IdentityCheck(100, broken)), KEYS,
         {"fin_change": np.array([0.1, 0.3, 0.2, 0.0]), "fin_streak": np.array([streak, 0, 0, 0]), "extreme": side,
          "consecutive_extreme": np.array([0.0, 0.0, 1.0, 0.0]) * side})  # fmt: skip
 
 
 def pricing(at: int, revision: int = 0, top: int = 2) -> SecuritySignals:
-    return SecuritySignals(
+    return security_signals(
         DayStatus(trade_date=DAYS[at], available_at=NOW + timedelta(hours=1), revision=revision), KEYS,
         {"price_level": np.full(4, np.nan), "open_to_close": np.zeros(4), "divergence": np.array([0.0, 2.0, 0.0, 1.0]),
          "streak_excess": np.array([0.0, 0.05, 0.0, -0.3]), "excess_top": (np.arange(4) < top).astype(float),

@@ -25,6 +25,7 @@ from processors.codes import to_id
 from processors.days import TradingCalendar, to_day
 from processors.needs import CHARTS, REFERENCE, VALUATIONS
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
+from tests.building import industry_signals, security_signals
 from tests.test_desk import CALENDAR, DAYS, RULES, breakdown, close, fold, peaks
 
 CASE = 3  # position of the earlier alert among the days
@@ -199,7 +200,7 @@ KEYS = np.sort(np.array([to_id(f"{n:06d}.SZ") for n in range(1, 11)], dtype=np.i
 
 def extremes(at: int, *codes: str, revision: int = 0) -> SecuritySignals:
     side = np.isin(KEYS, [to_id(code) for code in codes]).astype(float)
-    return SecuritySignals(
+    return security_signals(
         DayStatus(trade_date=DAYS[at], available_at=NOW, revision=revision), KEYS,
         {"fin_change": side * 0.1, "fin_streak": np.zeros(10), "extreme": side, "consecutive_extreme": side},
     )  # fmt: skip
@@ -210,7 +211,7 @@ def priced(
 ) -> SecuritySignals:
     nothing = np.zeros(len(keys))
     inside = nothing if opened is None else levels / opened - 1
-    return SecuritySignals(
+    return security_signals(
         DayStatus(
             trade_date=DAYS[at], available_at=NOW, revision=revision, input_revisions={"prices.daily[0]": revision}
         ), keys,
@@ -409,7 +410,7 @@ def test_what_arrives_half_a_year_behind_and_has_no_price_corrects_none(universe
         )
         if of_stocks:
             return dataclasses.replace(priced(at, np.full(10, 1.0 + at)), status=status)
-        return IndustrySignals(status, dict.fromkeys(("index_close", "index_open"), np.full(31, 1.0 + at)), {})
+        return industry_signals(status, dict.fromkeys(("index_close", "index_open"), np.full(31, 1.0 + at)))
 
     first = {"margin.daily": 0, "prices.daily": 0, "indices.daily": 0, REFERENCE: 0}
     late = first | {CHARTS: 0, VALUATIONS: 0, REFERENCE: 3}

@@ -13,6 +13,7 @@ from alerts.rules.base import Message
 from processors.outputs import DayStatus, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
 from streams.alert_record import TABLES
+from tests.building import security_signals
 from tests.test_desk import CALENDAR, CODES, DAYS, NOW, fold, levels
 
 RULES = rules(Parameters())
@@ -33,7 +34,7 @@ def streaks(at: int) -> SecuritySignals:
     if at in CASES:
         length[UP], length[DOWN] = 8, -8
     zero = np.zeros(10)
-    return SecuritySignals(
+    return security_signals(
         DayStatus(trade_date=DAYS[at], available_at=NOW, revision=0), CODES,
         {"fin_change": zero, "fin_streak": length, "extreme": zero, "consecutive_extreme": zero},
     )  # fmt: skip

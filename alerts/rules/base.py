@@ -243,6 +243,11 @@ def final_signal(message: Message, name: str) -> MarketSignal | None:
     return None
 
 
+def security_frame(message: Message, family: str) -> SecuritySignals | None:
+    """Return a message that is a day's frame of a family of security signals; None for any other."""
+    return message if isinstance(message, SecuritySignals) and message.family == family else None
+
+
 def percent(ratio: float) -> str:
     """Format a fraction as percent with two decimals: 0.103 → 10.30%."""
     return unsigned_zero(f"{ratio * 100:.2f}%")

@@ -11,7 +11,7 @@ from functools import partial
 
 from alerts.model import Member, Severity, Text
 from alerts.plurals import counted
-from alerts.rules.base import Condition, Evaluation, Message, Rule, Scope, short_percent
+from alerts.rules.base import Condition, Evaluation, Message, Rule, Scope, final_signal, security_frame, short_percent
 from alerts.rules.digest import OF_ITS_DAY
 from processors.codes import EXCHANGES
 from processors.needs import DETAIL, VALUATIONS
@@ -40,9 +40,8 @@ _CORRECTED = Text(
 
 def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     """Fire for a degraded day or one whose figures contradict each other materially; end with the next good one."""
-    if isinstance(message, SecuritySignals):
-        if message.family == FINANCING:
-            yield from _completeness(DETAIL, message.status, message.status.missing)
+    if (frame := security_frame(message, FINANCING)) is not None:
+        yield from _completeness(DETAIL, frame.status, frame.status.missing)
     elif isinstance(message, IndustrySignals):
         yield from _completeness(VALUATIONS, message.status, _of_day(VALUATIONS, message.status))
     elif isinstance(message, MarketSignal) and message.signal in _REPORTED and not message.provisional:
@@ -53,10 +52,10 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
 
 def _identity(parameters: Parameters, material: bool, message: Message) -> Iterator[Evaluation]:
     """Fire for breaks of the balance identity that are material, or for those that are not; end on any other day."""
-    if isinstance(message, SecuritySignals) and message.family == FINANCING:
-        yield from _detail_identity(parameters, material, message.status)
-    elif isinstance(message, MarketSignal) and message.signal == "fin_balance" and not message.provisional:
-        yield from _totals_identity(parameters, material, message)
+    if (frame := security_frame(message, FINANCING)) is not None:
+        yield from _detail_identity(parameters, material, frame.status)
+    elif (balance := final_signal(message, "fin_balance")) is not None:
+        yield from _totals_identity(parameters, material, balance)
 
 
 def _of_day(feed: str, s: MarketSignal | DayStatus) -> dict[str, int]:

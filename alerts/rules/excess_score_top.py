@@ -6,7 +6,17 @@ from collections.abc import Iterator
 from functools import partial
 
 from alerts.model import Basis, Severity, Text
-from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, Scope, ends_higher, short_percent
+from alerts.rules.base import (
+    Condition,
+    Evaluation,
+    Expectation,
+    Message,
+    Rule,
+    Scope,
+    ends_higher,
+    security_frame,
+    short_percent,
+)
 from alerts.rules.digest import LEADS, OF_ITS_DAY, either, members, noted
 from processors.outputs import PRICING, SecuritySignals
 from processors.parameters import Parameters
@@ -17,15 +27,16 @@ _NOTES = {-1: EARLY, 0: "", 1: CHASING}
 
 def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     """Fire once a day with the top of the scores."""
-    if not isinstance(message, SecuritySignals) or message.family != PRICING:
+    frame = security_frame(message, PRICING)
+    if frame is None:
         return
-    status, top = message.status, message.columns["excess_top"] == 1
+    status, top = frame.status, frame.columns["excess_top"] == 1
     if not top.any():
         yield Evaluation.of(status, "stocks", Condition.END)
         return
-    notes = [_NOTES[int(k)] for k in message.columns["excess_kind"][top].tolist()]
+    notes = [_NOTES[int(k)] for k in frame.columns["excess_kind"][top].tolist()]
     # On either side of the median the score orders like the log distance that flags; the sides have groups of their own.
-    found = members(message, top, "excess_score", notes, message.columns["excess_score"][top])
+    found = members(frame, top, "excess_score", notes, frame.columns["excess_score"][top])
     early, chasing = ([m for m in found if m.note == note] for note in (EARLY, CHASING))
     groups = either(
         [

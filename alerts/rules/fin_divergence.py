@@ -9,7 +9,7 @@ import numpy as np
 
 from alerts.model import Basis, PublishedClaim, Severity, Text
 from alerts.plurals import counted
-from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, Scope, ends_lower
+from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, Scope, ends_lower, security_frame
 from alerts.rules.digest import LAGS, OF_ITS_DAY, members, named, noted
 from processors.outputs import PRICING, SecuritySignals
 from processors.parameters import Parameters
@@ -19,15 +19,16 @@ _NOTES = {1: "range", 2: "rally"}
 
 def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     """Fire once a day with every divergence; its members' figure is the excess return over the streak."""
-    if not isinstance(message, SecuritySignals) or message.family != PRICING:
+    frame = security_frame(message, PRICING)
+    if frame is None:
         return
-    status, case = message.status, message.columns["divergence"]
+    status, case = frame.status, frame.columns["divergence"]
     flagged = (case == 1) | (case == 2)
     if not flagged.any():
         yield Evaluation.of(status, "stocks", Condition.END)
         return
     notes = [_NOTES[int(c)] for c in case[flagged].tolist()]
-    found = members(message, flagged, "streak_excess", notes, np.abs(message.columns["streak_excess"][flagged]))
+    found = members(frame, flagged, "streak_excess", notes, np.abs(frame.columns["streak_excess"][flagged]))
     days, excess = parameters.divergence_streak, parameters.divergence_excess
     yield Evaluation.of(
         status,

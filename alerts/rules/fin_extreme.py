@@ -9,7 +9,17 @@ import numpy as np
 
 from alerts.model import Alert, Basis, PublishedClaim, Severity, Text
 from alerts.plurals import counted
-from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, Scope, ends_lower, short_percent
+from alerts.rules.base import (
+    Condition,
+    Evaluation,
+    Expectation,
+    Message,
+    Rule,
+    Scope,
+    ends_lower,
+    security_frame,
+    short_percent,
+)
 from alerts.rules.digest import LAGS, OF_ITS_DAY, either, members
 from processors.outputs import FINANCING, SecuritySignals
 from processors.parameters import Parameters
@@ -19,18 +29,19 @@ _STRONGER = 1e9
 
 def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     """Fire once a day with every extreme; consecutive ones, the stronger signal, are marked."""
-    if not isinstance(message, SecuritySignals) or message.family != FINANCING:
+    frame = security_frame(message, FINANCING)
+    if frame is None:
         return
-    status, side = message.status, message.columns["extreme"]
+    status, side = frame.status, frame.columns["extreme"]
     flagged = (side == 1) | (side == -1)
     if not flagged.any():
         yield Evaluation.of(status, "stocks", Condition.END)
         return
-    twice = np.abs(message.columns["consecutive_extreme"][flagged]) == 1  # absent where the day before is not known
+    twice = np.abs(frame.columns["consecutive_extreme"][flagged]) == 1  # absent where the day before is not known
     notes = ["consecutive" if t else "" for t in twice.tolist()]
     # A second day in a row is stronger than any size of a single day.
-    strength = np.abs(message.columns["fin_change"][flagged]) + np.where(twice, _STRONGER, 0.0)
-    found = members(message, flagged, "fin_change", notes, strength)
+    strength = np.abs(frame.columns["fin_change"][flagged]) + np.where(twice, _STRONGER, 0.0)
+    found = members(frame, flagged, "fin_change", notes, strength)
     repeated = [m for m in found if m.note]
     rises, falls = [m for m in repeated if m.value > 0], [m for m in repeated if m.value < 0]
     figures: dict[str, float | int | str] = {

@@ -9,7 +9,17 @@ import numpy as np
 
 from alerts.model import Alert, Basis, PublishedClaim, Severity, Text
 from alerts.plurals import counted
-from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, Scope, ends_higher, ends_lower
+from alerts.rules.base import (
+    Condition,
+    Evaluation,
+    Expectation,
+    Message,
+    Rule,
+    Scope,
+    ends_higher,
+    ends_lower,
+    security_frame,
+)
 from alerts.rules.digest import LAGS, LEADS, OF_ITS_DAY, either, members
 from processors.indicators.regime import RALLY, RANGE
 from processors.outputs import FINANCING, SecuritySignals
@@ -18,16 +28,17 @@ from processors.parameters import Parameters
 
 def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     """Fire once a day with every security that reached one of `Parameters.streak_flags` that day."""
-    flags = parameters.streak_flags
-    if not isinstance(message, SecuritySignals) or message.family != FINANCING:
+    frame = security_frame(message, FINANCING)
+    if frame is None:
         return
-    status, streak = message.status, message.columns["fin_streak"]
-    flagged = np.isin(np.abs(streak), flags) & ~np.isnan(message.columns["fin_change"])
+    flags = parameters.streak_flags
+    status, streak = frame.status, frame.columns["fin_streak"]
+    flagged = np.isin(np.abs(streak), flags) & ~np.isnan(frame.columns["fin_change"])
     if not flagged.any():
         yield Evaluation.of(status, "securities", Condition.END)
         return
     lengths = np.abs(streak[flagged]).astype(float)
-    found = members(message, flagged, "fin_streak", [""] * int(flagged.sum()), lengths)
+    found = members(frame, flagged, "fin_streak", [""] * int(flagged.sum()), lengths)
     longest = max(flags)
     figures: dict[str, float | int | str] = {
         "flagged": len(found),

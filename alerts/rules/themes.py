@@ -12,7 +12,17 @@ import numpy as np
 
 from alerts.model import ALL_INDUSTRIES, Alert, Basis, Severity, Text
 from alerts.plurals import counted
-from alerts.rules.base import Condition, Evaluation, Expectation, Message, Rule, Scope, ends_higher, short_percent
+from alerts.rules.base import (
+    Condition,
+    Evaluation,
+    Expectation,
+    Message,
+    Rule,
+    Scope,
+    ends_higher,
+    security_frame,
+    short_percent,
+)
 from alerts.rules.digest import members, named
 from processors.indicators.themes import TOP
 from processors.industries import CODE_OF, ENGLISH, INDUSTRIES
@@ -31,8 +41,8 @@ def industries(message: Message) -> Iterator[Evaluation]:
     """Fire once a week with the five themes."""
     if not isinstance(message, IndustrySignals):
         return
-    status, scores = message.status, message.columns.get("theme_score")
-    if scores is None or np.isnan(scores).all():  # also a frame of a release without charts
+    status, scores = message.status, message.columns["theme_score"]
+    if np.isnan(scores).all():
         return
     best = np.argsort(-scores, kind="stable")[: min(TOP, int((~np.isnan(scores)).sum()))].tolist()
     names = [INDUSTRIES[i] for i in best]
@@ -54,16 +64,14 @@ def industries(message: Message) -> Iterator[Evaluation]:
 
 def stocks(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     """Fire once a week with the stocks of the highest scores."""
-    if not isinstance(message, SecuritySignals) or message.family != PRICING:
+    frame = security_frame(message, PRICING)
+    if frame is None or np.isnan(scores := frame.columns["chart_score"]).all():
         return
-    status, scores, top = message.status, message.columns.get("chart_score"), message.columns.get("chart_top")
-    if scores is None or top is None or np.isnan(scores).all():
-        return
-    top = top == 1
+    status, top = frame.status, frame.columns["chart_top"] == 1
     if not top.any():
         yield Evaluation.of(status, STOCKS, Condition.END, charted=True)
         return
-    found = members(message, top, "chart_score", [""] * int(top.sum()), scores[top])
+    found = members(frame, top, "chart_score", [""] * int(top.sum()), scores[top])
     share = short_percent(parameters.chart_top)
     yield Evaluation.of(
         status,
