@@ -3,6 +3,7 @@
 ``mw:latest:market`` one object; ``mw:latest:verdict`` the verdict in words; ``mw:latest:security:<code>`` and
 ``mw:latest:industry:<name>`` one each; ``mw:latest:securities`` the trade date of the newest securities;
 ``mw:latest:frame:<family>`` the newest frames of securities, which the next owner begins with;
+``mw:latest:lacking:<code>`` what each family lacks of a security that left the list;
 ``mw:latest:barrier`` the last barrier whose signals they contain, ``mw:latest:sequence`` the sequence of the last
 output that they contain. They follow from the signals and are written behind the stream, at most once a second: a
 backfill of years doesn't write every day of every security, and a reader never waits long. What a worker has published

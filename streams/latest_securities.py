@@ -6,8 +6,10 @@ family is kept whole; of an older one only the rows of securities that the newes
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, TypeAlias
 
 import msgspec
@@ -22,11 +24,20 @@ from streams.codecs import registry as codecs
 from streams.records import Message
 from streams.topics import Topic
 
+#: The name of the day of the newest rows.
+_NEWEST = "securities"
 #: Every column of a security, without values.
 _ABSENT = dict.fromkeys((*PUBLISHED_COLUMNS, *(signal.id for signal in signals_of(Level.SECURITY))))
 _Row: TypeAlias = dict[str, Any]
 #: Family → status of its day, and values of a security on it.
 _Parts: TypeAlias = dict[str, tuple[DayStatus, _Row]]
+
+
+class _Lacking(msgspec.Struct):
+    """What the frames of a day lack, by family."""
+
+    trade_date: date
+    missing: dict[str, dict[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +56,15 @@ class UnwrittenSecurities:
     @property
     def names(self) -> list[str]:
         """The rows of Redis that `values` needs."""
-        return [f"security:{code}" for code in self.left]
+        rows = [name(code) for code in self.left for name in (_row_name, _lacking_name)]
+        return [_NEWEST, *rows] if rows else []
 
     def values(self, stored: Sequence[bytes | None]) -> dict[str, bytes]:
         """Return what to write; a security that left keeps what is stored of a later day, or of another family."""
-        rows = zip(self.left.items(), stored, strict=True)
-        return self.today | {f"security:{code}": _beside(code, parts, row) for (code, parts), row in rows}
+        out, newest = dict(self.today), next(iter(stored), None)
+        for (code, parts), row, lacking in zip(self.left.items(), stored[1::2], stored[2::2], strict=True):
+            out |= _beside(code, parts, row, lacking, newest)
+        return out
 
 
 class NewestSecurities:
@@ -98,17 +112,15 @@ class NewestSecurities:
         newest = max(frame.status.trade_date for frame in frames)
         of_day = [frame for frame in frames if frame.status.trade_date == newest]
         keys = np.unique(np.concatenate([frame.keys for frame in of_day]))
-        today = {f"security:{row['code']}": msgspec.json.encode(row) for row in _rows(keys, of_day)}
-        today["securities"] = msgspec.json.encode(newest)
+        today = {_row_name(row["code"]): msgspec.json.encode(row) for row in _rows(keys, of_day)}
+        today[_NEWEST] = msgspec.json.encode(newest)
         today |= {frame_name(family): value for family, (_, value) in self._frames.items()}
         left, self._left, self._fresh = self._left, {}, False
         for frame in frames:
             if frame.status.trade_date < newest:
                 for code, row in _outside(keys, frame):
                     _put(left, code, {frame.family: (frame.status, row)}, late=False)
-        return UnwrittenSecurities(
-            today, {code: parts for code, parts in left.items() if f"security:{code}" not in today}
-        )
+        return UnwrittenSecurities(today, {code: parts for code, parts in left.items() if _row_name(code) not in today})
 
     def give_back(self, unwritten: UnwrittenSecurities) -> None:
         """Take back what could not be written; frames that came meanwhile are newer."""
@@ -120,6 +132,15 @@ class NewestSecurities:
 def frame_name(family: str) -> str:
     """Return the name of the newest written frame of a family."""
     return f"frame:{family}"
+
+
+def _row_name(code: str) -> str:
+    return f"security:{code}"
+
+
+def _lacking_name(code: str) -> str:
+    """Return the name of what each family lacks of a security that left: a correction of one may lack less."""
+    return f"lacking:{code}"
 
 
 def by_row(columns: dict[str, Any]) -> Iterator[_Row]:
@@ -137,14 +158,17 @@ def _plain(values: Any) -> Any:
 
 def common(*statuses: DayStatus) -> _Row:
     """Return what a row states of its day; it lacks what any of its frames lacks."""
-    missing = {feed: rows for status in statuses for feed, rows in status.missing.items()}
     return {
         "trade_date": statuses[0].trade_date,
         "available_at": max(status.available_at for status in statuses),
         "revision": max(status.revision for status in statuses),
-        "degraded": bool(missing),
-        "missing": missing,
+        **_completeness(status.missing for status in statuses),
     }
+
+
+def _completeness(lacking: Iterable[Mapping[str, int]]) -> _Row:
+    missing = {feed: rows for one in lacking for feed, rows in one.items()}
+    return {"degraded": bool(missing), "missing": missing}
 
 
 def _outside(keys: Ids, frame: SecuritySignals) -> Iterator[tuple[str, _Row]]:
@@ -188,26 +212,47 @@ def _rows(keys: Ids, frames: Sequence[SecuritySignals]) -> Iterator[_Row]:
 
 def _row(code: str, parts: _Parts) -> _Row:
     """Return the row of a security: the columns of the families of one day, null without a frame yet."""
-    row = {"code": code, **common(*(status for status, _ in parts.values())), **_ABSENT}
+    row = {"code": code, **common(*(status for _, (status, _) in sorted(parts.items()))), **_ABSENT}
     for _, values in parts.values():
         row |= values
     return row
 
 
-def _beside(code: str, parts: _Parts, stored: bytes | None) -> bytes:
-    """Return the newest row of a security that left: what is known of it beside what is stored."""
-    newest = max(status.trade_date for status, _ in parts.values())
-    of_day = {family: part for family, part in parts.items() if part[0].trade_date == newest}
+def _beside(
+    code: str, parts: _Parts, stored: bytes | None, lacking: bytes | None, newest: bytes | None
+) -> dict[str, bytes]:
+    """Return the newest row of a security that left: what is known of it beside what is stored, and what it lacks.
+
+    Parameters
+    ----------
+    stored, lacking, newest : its row, what that lacks by family, and the newest day of all, as they are stored.
+    """
+    day = max(status.trade_date for status, _ in parts.values())
+    of_day = {family: part for family, part in parts.items() if part[0].trade_date == day}
     row = msgspec.to_builtins(_row(code, of_day))
+    lacks = {family: status.missing for family, (status, _) in of_day.items()}
     try:
         before = msgspec.json.decode(stored or b"", type=dict[str, Any])
         if before["trade_date"] > row["trade_date"]:
-            return stored or b""
+            return {}
         if before["trade_date"] == row["trade_date"]:
             known = {name: value for _, values in of_day.values() for name, value in values.items()}
-            missing = before["missing"] | row["missing"]
+            if newest != msgspec.json.encode(day):  # else it leaves now, and all families of its last day are known
+                lacks = _lacking(day, before["missing"], lacking) | lacks
             newer = {name: max(before[name], row[name]) for name in ("available_at", "revision")}
-            row |= before | known | newer | {"missing": missing, "degraded": bool(missing)}
+            row |= before | known | newer | _completeness(missing for _, missing in sorted(lacks.items()))
     except (msgspec.DecodeError, LookupError, TypeError):  # nothing is stored, or nothing that can be read
         pass
-    return msgspec.json.encode(row)
+    return {
+        _row_name(code): msgspec.json.encode(row),
+        _lacking_name(code): msgspec.json.encode(_Lacking(day, lacks)),
+    }
+
+
+def _lacking(day: date, missing: dict[str, int], stored: bytes | None) -> dict[str, dict[str, int]]:
+    """Return what each family lacks of a day; a release before this one did not store which family lacks it."""
+    with contextlib.suppress(msgspec.DecodeError):
+        found = msgspec.json.decode(stored or b"", type=_Lacking)
+        if found.trade_date == day:
+            return found.missing
+    return {"": missing}
