@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from feeds.checks.validate import Finding, Severity
+from feeds.checks.findings import Finding, Severity
 from processors.days import to_date
 from processors.needs import REFERENCE
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from feeds.cells.file_names import valid_text
 from feeds.cells.workbooks import files_of
-from feeds.checks.validate import Severity
+from feeds.checks.findings import Severity
 from feeds.daily.check_report import format_findings
 from feeds.errors import InputError
 from feeds.files import vendor

@@ -15,7 +15,7 @@ from kafka.errors import KafkaError
 
 from alerts import commands
 from alerts.commands import FeedRun
-from feeds.checks.validate import Severity
+from feeds.checks.findings import Severity
 from feeds.feed_report import FeedReport
 from processors.completeness import by_exchange
 from processors.days import shanghai_date, to_date

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from feeds.checks.validate import Finding, Severity
-from feeds.daily.check_report import check_with_lists
+from feeds.checks.day_checks import check_day
+from feeds.checks.findings import Finding, Severity
 from feeds.daily.daily_checks import compared_day
 from feeds.daily.published_figures import DaysBefore
 from feeds.errors import InputError
@@ -25,5 +25,5 @@ def check_days(days: Iterable[DayRows], calendar: TradingCalendar) -> Iterator[F
     """Check every day against the last earlier day of each topic and exchange."""
     earlier = DaysBefore(None)
     for day, rows in days:
-        yield from check_with_lists(compared_day(day, rows, calendar, earlier))
+        yield from check_day(compared_day(day, rows, calendar, earlier))
         earlier.learn(rows)

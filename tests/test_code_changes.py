@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from feeds.checks.compared_day import ComparedDay
+from feeds.checks.findings import Finding, Severity
 from feeds.checks.successors import of_one_code, published_successors, under_codes_of
-from feeds.checks.validate import Finding, Severity
 from processors.code_changes import CodeChange, CodeChanges
 from processors.codes import to_codes, to_id
 from processors.days import to_day

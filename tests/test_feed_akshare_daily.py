@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feeds.checks.validate import Severity
+from feeds.checks.findings import Severity
 from feeds.errors import GoneError, InputError, NotPublishedError
 from feeds.files.dataset import SourceTables, gather
 from feeds.ports import TushareAccount

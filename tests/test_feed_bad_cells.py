@@ -9,7 +9,7 @@ import pytest
 
 from feeds.cells.code_styles import plain_number
 from feeds.cells.row_kinds import RowKind, row_kind
-from feeds.checks.validate import Finding, Severity
+from feeds.checks.findings import Finding, Severity
 from feeds.files import vendor
 from feeds.files.dataset import SourceTables
 from feeds.mappings import mapping

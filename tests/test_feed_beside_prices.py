@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from feeds.checks.compared_day import ComparedDay
-from feeds.checks.validate import Finding, Severity
-from feeds.daily.check_report import check_with_lists
+from feeds.checks.day_checks import check_day
+from feeds.checks.findings import Finding, Severity
 from processors.events import RowBatch
 from streams.calendars import xshg
 from tests.building import batch
@@ -55,7 +55,7 @@ def found(
     rows: Mapping[str, RowBatch], severity: Severity, before: Mapping[str, RowBatch] | None = None
 ) -> list[Finding]:
     day = ComparedDay.of(rows, before or {}, CALENDAR, {})
-    return [one for one in check_with_lists(day) if one.severity is severity and one.check != "cut"]
+    return [one for one in check_day(day) if one.severity is severity and one.check != "cut"]
 
 
 def test_a_market_has_no_finding() -> None:

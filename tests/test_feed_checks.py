@@ -30,8 +30,8 @@ from feeds.cells import workbooks
 from feeds.checks.compared_day import ComparedDay
 from feeds.checks.cut_lists import cut_lists, is_page
 from feeds.checks.days_to_come import days_to_come
+from feeds.checks.findings import Finding, Severity
 from feeds.checks.slipped_days import slipped_days
-from feeds.checks.validate import Finding, Severity
 from feeds.daily.check_report import refuse_errors
 from feeds.daily.daily_checks import DailyChecks
 from feeds.daily.ledger import PublishLedger

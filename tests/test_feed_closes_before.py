@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from feeds.checks.compared_day import ComparedDay
+from feeds.checks.day_checks import check_day
+from feeds.checks.findings import Finding, Severity
 from feeds.checks.price_bars import contradicting_prices
-from feeds.checks.validate import Finding, Severity
-from feeds.daily.check_report import check_with_lists
 from processors.events import RowBatch
 from streams.calendars import xshg
 from tests.building import batch
@@ -40,7 +40,7 @@ def quotes(day: date, *, rights: int = 0, raw: bool = False, swapped: bool = Fal
 
 def found(now: RowBatch, then: RowBatch | None = None) -> list[Finding]:
     day = ComparedDay.of({now.topic: now}, {} if then is None else {then.topic: then}, xshg(), {})
-    return [one for one in check_with_lists(day) if one.check in ("ex-right", "columns", "cell")]
+    return [one for one in check_day(day) if one.check in ("ex-right", "columns", "cell")]
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from feeds.checks.compared_day import ComparedDay
-from feeds.checks.validate import Finding, Severity
-from feeds.daily.check_report import check_with_lists
+from feeds.checks.day_checks import check_day
+from feeds.checks.findings import Finding, Severity
 from processors.events import RowBatch, concat
 from streams.calendars import xshg
 from tests.building import DAYS, batch
@@ -55,7 +55,7 @@ def changed(rows: RowBatch, name: str, factor: float, places: slice | list[int])
 
 def findings(*rows: RowBatch, before: tuple[RowBatch, ...] = ()) -> list[Finding]:
     day = ComparedDay.of({r.topic: r for r in rows}, {r.topic: r for r in before}, xshg(), {})
-    return [one for one in check_with_lists(day) if one.check not in ("cut", "day", "missing", "twins")]
+    return [one for one in check_day(day) if one.check not in ("cut", "day", "missing", "twins")]
 
 
 @pytest.mark.parametrize("exchange", ["SSE", "SZSE"])
@@ -168,7 +168,7 @@ def test_a_cell_beside_the_prices_of_its_day_whichever_is_published_first(
     rows[topic] = changed(rows[topic], name, factor, [5])
     (given,) = rows.keys() - {published}
     day = ComparedDay.of({given: rows[given]}, {}, xshg(), {published: rows[published]})
-    found = [one for one in check_with_lists(day) if one.check == "cell"]
+    found = [one for one in check_day(day) if one.check == "cell"]
     assert found and all(one.severity is Severity.ERROR and "000006.SZ" in one.text for one in found)
 
 
@@ -253,10 +253,10 @@ def test_a_column_that_is_absent_and_was_not_is_reported() -> None:
 def test_steady_figures_of_other_stocks_are_an_error(topic: str, name: str, damage: str) -> None:
     then, now = market(topic, DAYS[0]), market(topic, DAYS[1])
     day = ComparedDay.of({topic: now}, {topic: then}, xshg(), {})
-    assert [one for one in check_with_lists(day) if one.check == "columns"] == []
+    assert [one for one in check_day(day) if one.check == "columns"] == []
     values = np.random.default_rng(9).permutation(now.figures[name]) if damage == "shifted" else now.figures[name] * 7
     now.figures[name] = values
-    found = [one for one in check_with_lists(day) if one.check == "columns"]
+    found = [one for one in check_day(day) if one.check == "columns"]
     assert [one.severity for one in found] == [Severity.ERROR] and f"{name} of SSE" in found[0].text
 
 

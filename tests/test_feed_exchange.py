@@ -18,7 +18,7 @@ import pytest
 
 from feeds import folder
 from feeds.cells import workbooks
-from feeds.checks.validate import Severity
+from feeds.checks.findings import Severity
 from feeds.errors import InputError, NotPublishedError, StoppedError
 from feeds.files import exchange
 from feeds.files.dataset import gather

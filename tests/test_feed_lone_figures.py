@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from feeds.checks.compared_day import ComparedDay
-from feeds.checks.validate import Severity
-from feeds.daily.check_report import check_with_lists
+from feeds.checks.day_checks import check_day
+from feeds.checks.findings import Severity
 from streams.calendars import xshg
 from tests.building import DAYS, batch
 
@@ -57,7 +57,7 @@ def found(topic: str, changes: _Rows, *, first: bool = False) -> set[tuple[Sever
     now = {key: figures | changes.get(key, {}) for key, figures in now.items()}
     before = {} if first else {topic: batch(topic, DAYS[0], then)}
     day = ComparedDay.of({topic: batch(topic, DAYS[1], now)}, before, xshg(), {})
-    return {(one.severity, one.check) for one in check_with_lists(day)}
+    return {(one.severity, one.check) for one in check_day(day)}
 
 
 USUAL = {"indices.daily": {(Severity.WARNING, "step")}}  # the loss of an industry
@@ -145,7 +145,7 @@ def test_a_unit_that_is_wrong_throughout_a_history_is_an_error_on_its_first_day(
 def test_zeros_in_place_of_a_figure_of_indices_are_an_error_on_a_first_day(name: str) -> None:
     day = batch("indices.daily", DAYS[1], {f"00000{n}.SH": {"close": 3000.0 + n, name: 0.0} for n in (1, 2, 3)})
     compared = ComparedDay.of({"indices.daily": day}, {}, xshg(), {})
-    assert [(one.severity, one.check) for one in check_with_lists(compared)] == [(Severity.ERROR, "placeholder")]
+    assert [(one.severity, one.check) for one in check_day(compared)] == [(Severity.ERROR, "placeholder")]
 
 
 @pytest.mark.parametrize(("factor", "severity"), [(0.01, "warning"), (100, "error")])
@@ -153,7 +153,7 @@ def test_a_float_cap_of_an_exchange_in_another_unit_is_reported_on_a_first_day(f
     """A figure below its range may be that of an early day."""
     caps = {"000001.SH": {"float_cap": 3.8e13 * factor}, "399106.SZ": {"float_cap": 2.6e13 * factor}}
     compared = ComparedDay.of({"indices.daily": batch("indices.daily", DAYS[1], caps)}, {}, xshg(), {})
-    assert {(one.severity, one.check) for one in check_with_lists(compared)} == {(Severity(severity), "unit")}
+    assert {(one.severity, one.check) for one in check_day(compared)} == {(Severity(severity), "unit")}
 
 
 def test_accounts_whose_lent_shares_and_balance_are_swapped_are_an_error() -> None:

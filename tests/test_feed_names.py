@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from feeds import security_master
-from feeds.checks.validate import Finding, Severity
+from feeds.checks.findings import Finding, Severity
 from feeds.daily.daily_checks import DailyChecks
 from feeds.daily.ledger import PublishLedger
 from feeds.daily.published_figures import PublishedFigures

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from feeds import folder, plan
-from feeds.checks.validate import Severity
+from feeds.checks.findings import Severity
 from feeds.daily.ledger import PublishLedger
 from feeds.errors import ConfigurationError, InputError, NotPublishedError, StoppedError
 from feeds.fetch_task import FetchTask

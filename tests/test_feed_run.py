@@ -23,7 +23,7 @@ from feeds import drop_folder
 from feeds import plan as plans
 from feeds.build import build_tasks
 from feeds.cells import workbooks
-from feeds.checks.validate import Finding, Severity
+from feeds.checks.findings import Finding, Severity
 from feeds.daily.daily_checks import DailyChecks
 from feeds.daily.daily_outlet import DailyOutlet
 from feeds.daily.ledger import PublishLedger

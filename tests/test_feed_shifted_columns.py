@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from feeds.checks.findings import Severity
 from feeds.checks.shifted_columns import shifted_columns
-from feeds.checks.validate import Severity
 from processors.events import RowBatch
 from tests.building import batch
 

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from feeds.checks.compared_day import ComparedDay
+from feeds.checks.day_checks import check_day
+from feeds.checks.findings import Finding, Severity
 from feeds.checks.price_bars import contradicting_trades, prices_compared
-from feeds.checks.validate import Finding, Severity
-from feeds.daily.check_report import check_with_lists
 from processors.events import RowBatch
 from streams.calendars import xshg
 from tests.building import DAYS, batch
@@ -44,7 +44,7 @@ def listed(topic: str, day: date) -> RowBatch:
 
 def found(now: RowBatch, then: RowBatch) -> list[Finding]:
     day = ComparedDay.of({now.topic: now}, {now.topic: then}, xshg(), {})
-    return [one for one in check_with_lists(day) if one.check in ("day", "columns", "placeholder", "absent")]
+    return [one for one in check_day(day) if one.check in ("day", "columns", "placeholder", "absent")]
 
 
 @pytest.mark.parametrize("topic", [MARGIN, PRICES, VALUATIONS])
@@ -122,10 +122,10 @@ def test_a_column_that_repeats_another_one_is_an_error(topic: str, name: str, so
     now = listed(topic, DAYS[1])
     now.figures[name][:] = now.figures[source]
     day = ComparedDay.of({topic: now}, {}, xshg(), {})
-    errors = [one.text for one in check_with_lists(day) if "one column is exported twice" in one.text]
+    errors = [one.text for one in check_day(day) if "one column is exported twice" in one.text]
     assert bool(errors) == (name != "short_sell")
     now.figures[name][:10] *= 1.5
-    assert not [one for one in check_with_lists(day) if "one column is exported twice" in one.text]
+    assert not [one for one in check_day(day) if "one column is exported twice" in one.text]
 
 
 @pytest.mark.parametrize(("topic", "name"), [(MARGIN, "short_volume"), (PRICES, "prev_close")])

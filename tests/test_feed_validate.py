@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from feeds.checks.compared_day import ComparedDay
+from feeds.checks.day_checks import check_day
+from feeds.checks.findings import Finding, Severity
 from feeds.checks.magnitudes import magnitudes
 from feeds.checks.mixed_units import mixed_units
 from feeds.checks.slipped_days import slipped_days
-from feeds.checks.validate import Finding, Severity, check_day
-from feeds.daily.check_report import check_with_lists, format_findings, refuse_errors
+from feeds.daily.check_report import format_findings, refuse_errors
 from feeds.daily.day_report import day_reports
 from feeds.errors import InputError
 from feeds.feed_report import Verdict
@@ -49,7 +50,7 @@ def times(rows: RowBatch, column: str, factor: float) -> RowBatch:
 
 def found(*rows: RowBatch, before: tuple[RowBatch, ...] = ()) -> list[Finding]:
     day = ComparedDay.of({r.topic: r for r in rows}, {r.topic: r for r in before}, xshg(), {})
-    return [one for one in check_with_lists(day) if one.check not in ("cut", "day")]
+    return [one for one in check_day(day) if one.check not in ("cut", "day")]
 
 
 def kinds(findings: list[Finding]) -> list[tuple[str, str]]:
@@ -450,7 +451,7 @@ def index_findings(changes: dict[str, tuple[float, float, float]]) -> list[tuple
     following = {code: (close * 1.01, close, turnover * 1.1) for code, (close, _, turnover) in INDEX_DAY.items()}
     now = index_day(DAYS[1], following | changes)
     day = ComparedDay.of({now.topic: now}, {now.topic: index_day(DAYS[0], INDEX_DAY)}, xshg(), {})
-    return sorted({(one.severity.value, one.check) for one in check_with_lists(day)})
+    return sorted({(one.severity.value, one.check) for one in check_day(day)})
 
 
 @pytest.mark.parametrize(
@@ -525,7 +526,7 @@ def test_a_list_of_other_names_is_cut_however_long_it_is() -> None:
         return batch("margin.daily", of, rows)
 
     (now, before) = names(400, DAYS[1]), names(0, DAYS[0])
-    found = check_with_lists(ComparedDay.of({now.topic: now}, {now.topic: before}, xshg(), {}))
+    found = check_day(ComparedDay.of({now.topic: now}, {now.topic: before}, xshg(), {}))
     (finding,) = [one for one in found if one.severity is Severity.ERROR]
     assert finding.check == "cut" and "400 are missing" in finding.text
 

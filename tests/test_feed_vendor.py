@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from feeds import folder
-from feeds.checks.validate import Severity
+from feeds.checks.findings import Severity
 from feeds.errors import InputError
 from feeds.files import vendor
 from feeds.files.dataset import gather

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from feeds.checks.validate import Severity
+from feeds.checks.findings import Severity
 from feeds.errors import InputError
 from feeds.files import vendor
 from feeds.files.dataset import gather

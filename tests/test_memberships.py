@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feeds.checks.validate import Finding, Severity
+from feeds.checks.findings import Finding, Severity
 from feeds.daily.daily_checks import DailyChecks
 from feeds.daily.memberships import memberships
 from feeds.daily.security_names import SecurityNames

@@ -24,7 +24,7 @@ from structlog.testing import capture_logs
 from feeds import folder
 from feeds.cells import workbooks
 from feeds.cells.dates import parse_days
-from feeds.checks.validate import Severity
+from feeds.checks.findings import Severity
 from feeds.checks.zero_columns import zero_columns_removed
 from feeds.daily.ledger import PublishLedger
 from feeds.drop_folder import FolderTask, read_daily_files

@@ -19,7 +19,7 @@ import pytest
 from pyarrow import parquet as pq
 
 from feeds import folder
-from feeds.checks.validate import Severity
+from feeds.checks.findings import Severity
 from feeds.errors import InputError
 from feeds.files import vendor
 from feeds.files.dataset import SourceTables

@@ -13,7 +13,7 @@ import pytest
 
 from feeds import folder, security_master
 from feeds.cells.shenwan import industry_of
-from feeds.checks.validate import Severity
+from feeds.checks.findings import Severity
 from feeds.daily.daily_checks import DailyChecks
 from feeds.daily.security_names import SecurityNames
 from feeds.errors import ConfigurationError, InputError

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from feeds.checks.findings import Finding, Severity, names_of
 from feeds.checks.row_groups import figure_of, masks_of
-from feeds.checks.validate import Finding, Severity, names_of
 from processors.events import RowBatch
 
 _TOLERANCE_CNY = 100.0  # as the stream's own check: processors.parameters.identity_tolerance_cny

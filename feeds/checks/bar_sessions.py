@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from feeds.checks.findings import Finding, Severity
 from feeds.checks.price_bars import LOT, is_half
-from feeds.checks.validate import Finding, Severity
 from processors.arrays import Ints, Mask
 from processors.days import TradingCalendar, to_date
 from processors.trading_hours import CLOSING_AUCTION, HALVES, last_minute

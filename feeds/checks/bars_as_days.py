@@ -15,9 +15,10 @@ import pandas as pd
 from feeds.checks.closes_before import closes_before
 from feeds.checks.compared_day import ComparedDay
 from feeds.checks.cut_lists import is_far_fewer
+from feeds.checks.findings import Finding, Severity
 from feeds.checks.magnitudes import magnitudes
 from feeds.checks.slipped_days import slipped_days
-from feeds.checks.validate import Finding, Severity, jumps, wrong_unit
+from feeds.checks.validate import jumps, wrong_unit
 from processors.arrays import Floats
 from processors.days import TradingCalendar, to_date
 from processors.events import FIGURES, RowBatch

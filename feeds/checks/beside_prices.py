@@ -22,8 +22,8 @@ from datetime import date
 import numpy as np
 
 from feeds.checks.compared_day import ComparedDay
+from feeds.checks.findings import Finding, Severity, names_of
 from feeds.checks.row_groups import figure_of, masks_of, over
-from feeds.checks.validate import Finding, Severity, names_of
 from processors.arrays import Floats, Mask
 from processors.days import to_day
 from processors.events import RowBatch

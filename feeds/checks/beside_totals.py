@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from feeds.checks.compared_day import ComparedDay, Rows
-from feeds.checks.validate import Finding, Severity
+from feeds.checks.findings import Finding, Severity
 from processors.block import TURNOVER_INDEX
 from processors.codes import EXCHANGES, exchange_of, to_code
 from processors.events import KEYS

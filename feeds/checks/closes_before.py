@@ -14,8 +14,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from feeds.checks.findings import Finding, Severity, names_of
 from feeds.checks.row_groups import figure_of, masks_of, over
-from feeds.checks.validate import Finding, Severity, names_of
 from processors.arrays import Mask
 from processors.days import to_date
 from processors.events import RowBatch

@@ -12,9 +12,9 @@ from itertools import combinations
 
 import numpy as np
 
+from feeds.checks.findings import Finding, Severity, names_of
 from feeds.checks.row_groups import masks_of
 from feeds.checks.slipped_days import FEW_LOTS, SHARES
-from feeds.checks.validate import Finding, Severity, names_of
 from processors.arrays import Mask
 from processors.events import FIGURES, RowBatch
 from processors.needs import DETAIL, PRICES

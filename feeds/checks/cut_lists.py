@@ -16,8 +16,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from feeds.checks.compared_day import Rows
+from feeds.checks.findings import Finding, Severity
 from feeds.checks.row_groups import figure_of, group_names, groups_of
-from feeds.checks.validate import Finding, Severity
 from processors.arrays import Mask
 from processors.block import TURNOVER_INDEX
 from processors.days import to_date

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from feeds.checks.compared_day import ComparedDay
-from feeds.checks.validate import Finding, Severity
+from feeds.checks.findings import Finding, Severity
 from processors.days import SHANGHAI, shanghai_day, to_date
 from processors.trading_hours import TradingHours
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 from feeds.checks.compared_day import ComparedDay
+from feeds.checks.findings import Finding, Severity
 from feeds.checks.row_groups import counts
-from feeds.checks.validate import Finding, Severity
 from processors.margin_exchanges import on_day
 
 _MARGIN = ("margin.daily", "margin.market")

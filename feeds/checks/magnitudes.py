@@ -14,8 +14,8 @@ from datetime import date
 import numpy as np
 
 from feeds.checks.compared_day import ComparedDay
+from feeds.checks.findings import Finding, Severity, key_text, names_of
 from feeds.checks.row_groups import figure_of, group_names, groups_of, over
-from feeds.checks.validate import Finding, Severity, key_text, names_of
 from processors.arrays import Ids
 from processors.block import FLOAT_CAP_INDEX, TURNOVER_INDEX
 from processors.codes import EXCHANGES

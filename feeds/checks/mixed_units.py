@@ -14,8 +14,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from feeds.checks.compared_day import ComparedDay
+from feeds.checks.findings import Finding, Severity, names_of
 from feeds.checks.row_groups import is_bounded, masks_of, over
-from feeds.checks.validate import Finding, Severity, beside, names_of
+from feeds.checks.validate import beside
 from processors.days import to_date
 from processors.events import RowBatch
 from processors.kinds import is_stock

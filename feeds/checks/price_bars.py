@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
+from feeds.checks.findings import Finding, Severity
 from feeds.checks.row_groups import count_in, day_groups, named
-from feeds.checks.validate import Finding, Severity
 from processors.arrays import Floats, Ids, Mask
 from processors.needs import PRICES
 

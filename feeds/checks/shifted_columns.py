@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from feeds.checks.findings import Finding, Severity
 from feeds.checks.row_groups import masks_of
-from feeds.checks.validate import Finding, Severity
 from processors.arrays import Floats
 from processors.events import RowBatch
 from processors.needs import DETAIL, PRICES

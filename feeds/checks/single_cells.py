@@ -19,8 +19,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from feeds.checks.compared_day import ComparedDay
+from feeds.checks.findings import Finding, Severity, key_text, names_of
 from feeds.checks.row_groups import figure_of, masks_of, over
-from feeds.checks.validate import Finding, Severity, key_text, names_of
 from processors.arrays import Floats, Mask
 from processors.days import to_date
 from processors.events import RowBatch

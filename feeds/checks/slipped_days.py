@@ -12,8 +12,9 @@ from datetime import date
 import numpy as np
 
 from feeds.checks.compared_day import ComparedDay
+from feeds.checks.findings import Finding, Severity, names_of
 from feeds.checks.row_groups import figure_of, masks_of, over
-from feeds.checks.validate import Finding, Severity, digits, names_of
+from feeds.checks.validate import digits
 from processors.arrays import Floats, Mask
 from processors.codes import EXCHANGES
 from processors.days import to_date

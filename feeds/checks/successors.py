@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from feeds.checks.compared_day import ComparedDay
+from feeds.checks.findings import Finding, Severity
 from feeds.checks.row_groups import group_of
-from feeds.checks.validate import Finding, Severity
 from processors.code_changes import CodeChanges
 from processors.codes import to_code
 from processors.days import to_date

@@ -12,20 +12,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from feeds.cells.file_names import valid_text
 from feeds.checks.compared_day import ComparedDay
-from feeds.checks.row_groups import UNREAD, figure_of, is_bounded, masks_of
+from feeds.checks.findings import Finding, Severity, names_of
+from feeds.checks.row_groups import figure_of, is_bounded, masks_of
 from processors.arrays import Floats, Ids
-from processors.codes import EXCHANGES, exchange_of, isin_sorted, to_code
+from processors.codes import EXCHANGES, exchange_of, isin_sorted
 from processors.days import to_date
-from processors.events import FIGURES, INPUT_ROWS, KEYS, RowBatch, Sign
+from processors.events import FIGURES, RowBatch, Sign
 from processors.needs import COLLATERAL, DETAIL, PRICES, TOTALS
 from processors.row_rules import impossible
 
@@ -61,7 +59,6 @@ _RATIOS: dict[str, tuple[tuple[tuple[str, ...], tuple[str, ...], float, float], 
     COLLATERAL: ((("fin_buy",), ("fin_balance",), 3e-3, 1.0), (("short_balance",), ("fin_balance",), 3e-4, 0.5)),
 }
 _WIDER, _MAIN = 20.0, ("SSE", "SZSE", COLLATERAL)
-_NAMED = 5
 #: More refused rows than this, and than this share of a table, are an error: the file is not what it seems to be.
 TOO_MANY_ROWS, TOO_MANY_SHARE = 5, 0.05
 #: So many equal figures, or digits in them, are no chance: in 2016–2025 no two margin rows of a day have one digit more
@@ -75,50 +72,8 @@ _OUT_OF_RANGE = {
 }
 
 
-class Severity(StrEnum):
-    """The effect of a finding.
-
-    An error stops publishing. What is refused (a row, a sheet, a file, a cell) is left out and makes the exit status of
-    a command 1; the rest is published. A warning is reported.
-    """
-
-    ERROR = "error"
-    REFUSED = "refused"
-    WARNING = "warning"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A result of a check.
-
-    Parameters
-    ----------
-    check : the name of the check.
-    topic : the input topic; empty for a file as a whole.
-    day : trade date, days since 1970-01-01; None if it is not known.
-    text : what was expected, what was found, what to do.
-    group : exchange of the row that it is about, or its topic where keys have none; empty if it is not known.
-    lost : the keys of rows that their day lacks; empty if they are not known, or if other rows have their figures.
-    """
-
-    severity: Severity
-    check: str
-    topic: str
-    day: int | None
-    text: str
-    group: str = ""
-    lost: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "text", valid_text(self.text))
-
-    def __str__(self) -> str:
-        when = f" {to_date(self.day)}" if self.day is not None else ""
-        return f"{self.severity.upper()} {self.check} {self.topic}{when}: {self.text}"
-
-
-def check_day(day: ComparedDay) -> list[Finding]:
-    """Check the rows of one day against each other and against the day before; errors first."""
+def validate(day: ComparedDay) -> list[Finding]:
+    """Check the rows of one day against each other and against the day before."""
     found: list[Finding] = []
     for topic, batch in day.rows.items():
         found += [*impossible_figures(batch), *placeholders(batch), *twins(batch)]
@@ -131,7 +86,7 @@ def check_day(day: ComparedDay) -> list[Finding]:
         found += sums(day.whole[DETAIL], day.whole[TOTALS], day.refused_of(DETAIL))
     compared = {f.topic for f in found if f.check in ("unit", "placeholder")}
     found += [f for topic in day.rows.keys() - compared for f in contradicting_units(day.rows[topic])]
-    return sorted(found, key=lambda f: (f.severity is not Severity.ERROR, f.topic))
+    return found
 
 
 def impossible_figures(batch: RowBatch) -> Iterator[Finding]:
@@ -380,20 +335,6 @@ def _unit_factor(ratio: float, factors: tuple[float, ...]) -> float | None:
             if max(ratio / candidate, candidate / ratio) < _NEAR:
                 return candidate
     return None
-
-
-def key_text(topic: str, key: int) -> str:
-    """Return a key of a topic as text: a code, an exchange, a tenor, a market."""
-    field = INPUT_ROWS[topic].key_field
-    if field == "code" and key // 4 == UNREAD:
-        return f"one of {EXCHANGES[key % 4]} without a code"
-    return to_code(key) if field == "code" else KEYS[field][key]
-
-
-def names_of(batch: RowBatch, keys: Ids) -> str:
-    """Return the first of some keys as text."""
-    named = ", ".join(key_text(batch.topic, key) for key in np.unique(keys)[:_NAMED].tolist())
-    return named + (" …" if len(np.unique(keys)) > _NAMED else "")
 
 
 def _finding(batch: RowBatch, check: str, text: str, severity: Severity = Severity.ERROR) -> Finding:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from feeds.checks.findings import Finding, Severity
 from feeds.checks.row_groups import count_in, day_groups, named
-from feeds.checks.validate import Finding, Severity
 from processors.arrays import Days, Floats, Ids, Indexer, Mask
 from processors.days import to_date
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from feeds.checks.validate import Finding, Severity, key_text
+from feeds.checks.findings import Finding, Severity, key_text
 from feeds.files.dataset import Dataset
 from processors.arrays import Days, Ints
 from processors.days import TradingCalendar

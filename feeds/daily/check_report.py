@@ -5,51 +5,15 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
-from feeds.checks.balance_changes import balance_changes
-from feeds.checks.beside_prices import beside_prices
-from feeds.checks.beside_totals import beside_totals
-from feeds.checks.closes_before import closes_before
-from feeds.checks.column_gaps import column_gaps
-from feeds.checks.compared_day import ComparedDay
-from feeds.checks.cut_lists import cut_lists
 from feeds.checks.days_to_come import TO_COME
-from feeds.checks.magnitudes import magnitudes, steps
-from feeds.checks.mixed_units import mixed_units
-from feeds.checks.shifted_columns import shifted_columns
-from feeds.checks.single_cells import single_cells
-from feeds.checks.slipped_days import slipped_days
-from feeds.checks.validate import Finding, Severity, check_day, key_text
+from feeds.checks.findings import Finding, Severity, key_text
 from feeds.errors import InputError
 from feeds.files.dataset import SourceTable
 from processors.days import to_date
 from processors.events import Column
 from processors.index_members import columns_of
-from processors.needs import PRICES
 
-#: What a wrong unit explains.
-_BY_UNITS = ("jump", "step", "identity", "cell", "columns")
 _SHOWN_PER_CHECK, _SHOWN_OF_LOSSES, _FIRST_ROWS = 5, 200, 3
-
-
-def check_with_lists(day: ComparedDay) -> list[Finding]:
-    """Check the figures of a day, and whether its lists are whole; errors first."""
-    out = check_day(day)
-    units = {one.topic for one in out if one.check == "unit"}
-    out += [one for one in mixed_units(day) if one.topic not in units]
-    units = {one.topic for one in out if one.check == "unit"}
-    beside = [*magnitudes(day), *beside_prices(day)]
-    out += [*(one for one in beside if one.topic not in units or one.check != "unit")]
-    out += [*slipped_days(day), *single_cells(day), *beside_totals(day)]
-    for topic, batch in day.rows.items():
-        out += [*column_gaps(batch), *shifted_columns(batch)]
-        if topic == PRICES:
-            out += closes_before(batch, day.last.get(topic))
-        if topic in day.last:
-            out += [*balance_changes(batch, day.last[topic]), *steps(batch, day.last[topic])]
-        out += cut_lists(day.listed(topic), day.before.get(topic), day.whole)
-    wrong_units = {(one.topic, one.day) for one in out if one.check == "unit" and one.severity is Severity.ERROR}
-    out = [one for one in out if one.check not in _BY_UNITS or (one.topic, one.day) not in wrong_units]
-    return sorted(out, key=lambda one: (one.severity is not Severity.ERROR, one.topic))
 
 
 def format_findings(findings: Iterable[Finding]) -> Iterator[str]:

@@ -16,10 +16,11 @@ from functools import cache
 import numpy as np
 
 from feeds.checks.compared_day import ComparedDay, RefusedKeys, Rows
+from feeds.checks.day_checks import check_day
 from feeds.checks.days_to_come import days_to_come
+from feeds.checks.findings import Finding, Severity
 from feeds.checks.incomplete_days import incomplete_days, unclosed
 from feeds.checks.successors import published_successors, under_codes_of
-from feeds.checks.validate import Finding, Severity
 from feeds.daily import check_report
 from feeds.daily.bars_of_weeks import bars_of_weeks
 from feeds.daily.day_report import day_reports
@@ -167,7 +168,7 @@ class DailyChecks:
                 retry_at = self._hours.close(day) / 1e6 if early else retry_at
                 found = [
                     *early,
-                    *check_report.check_with_lists(compared),
+                    *check_day(compared),
                     *sorted_pages(tables.tables, compared),
                     *self._incomplete_days(day, compared, earlier),
                     *published_successors(compared, self._changes),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 
 import structlog
 
-from feeds.checks.validate import Severity
+from feeds.checks.findings import Severity
 from feeds.daily.daily_checks import DailyChecks, publish_checked
 from feeds.daily.ledger import PublishLedger
 from feeds.daily.security_names import SecurityNames

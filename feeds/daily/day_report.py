@@ -9,8 +9,8 @@ import numpy as np
 
 from feeds.checks.compared_day import ComparedDay
 from feeds.checks.cut_lists import WHOLE_MARKET
+from feeds.checks.findings import Finding, Severity
 from feeds.checks.row_groups import counts, group_names
-from feeds.checks.validate import Finding, Severity
 from feeds.feed_report import DayReport, ExchangeRows, Verdict
 from processors.days import to_date
 from processors.needs import DETAIL, TOTALS

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from feeds.checks.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity, names_of
+from feeds.checks.findings import Finding, Severity, names_of
+from feeds.checks.validate import TOO_MANY_ROWS, TOO_MANY_SHARE
 from feeds.files.index_codes import lacks_members
 from feeds.files.master_data import MasterData, nothing_published
 from processors.codes import EXCHANGES, NO_IDS, exchange_of

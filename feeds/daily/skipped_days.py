@@ -13,7 +13,7 @@ from operator import itemgetter
 
 import numpy as np
 
-from feeds.checks.validate import Finding, Severity
+from feeds.checks.findings import Finding, Severity
 from feeds.daily.published_figures import DaysBefore
 from feeds.files.dataset import Dataset
 from processors.arrays import Days

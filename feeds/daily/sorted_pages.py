@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from feeds.checks.compared_day import ComparedDay
+from feeds.checks.findings import Finding, Severity
 from feeds.checks.row_groups import groups_of
-from feeds.checks.validate import Finding, Severity
 from feeds.files.dataset import SourceTable
 from feeds.mappings.row_order import FEWEST
 from processors.arrays import Floats

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from feeds.checks.cut_lists import WHOLE_MARKET
+from feeds.checks.findings import Finding, Severity
 from feeds.checks.row_groups import groups_of
-from feeds.checks.validate import Finding, Severity
 from feeds.daily.published_figures import DaysBefore
 from feeds.files.dataset import Dataset
 from processors.arrays import Days, Ids

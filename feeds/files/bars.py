@@ -25,7 +25,8 @@ from feeds.cells.distinct_cells import read_distinct
 from feeds.cells.workbooks import read_parquet
 from feeds.checks.bar_sessions import bar_sessions, contradicting, lacking_bars
 from feeds.checks.bars_as_days import bars_as_days
-from feeds.checks.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity
+from feeds.checks.findings import Finding, Severity
+from feeds.checks.validate import TOO_MANY_ROWS, TOO_MANY_SHARE
 from feeds.errors import ConfigurationError, InputError
 from feeds.mappings.mapped_keys import NO_KEY
 from processors.arrays import Days, Ids

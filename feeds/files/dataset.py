@@ -9,9 +9,10 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from feeds.checks.findings import Finding, Severity, key_text
 from feeds.checks.row_groups import group_of
 from feeds.checks.successors import of_one_code
-from feeds.checks.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity, key_text
+from feeds.checks.validate import TOO_MANY_ROWS, TOO_MANY_SHARE
 from feeds.errors import InputError
 from feeds.files import special_treatment
 from feeds.files.float_caps import with_float_caps

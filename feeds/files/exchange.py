@@ -44,7 +44,7 @@ from feeds.cells.sheet_tables import (
 )
 from feeds.cells.units import Kind, parse_numbers, parse_unit, split_header
 from feeds.cells.workbooks import SUFFIXES, Grids, files_of, is_table, read_workbook, subfolders, unended_text
-from feeds.checks.validate import Finding, Severity
+from feeds.checks.findings import Finding, Severity
 from feeds.errors import InputError
 from feeds.files.dataset import SourceTables
 from feeds.files.stated_units import with_documented_units

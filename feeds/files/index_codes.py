@@ -14,7 +14,7 @@ from feeds.cells.code_styles import clean_code, plain_number, to_own
 from feeds.cells.distinct_cells import read_distinct
 from feeds.cells.index_names import index_named
 from feeds.cells.row_kinds import RowKind
-from feeds.checks.validate import Finding, Severity
+from feeds.checks.findings import Finding, Severity
 from feeds.errors import InputError
 from feeds.mappings.mapped_keys import NO_KEY, column_of
 from feeds.mappings.mapping import Figure, Table

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from feeds.checks.validate import Finding, Severity, key_text
+from feeds.checks.findings import Finding, Severity, key_text
 from feeds.errors import InputError
 from feeds.publication_times import available_at
 from processors.arrays import Floats, Ints, Revisions

@@ -28,7 +28,7 @@ from feeds.cells.sheet_tables import (
     table_below,
 )
 from feeds.cells.workbooks import Grids, files_of, read_parquet, read_workbook, subfolders, unpacked
-from feeds.checks.validate import Finding, Severity
+from feeds.checks.findings import Finding, Severity
 from feeds.errors import InputError
 from feeds.files.dataset import SourceTable, SourceTables
 from feeds.files.exchange import Layout, layout_of, parse_sheets, unended, unread, unread_beside, unread_sheet

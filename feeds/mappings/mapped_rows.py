@@ -12,9 +12,10 @@ from feeds.cells.dates import NO_DAY, is_open_end, parse_days
 from feeds.cells.formulas import evaluate, names_in
 from feeds.cells.row_kinds import END_OF_ROW, NO_DATA, TOO_MANY, RowKind
 from feeds.cells.units import Unit, parse_numbers
+from feeds.checks.findings import Finding, Severity
 from feeds.checks.price_bars import FEW_BARS, contradicting_prices, contradicting_trades, prices_compared
 from feeds.checks.row_groups import group_of
-from feeds.checks.validate import TOO_MANY_ROWS, TOO_MANY_SHARE, Finding, Severity
+from feeds.checks.validate import TOO_MANY_ROWS, TOO_MANY_SHARE
 from feeds.checks.zero_columns import zero_columns_removed, zero_prices
 from feeds.errors import InputError
 from feeds.mappings.both_balances import broken_sums

@@ -21,7 +21,7 @@ import pandas as pd
 
 from feeds.cells.code_styles import BY_NUMBER, clean_code, own_code
 from feeds.cells.units import split_header
-from feeds.checks.validate import Finding, Severity
+from feeds.checks.findings import Finding, Severity
 from feeds.errors import InputError
 from feeds.mappings.mapping import CodeColumn, DateColumn, Figure, Table
 from processors.events import FIGURES

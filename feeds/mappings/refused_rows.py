@@ -15,8 +15,8 @@ from feeds.cells.dates import begins_date
 from feeds.cells.index_names import index_named
 from feeds.cells.row_kinds import END_OF_ROW, RowKind, is_blank, row_kind
 from feeds.checks.compared_day import RefusedKeys
+from feeds.checks.findings import Finding
 from feeds.checks.row_groups import UNREAD, group_of, groups_of, is_unread
-from feeds.checks.validate import Finding
 from feeds.mappings.mapped_keys import NO_KEY
 from feeds.mappings.mapping import Table
 from feeds.mappings.stated_sums import day_in

@@ -10,7 +10,7 @@ import pandas as pd
 from feeds.cells.dates import NO_DAY, parse_days
 from feeds.cells.row_kinds import is_blank
 from feeds.cells.units import parse_numbers
-from feeds.checks.validate import Finding, Severity
+from feeds.checks.findings import Finding, Severity
 from feeds.mappings.mapping import DateColumn, Table, unit_of
 from processors.arrays import Days, Floats
 

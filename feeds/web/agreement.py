@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 
 from feeds.checks.cut_lists import WHOLE_MARKET, is_far_fewer
+from feeds.checks.findings import Finding, Severity, key_text
 from feeds.checks.row_groups import group_names, groups_of
-from feeds.checks.validate import TOO_MANY_ROWS, Finding, Severity, key_text
+from feeds.checks.validate import TOO_MANY_ROWS
 from feeds.errors import ConfigurationError, InputError, NotPublishedError
 from feeds.files.dataset import SourceTable, SourceTables
 from processors.arrays import Floats, Ids

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from feeds.cells.code_styles import BY_NUMBER, PLAIN
-from feeds.checks.validate import Finding, Severity
+from feeds.checks.findings import Finding, Severity
 from feeds.errors import GoneError, InputError
 from feeds.files.dataset import SourceTable, SourceTables
 from feeds.mappings.mapped_rows import map_rows

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from feeds.cells.row_kinds import NO_DATA
-from feeds.checks.validate import Finding, Severity
+from feeds.checks.findings import Finding, Severity
 from feeds.errors import InputError, NotPublishedError
 from feeds.files.dataset import SourceTables
 from feeds.mappings.mapped_rows import map_rows

@@ -19,7 +19,7 @@ import httpx
 import pandas as pd
 
 from feeds.cells.code_styles import BY_NUMBER, PLAIN
-from feeds.checks.validate import Severity
+from feeds.checks.findings import Severity
 from feeds.errors import BusyError, ConfigurationError, InputError
 from feeds.files import vendor
 from feeds.mappings.mapped_rows import map_rows

@@ -8,7 +8,7 @@ from datetime import date, time
 from functools import partial
 from typing import Literal, TypeVar
 
-from feeds.checks.validate import Finding, Severity
+from feeds.checks.findings import Finding, Severity
 from feeds.errors import ConfigurationError, GoneError
 from feeds.files.dataset import SourceTables
 from feeds.ports import MarketContext, PublicSites, TushareAccount

@@ -20,7 +20,7 @@ import httpx
 import msgspec
 import pandas as pd
 
-from feeds.checks.validate import Finding, Severity
+from feeds.checks.findings import Finding, Severity
 from feeds.errors import ConfigurationError, InputError, NotPublishedError
 from feeds.files.dataset import SourceTables
 from feeds.mappings.mapped_rows import map_rows
