@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import html
 import json
 import re
@@ -9,7 +10,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -236,15 +237,32 @@ def typed() -> Iterator[tuple[Path, list[str]]]:
                 yield path, shlex.split(words.replace("[", "").replace("]", ""))
 
 
+def said() -> Iterator[tuple[Path, list[str]]]:
+    """Every command line of ours in the texts of the code: of messages, help and docstrings."""
+    for room in ("alerts", "console", "feeds", "processors", "streams"):
+        for path in sorted((ROOT / room).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+                text = "".join(
+                    part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else "X"
+                    for part in parts
+                    if isinstance(part, (ast.Constant, ast.FormattedValue))
+                )
+                for words in re.findall(r"`marginwatch ([^`]+)`", text):
+                    yield path, shlex.split(words.replace("[", "").replace("]", ""))
+
+
 def check(words: list[str]) -> None:
     """Follow a command line through the commands; raise where a subcommand or an option does not exist."""
-    assert words[0] in COMMANDS or words == ["--version"], f"no command {words[0]}"
-    if words[0] not in COMMANDS:
+    if words[0] in ("--version", "--help", "COMMAND"):
         return
+    assert words[0] in COMMANDS, f"no command {words[0]}"
     command, at = COMMANDS[words[0]].load(words[0]), 1
     while at < len(words) and words[at] in getattr(command, "commands", {}):
         command, at = command.commands[words[at]], at + 1
     options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    if words[at:] == ["…"]:
+        return
     for word in words[at:]:
         if word in (">>", ">", "|"):
             break
@@ -254,9 +272,12 @@ def check(words: list[str]) -> None:
         assert at == len(words), f"{' '.join(words)} is no command"
 
 
-def test_every_command_that_a_page_shows_exists() -> None:
+@pytest.mark.parametrize("found", [typed, said], ids=["pages", "messages"])
+def test_every_command_that_a_page_or_a_message_shows_exists(
+    found: Callable[[], Iterator[tuple[Path, list[str]]]],
+) -> None:
     seen = 0
-    for path, words in typed():
+    for path, words in found():
         seen += 1
         try:
             check(words)

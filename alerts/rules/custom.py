@@ -110,7 +110,7 @@ def _own(path: Path, name: str, own: _Own) -> Rule:
     where = f"{path}: [rules.{name}]"
     declared = SIGNALS.get(own.signal.partition("/")[0])
     if declared is None or declared.level is not Level.MARKET:
-        raise RuleError(f"{where}: there is no market signal {own.signal!r}; `marginwatch explain` lists them")
+        raise RuleError(f"{where}: there is no market signal {own.signal!r}; the documentation lists all")
     if declared.subjects != ("/" in own.signal):
         subject = "needs a subject, e.g. oversold/000300.SH" if declared.subjects else "has no subject"
         raise RuleError(f"{where}: {declared.id} {subject}")
