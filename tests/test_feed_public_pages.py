@@ -26,7 +26,7 @@ from feeds.scheduler import run_tasks
 from feeds.web import sources
 from feeds.web.eastmoney import fetch_eastmoney
 from feeds.web.exchange_pages import fetch_beijing, fetch_shanghai, fetch_shenzhen
-from feeds.web.json_tables import PagesOfDay
+from feeds.web.json_tables import PagesOfDay, pages_of
 from feeds.web.public_pages import PublicPages
 from processors.codes import to_codes
 from processors.days import to_day
@@ -350,6 +350,12 @@ def test_pages_that_do_not_turn_are_a_cut_list(server: Sites, site: str) -> None
     server.turns = False
     with pytest.raises(InputError, match=r"repeats another one.*cut off"):
         FETCHES[site](asked(server))
+
+
+@pytest.mark.parametrize("stated", [None, 10**6])
+def test_a_list_that_does_not_end_is_no_list(stated: int | None) -> None:
+    with pytest.raises(InputError, match="Nowhere has more than 1,000 pages: its list does not end"):
+        pages_of("Nowhere", lambda number: ([{"code": number}], stated))
 
 
 def test_a_shanghai_list_of_exactly_a_page_without_a_stated_number_is_not_taken_for_the_market(server: Sites) -> None:

@@ -83,7 +83,8 @@ def pages_of(where: str, page: Callable[[int], tuple[list[Record], int | None]])
 
     Raises
     ------
-    InputError : if the list is cut off: pages repeat, change meanwhile, or have other rows than their stated number.
+    InputError : if the list is cut off: pages repeat, change meanwhile, or have other rows than their stated number; or
+        if it has more than 1,000 pages.
     """
     rows: list[Record] = []
     stated: int | None = None
@@ -101,6 +102,11 @@ def pages_of(where: str, page: Callable[[int], tuple[list[Record], int | None]])
         first = first or len(found)
         if not found or (len(rows) >= stated if stated is not None else len(found) < first):
             break
+    else:
+        raise InputError(
+            f"{where} has more than {_MOST_PAGES:,} pages: its list does not end; update marginwatch, or use another "
+            "source"
+        )
     if stated is not None and len(rows) != stated:
         raise InputError(
             f"{where} states {stated:,} rows and sends {len(rows):,}: the list is cut off; try again later, or use "
