@@ -175,7 +175,13 @@ class FeedReport(msgspec.Struct, kw_only=True):
     def lines(self) -> Iterator[str]:
         """Yield the rows of each topic and exchange, and the verdicts of the checks, as lines."""
         if self.outcome is Outcome.INTERRUPTED:
-            yield "  interrupted: of the rows that count as published some may not have arrived; run the command again"
+            counted = any(rows.published or rows.unchanged for _, _, _, rows in self.totals())
+            unsure = (
+                "of the rows that count as published some may not have arrived"
+                if counted
+                else "rows may have been sent, though none counts as published"  # without a ledger none does
+            )
+            yield f"  interrupted: {unsure}; run the command again"
         for topic, exchange, days, rows in self.totals():
             name = topic if exchange == topic else f"{topic} {exchange}"
             of_days = f"{days:,} day{'s' if days > 1 else ''}"

@@ -60,8 +60,22 @@ def _end_after(report: FeedReport) -> None:
 
 
 @pytest.mark.parametrize("ends", [PublishError("the broker is away"), SystemExit(143)], ids=["outage", "SIGTERM"])
-def test_the_report_of_an_interrupted_run_counts_what_was_sent(
-    sent: list[Message], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: BaseException
+@pytest.mark.parametrize(
+    ("options", "counted", "said"),
+    [
+        ((), [40, 40, 0], "of the rows that count as published some may not have arrived"),
+        (("--no-ledger",), [0, 0, 0], "rows may have been sent, though none counts as published"),
+    ],
+    ids=["ledger", "no ledger"],
+)
+def test_the_report_of_an_interrupted_run_counts_what_was_sent_as_far_as_it_is_known(
+    sent: list[Message],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ends: BaseException,
+    options: tuple[str, ...],
+    counted: list[int],
+    said: str,
 ) -> None:
     close_day = Publisher.close_day
 
@@ -73,8 +87,8 @@ def test_the_report_of_an_interrupted_run_counts_what_was_sent(
     monkeypatch.setattr(Publisher, "close_day", close_until_the_end)
     days = [detail(day, CODES) for day in (D1, D2, D3)]
     pd.concat(days).to_csv(file := tmp_path / "margin_detail.csv", index=False)
-    result = feed("vendor", file, "--json")
+    result = feed("vendor", file, "--json", *options)
     report = msgspec.json.decode(result.stdout, type=FeedReport)
     published = [rows.published for day in report.days for rows in day.exchanges.values()]
-    assert (report.outcome, published) == (Outcome.INTERRUPTED, [40, 40, 0])
-    assert "interrupted: of the rows that count as published some may not have arrived" in result.stderr
+    assert (report.outcome, published) == (Outcome.INTERRUPTED, counted)
+    assert f"interrupted: {said}" in result.stderr
