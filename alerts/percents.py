@@ -1,17 +1,17 @@
-"""Rounded figures in texts: a share just below a line would read as the line itself, a small fall as −0.00%."""
+"""Figures in texts: their minus signs, and their roundings: a share below a line would read as the line itself."""
 
 from __future__ import annotations
 
 _DECIMALS, _MOST = 2, 12
 
 
-def unsigned_zero(shown: str) -> str:
-    """Return a formatted figure, without its sign where it rounds to zero.
+def with_sign(shown: str) -> str:
+    """Return a formatted figure with the minus sign of print, and without a sign where it rounds to zero.
 
-    >>> unsigned_zero("-0.00%"), unsigned_zero("+0.0%"), unsigned_zero("-0.01%")
-    ('0.00%', '0.0%', '-0.01%')
+    >>> with_sign("-0.00%"), with_sign("+0.0%"), with_sign("-0.01%"), with_sign("+1%")
+    ('0.00%', '0.0%', '−0.01%', '+1%')
     """
-    return shown if any(digit in shown for digit in "123456789") else shown.lstrip("+-")
+    return shown.replace("-", "−") if any(digit in shown for digit in "123456789") else shown.lstrip("+-")
 
 
 def decimals_apart(one: float, other: float, least: int) -> int:

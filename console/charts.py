@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from alerts.percents import with_sign
 from console import formats, labels
 from console.theme import Colours, View
 from processors.indicators.ratio_state import RatioState
@@ -18,6 +19,10 @@ Points = Sequence[tuple[date, Any]]
 Options = dict[str, Any]
 PERCENT = formats.script_percent(2)
 PERCENT_AXIS = formats.script_percent(0)
+#: A plain figure with all of its decimals; ECharts' own format has - for a minus sign.
+_PLAIN = (
+    "v => typeof v == 'number' ? v.toLocaleString('en-US', {maximumFractionDigits: 12}).replace('-', '−') : v ?? '–'"
+)
 #: Dashes of the trailing thresholds: short ones, as the fixed thresholds have long ones.
 _THIN = [3, 3]
 #: Pixels at the right of a chart without labels there.
@@ -54,7 +59,7 @@ def frame(view: View, found: Points) -> Options:
     c = view.colours
     start = 100.0 * max(0, len(found) - _SHOWN) / len(found) if found else 0.0
     return {
-        **_plain(c, {"trigger": "axis"}),
+        **_plain(c, {"trigger": "axis", ":valueFormatter": _PLAIN}),
         "grid": {"left": 48, "right": 52, "top": 26, "bottom": 42},
         "legend": {"type": "scroll", "top": 0, "right": 0, "itemHeight": 8, "itemWidth": 16, "textStyle": {"color": c.muted, "fontSize": 11}},
         "xAxis": {
@@ -87,7 +92,7 @@ def axis(view: View) -> Options:
         "scale": True,
         "name": "",
         "nameTextStyle": {"color": c.muted, "fontSize": 11},
-        "axisLabel": {"color": c.muted, "fontSize": 11},
+        "axisLabel": {"color": c.muted, "fontSize": 11, ":formatter": _PLAIN},
         "splitLine": {"lineStyle": {"color": c.line, "opacity": 0.6}},
     }
 
@@ -112,7 +117,7 @@ def _levels(levels: Sequence[tuple[float, str, str]], text: str) -> Options:
                 "name": name,
                 "lineStyle": {"color": colour, "type": ("dashed", "dotted", "dashed")[i % 3], "width": 1.2},
                 "label": {
-                    "formatter": f"{value * 100:g}%",
+                    "formatter": with_sign(f"{value * 100:g}%"),
                     "position": "end",
                     "color": colour,
                     "fontSize": 11,
@@ -288,7 +293,8 @@ def heat_map(view: View, found: Sequence[tuple[str, float, float, float | None]]
             }
         )  # fmt: skip
     of_z = axis(view) | {"scale": False, "splitNumber": 4, "nameLocation": "middle", "splitLine": {"show": False}}
-    shown = f"p => p.name + '<br>{view.label('heat')} ' + p.value[0] + ' · {view.label('risk')} ' + p.value[1]"
+    across, up = (f"'{view.label(name)} ' + ({_PLAIN})(p.value[{at}])" for at, name in enumerate(("heat", "risk")))
+    shown = f"p => p.name + '<br>' + {across} + ' · ' + {up}"
     return {
         **_plain(c, {":formatter": shown}),
         "grid": {"left": 44, "right": 62 if view.language == "zh" else 96, "top": 8, "bottom": 36},

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any, Literal
 
 from alerts import plurals
-from alerts.percents import unsigned_zero
+from alerts.percents import with_sign
 from processors.days import SHANGHAI
 
 Language = Literal["en", "zh"]
@@ -20,12 +20,12 @@ def percent(value: Any, decimals: int = 2, *, signed: bool = False) -> str:
     """Format a fraction as percent; an en dash where there is none."""
     if not isinstance(value, (int, float)):
         return "–"
-    return unsigned_zero(f"{value * 100:{'+' if signed else ''},.{decimals}f}%").replace("-", "−")
+    return with_sign(f"{value * 100:{'+' if signed else ''},.{decimals}f}%")
 
 
 def level(value: float | None) -> str:
     """Format a plain figure with its sign; an en dash where there is none."""
-    return "–" if value is None else unsigned_zero(f"{value:+.2f}").replace("-", "−")
+    return "–" if value is None else with_sign(f"{value:+.2f}")
 
 
 def money(value: Any, language: Language, *, signed: bool = False) -> str:
@@ -34,10 +34,10 @@ def money(value: Any, language: Language, *, signed: bool = False) -> str:
         return "–"
     sign = "+" if signed else ""
     if language == "zh":
-        return unsigned_zero(f"{value / 1e8:{sign},.1f} 亿").replace("-", "−")
-    shown = unsigned_zero(f"{value / 1e9:{sign},.2f} bn")
-    digits = shown.lstrip("+-")
-    return f"{shown.removesuffix(digits)}¥{digits}".replace("-", "−")
+        return with_sign(f"{value / 1e8:{sign},.1f} 亿")
+    shown = with_sign(f"{value / 1e9:{sign},.2f} bn")
+    digits = shown.lstrip("+−")
+    return f"{shown.removesuffix(digits)}¥{digits}"
 
 
 def script(

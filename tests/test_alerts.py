@@ -314,8 +314,8 @@ def test_excess_financing_fires_when_a_level_comes_into_force(value: float, befo
     [
         (0.05, 0.0512, "grew 5.12 percentage points more than the SSE Composite (line +5)",
          "超过上证指数5.12个百分点（警戒线+5）", "up"),
-        (-0.07, -0.0713, "grew 7.13 percentage points less than the SSE Composite (line -7)",
-         "落后上证指数7.13个百分点（警戒线-7）", "down"),
+        (-0.07, -0.0713, "grew 7.13 percentage points less than the SSE Composite (line −7)",
+         "落后上证指数7.13个百分点（警戒线−7）", "down"),
     ],
 )  # fmt: skip
 def test_excess_financing_names_its_side_which_chooses_its_record(
@@ -362,8 +362,8 @@ def test_a_break_of_the_totals_is_a_warning_only_above_its_share_of_the_exchange
     (broken,) = fold(lifecycle, total(DAYS[0], share))
     assert (broken.rule, broken.subject) == (rule, "margin.market identity")
     assert broken.severity is (Severity.WARNING if rule == "data_quality" else Severity.INFO)
-    assert f"SSE {6e11 * share:+,.0f} CNY ({share:+.4%})" in broken.text.en
-    assert f"SSE {6e11 * share:+,.0f} CNY" in broken.text.zh
+    assert f"SSE {6e11 * share:+,.0f} CNY ({share:+.4%})".replace("-", "−") in broken.text.en
+    assert f"SSE {6e11 * share:+,.0f} CNY".replace("-", "−") in broken.text.zh
     assert ("The figures are used as published." in broken.text.en) == (rule == "data_quality")
     (over,) = fold(lifecycle, total(DAYS[1], 0.0))
     assert (over.id, over.state) == (broken.id, State.RESOLVED)

@@ -159,10 +159,10 @@ def test_the_text_of_a_notification() -> None:
     assert text.title(other) != text.title(alert())  # a service that shows titles alone tells them apart
     for part in (
         "It fell to 9.93%.",
-        "Record: index lower: 3/4 (75%); any day 45%: too few cases to say; worst of 20 days -10.8%; worst fall",
+        "Record: index lower: 3/4 (75%); any day 45%: too few cases to say; worst of 20 days −10.8%; worst fall",
         "Void at 10.30%.",
         "Source: [DG22]",
-        "历史记录：指数下跌 3/4（75%）；任意日45%，案例太少，无法判断；20日最差-10.8%；60日最大跌幅-14.0%。",
+        "历史记录：指数下跌 3/4（75%）；任意日45%，案例太少，无法判断；20日最差−10.8%；60日最大跌幅−14.0%。",
         "重回10.30%则失效。",
     ):
         assert part in both
@@ -204,11 +204,11 @@ def test_a_published_claim_is_shown_with_its_source_and_period_beside_the_record
     record = Evidence(**fields, cases=26, hits=14, base_cases=1000, base_hits=520, finding=RecordFinding.NO_BETTER,
                       outcomes={"60": HorizonOutcome(26, 0.01, -0.226)}, drawdown=-0.25)  # fmt: skip
     assert text.evidence(record) == (
-        "Record: a top: 14/26 (54%); any day 52%: no better than any day; worst of 60 days -22.6%; worst fall in 60 "
-        "days -25.0%. Published: about 80% were tops [DG22], 2018-01…2022-11."
+        "Record: a top: 14/26 (54%); any day 52%: no better than any day; worst of 60 days −22.6%; worst fall in 60 "
+        "days −25.0%. Published: about 80% were tops [DG22], 2018-01…2022-11."
     )
     assert text.evidence(record, chinese=True) == (
-        "历史记录：顶部 14/26（54%）；任意日52%，不优于任意日；60日最差-22.6%；60日最大跌幅-25.0%。"
+        "历史记录：顶部 14/26（54%）；任意日52%，不优于任意日；60日最差−22.6%；60日最大跌幅−25.0%。"
         "公开报告：约八成为顶部[DG22]，2018-01…2022-11。"
     )
     assert text.evidence(Evidence(**fields)) == (
@@ -442,12 +442,12 @@ def test_a_notification_in_both_languages_is_the_alert_its_record_its_end_and_it
     running = alert(expires_on=date(2024, 9, 20))
     assert text.body(running, "both") == (
         "It fell to 9.93%.\n"
-        "Record: index lower: 3/4 (75%); any day 45%: too few cases to say; worst of 20 days -10.8%; worst fall in 60 "
-        "days -14.0%.\n"
+        "Record: index lower: 3/4 (75%); any day 45%: too few cases to say; worst of 20 days −10.8%; worst fall in 60 "
+        "days −14.0%.\n"
         "Void at 10.30%. Over on 2024-09-20 at the latest.\n"
         "Source: [DG22]\n\n"
         "降至9.93%。\n"
-        "历史记录：指数下跌 3/4（75%）；任意日45%，案例太少，无法判断；20日最差-10.8%；60日最大跌幅-14.0%。\n"
+        "历史记录：指数下跌 3/4（75%）；任意日45%，案例太少，无法判断；20日最差−10.8%；60日最大跌幅−14.0%。\n"
         "重回10.30%则失效。最迟2024-09-20结束。\n"
         "来源：[DG22]"
     )

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Literal
 
 from alerts.model import Alert, Basis, EndedBy, Evidence, PublishedClaim, RecordFinding, Severity, State, Text
-from alerts.percents import unsigned_zero
+from alerts.percents import with_sign
 from processors.days import shanghai_date
 
 _MARKS = {Severity.CRITICAL: "🔴", Severity.WARNING: "🟠", Severity.INFO: "🔵"}
@@ -134,9 +134,9 @@ def _english_record(record: Evidence) -> str:
     if record.base_rate is not None:
         any_day = _ANY_DAY[record.basis].en
         parts.append(f"{any_day} {record.base_rate:.0%}: {record.finding.value}")
-    parts += [f"worst of {record.horizon_days} days {unsigned_zero(f'{worst:+.1%}')}" for worst in _worst(record)]
+    parts += [f"worst of {record.horizon_days} days {with_sign(f'{worst:+.1%}')}" for worst in _worst(record)]
     if record.drawdown is not None:
-        parts.append(f"worst fall in 60 days {unsigned_zero(f'{record.drawdown:.1%}')}")
+        parts.append(f"worst fall in 60 days {with_sign(f'{record.drawdown:.1%}')}")
     return "; ".join(parts) + "." + _claimed(record.claim)
 
 
@@ -163,9 +163,9 @@ def _chinese_record(record: Evidence) -> str:
     if record.base_rate is not None:
         any_day = _ANY_DAY[record.basis].zh
         parts.append(f"{any_day}{record.base_rate:.0%}，{FINDINGS_ZH[record.finding]}")
-    parts += [f"{record.horizon_days}日最差{unsigned_zero(f'{worst:+.1%}')}" for worst in _worst(record)]
+    parts += [f"{record.horizon_days}日最差{with_sign(f'{worst:+.1%}')}" for worst in _worst(record)]
     if record.drawdown is not None:
-        parts.append(f"60日最大跌幅{unsigned_zero(f'{record.drawdown:.1%}')}")
+        parts.append(f"60日最大跌幅{with_sign(f'{record.drawdown:.1%}')}")
     return "；".join(parts) + "。" + claimed
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from alerts.commands import FeedRun, LiveFeedState
 from alerts.model import Alert, Basis, DigestSection, EndedBy, Input, Member, PublishedClaim, Severity, Text
-from alerts.percents import unsigned_zero
+from alerts.percents import with_sign
 from processors.arrays import Floats, Mask
 from processors.needs import CHARTS
 from processors.outputs import DayStatus, IndustrySignals, MarketSignal, SecuritySignals
@@ -250,17 +250,17 @@ def security_frame(message: Message, family: str) -> SecuritySignals | None:
 
 def percent(ratio: float) -> str:
     """Format a fraction as percent with two decimals: 0.103 → 10.30%."""
-    return unsigned_zero(f"{ratio * 100:.2f}%")
+    return with_sign(f"{ratio * 100:.2f}%")
 
 
 def money(cny: float) -> Text:
     """Format CNY in billions and in 亿元: 2041234567890 → 2,041.23 bn CNY, 20,412.3亿元."""
-    return Text(f"{cny / 1e9:,.6g} bn CNY", f"{cny / 1e8:,.6g}亿元")
+    return Text(with_sign(f"{cny / 1e9:,.6g} bn CNY"), with_sign(f"{cny / 1e8:,.6g}亿元"))
 
 
 def short_percent(ratio: float) -> str:
     """Format a fraction as percent with as many decimals as it has: 0.05 → 5%, 0.025 → 2.5%."""
-    return f"{ratio * 100:g}%"
+    return with_sign(f"{ratio * 100:g}%")
 
 
 def number(details: dict[str, Value], name: str) -> float:

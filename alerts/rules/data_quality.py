@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 from alerts.model import Member, Severity, Text
+from alerts.percents import with_sign
 from alerts.plurals import counted
 from alerts.rules.base import Condition, Evaluation, Message, Rule, Scope, final_signal, security_frame, short_percent
 from alerts.rules.digest import OF_ITS_DAY
@@ -129,7 +130,8 @@ def _totals_identity(parameters: Parameters, material: bool, s: MarketSignal) ->
         yield Evaluation.of(s, _TOTALS, Condition.END)
         return
     listed = ", ".join(
-        f"{exchange} {gap:+,.0f} CNY ({shares[exchange]:+.4%})" for exchange, gap in sorted(gaps.items())
+        f"{exchange} {with_sign(f'{gap:+,.0f}')} CNY ({with_sign(f'{shares[exchange]:+.4%}')})"
+        for exchange, gap in sorted(gaps.items())
     )
     yield Evaluation.of(
         s,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from alerts.model import Alert, PublishedClaim, Severity, Text
+from alerts.percents import with_sign
 from alerts.plurals import counted
 from alerts.rules.base import (
     Condition,
@@ -42,6 +43,7 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     if level and level != before:
         excess = number(signal.details, "excess")
         faster = level > 0
+        line = with_sign(f"{level * 100:+g}")
         days, points = parameters.excess_lag_days, f"{parameters.excess_hysteresis * 100:g}"
         yield Evaluation.of(
             signal,
@@ -52,9 +54,9 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
             Text(
                 f"Excess financing {signal.trade_date}: over {days} days the margin balance grew "
                 f"{abs(excess) * 100:.2f} percentage points {'more' if faster else 'less'} than the SSE Composite (line "
-                f"{level * 100:+g}).",
+                f"{line}).",
                 f"超额融资 {signal.trade_date}：{days}个交易日融资余额增速{'超过' if faster else '落后'}上证指数"
-                f"{abs(excess) * 100:.2f}个百分点（警戒线{level * 100:+g}）。",
+                f"{abs(excess) * 100:.2f}个百分点（警戒线{line}）。",
             ),
             Text(
                 f"Over when it is nearer to zero than the line by {counted(points, 'percentage point')}.",

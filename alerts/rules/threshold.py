@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from alerts.model import Text
+from alerts.percents import with_sign
 from alerts.rules.base import Condition, Evaluation, Message, money, percent
 from processors.outputs import MarketSignal
 from processors.registry import SIGNALS
@@ -71,5 +72,5 @@ def _formatted(signal: str, value: float) -> Text:
     unit = "" if declared is None else declared.unit
     if unit == "CNY":
         return money(value)
-    shown = percent(value) if unit == "ratio" else f"{value:,.6g}"
+    shown = percent(value) if unit == "ratio" else with_sign(f"{value:,.6g}")
     return Text(shown, shown)

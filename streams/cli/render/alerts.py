@@ -11,6 +11,7 @@ from rich.text import Text
 from alerts import plurals
 from alerts.delivery import text as labels
 from alerts.model import Alert, Basis, Evidence, Severity, State
+from alerts.percents import with_sign
 from alerts.tally import IN_DIGEST, counts, records
 from streams.cli.render.signals import figure
 from streams.cli.terminal import err, out, right, table_of
@@ -103,11 +104,11 @@ def print_record(found: list[RecordCard]) -> None:
 
 
 def _percent(value: float | None) -> str:
-    return "" if value is None else f"{value:+.1%}"
+    return "" if value is None else with_sign(f"{value:+.1%}")
 
 
 def _points(value: float) -> str:
-    return f"{100 * value:+.1f} points"
+    return with_sign(f"{100 * value:+.1f} points")
 
 
 def rule_fields(rule: Rule) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from alerts import plurals
+from alerts.percents import with_sign
 from alerts.verdict import early_sign, heading
 from console.reasons import verdict_words
 from processors.indicators.verdict import VERDICT
@@ -33,18 +34,19 @@ def figure(value: Any, unit: str) -> str:
     Other figures have six digits; ``--json`` has all of them.
 
     >>> figure(-14, "days"), figure(1, "days"), figure(2.63107, "years")
-    ('-14 days', '1 day', '2.63107 years')
+    ('−14 days', '1 day', '2.63107 years')
     """
     if value is None:
         return "–"
     if unit == "flag":
         return "yes" if value else "no"
     if isinstance(value, float) and unit == "ratio":
-        return f"{value * 100:.2f}%"
+        return with_sign(f"{value * 100:.2f}%")
     if isinstance(value, float) and unit == "CNY":
-        return f"{value / 1e8:,.2f} 亿元"
+        return with_sign(f"{value / 1e8:,.2f} 亿元")
     shown = f"{value:.0f}" if isinstance(value, float) and value.is_integer() else value
     shown = f"{shown:.6g}" if isinstance(shown, float) else str(shown)
+    shown = with_sign(shown) if isinstance(value, (int, float)) else shown
     return f"{shown} {unit.removesuffix('s') if abs(value) == 1 else unit}" if unit in _NOUNS else shown
 
 
