@@ -256,7 +256,7 @@ def detail(page: Page, alert_id: str) -> None:
         below.clear()
         with above:
             if found is None:
-                subject.title(page, f"{label('not_found')} {alert_id}", "")
+                subject.unknown(page, f"{label('not_found')} {alert_id}")
                 return
             with ui.element("div").classes("card wide"):
                 ui.link(f"← {label('back')}", page.path("/"))

@@ -24,7 +24,10 @@ def draw(page: Page, name: str) -> None:
 
     def draw_day() -> None:
         if name not in INDUSTRIES:
-            subject.title(page, f"{label('not_found')} {name}", "")
+            subject.unknown(page, f"{label('not_found')} {name}", forever=True)
+            with ui.element("div").classes("card wide names"):
+                for one in INDUSTRIES:
+                    ui.link(labels.industry(one, view.language), page.path(f"/industry/{one}"))
             return
         model, named = page.site.model, labels.industry(name, view.language)
         newest = model.newest_industries

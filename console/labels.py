@@ -83,6 +83,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "known_before": ("known before", "统计早于"),
     "date": ("Date", "日期"),
     "ratio": ("Ratio", "占比"),
+    "entered": ("Entered", "入场日"),
     "entry": ("Entry", "入场价"),
     "worst": ("Worst", "最差"),
     "hit": ("Hit", "命中"),

@@ -16,6 +16,7 @@ from console import figure, formats, labels, studies
 from console.charts import Break
 from console.model import Part
 from console.site import Page, content, subject_heading
+from console.subject import no_subject
 from processors.industries import INDUSTRIES
 
 _HORIZONS = tuple(map(str, HORIZONS))
@@ -98,6 +99,7 @@ def detail(page: Page, rule: str, subject: str) -> None:
                 if study := next((one.study for one in page.site.rules if one.name == rule), ""):
                     studies.link(page, study)
                 if not cards:
+                    _check_known(page, rule, subject)
                     earlier = page.site.model.as_of is not None
                     ui.label(label("no_record_then" if earlier else "no_record")).classes("muted")
             for card in cards:
@@ -105,6 +107,17 @@ def detail(page: Page, rule: str, subject: str) -> None:
 
     ui.page_title(f"{named} · {label('record')} · marginwatch")
     page.follow((Part.RECORDS,), draw)
+
+
+def _check_known(page: Page, rule: str, subject: str) -> None:
+    """Answer 404 for an unknown rule, and for a subject that no record and no alert of a rule names."""
+    model = page.present
+    named = {card.subject for card in model.records if card.rule == rule}
+    named |= {_of_record(page, rule, alert.subject) for alert in model.alerts.values() if alert.rule == rule}
+    if rule not in {one.name for one in page.site.rules}:
+        no_subject(page, forever=True)
+    elif subject not in named:
+        no_subject(page)
 
 
 def _card(page: Page, card: RecordCard, title: str) -> None:
@@ -168,7 +181,7 @@ def _heads(page: Page, card: RecordCard) -> list[str]:
     industry = [label("industry")] if _names_industries(card) else []
     outcomes = [*(f"{horizon} {days}" for horizon in _HORIZONS), label("worst"), label("hit")]
     figure = labels.case_figure(card.figure, language, page.view.parameters)
-    return [label("date"), *industry, figure, label("entry"), *outcomes]
+    return [label("date"), *industry, figure, label("entered"), label("entry"), *outcomes]
 
 
 def _exported(page: Page, card: RecordCard) -> tuple[list[str], figure.Rows]:
@@ -179,6 +192,7 @@ def _exported(page: Page, card: RecordCard) -> tuple[list[str], figure.Rows]:
             row.trade_date.isoformat(),
             *([labels.industry(row.subject, page.view.language)] if named else []),
             row.figure,
+            formats.day(row.entry_date),
             row.entry,
             *(row.returns.get(horizon) for horizon in _HORIZONS),
             row.drawdown,
@@ -211,7 +225,8 @@ def _cells(row: CaseRow, path: str, unit: str, page: Page, *, named: bool) -> li
         f'<td><a href="{escape(page.path(path))}">{row.trade_date}</a></td>',
         *([_cell(labels.industry(row.subject, page.view.language))] if named else []),
         _cell("–" if row.figure is None else _figure(row.figure, unit, page)),
-        _cell("–" if row.entry is None else f"{row.entry:,.0f}", formats.day(row.entry_date)),
+        _cell("–" if row.entry_date is None else formats.short_day(row.entry_date, row.trade_date)),
+        _cell("–" if row.entry is None else f"{row.entry:,.0f}"),
         *(_change(row.returns.get(horizon)) for horizon in _HORIZONS),
         _change(row.drawdown),
         _cell(_hit(row)),
@@ -229,5 +244,5 @@ def _change(value: float | None) -> str:
     return _cell(formats.percent(value, 1, signed=True), tone="" if not value else "rise" if value > 0 else "fall")
 
 
-def _cell(shown: str, tip: str = "", tone: str = "") -> str:
-    return f'<td class="{tone}" title="{escape(tip)}">{escape(shown)}</td>'
+def _cell(shown: str, tone: str = "") -> str:
+    return f'<td class="{tone}">{escape(shown)}</td>'

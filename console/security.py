@@ -30,7 +30,8 @@ def draw(page: Page, code: str) -> None:
         rows = model.securities.rows(code)
         shown = model.directory.shown(code)
         if not rows:
-            subject.title(page, shown, label("no_security"))
+            draw_title = subject.title if model.directory.name(code) else subject.unknown
+            draw_title(page, shown, label("no_security"))
             return
         day, last = rows[-1]
         industry = model.inputs.industry(code)

@@ -78,7 +78,7 @@ def run(
 def _no_page(page: Page) -> None:
     address = unquote(ui.context.client.request.url.path)
     with content("sub"):
-        subject.title(page, f"{page.view.label('no_page')} {address}", "")
+        subject.unknown(page, f"{page.view.label('no_page')} {address}", forever=True)
 
 
 def _pages(site: Site) -> None:
@@ -105,6 +105,8 @@ def _pages(site: Site) -> None:
         client = ui.context.client
         client.page = copy(client.page)  # those who share a page differ in language
         client.page.language = "en-US" if page.view.language == "en" else "zh-CN"
+        if page.no_day:
+            client.status_code = 400
         frame(page, search.draw, first(page))
         draw(page)
         page.start()

@@ -16,6 +16,7 @@ from console import labels
 from console.model import Part
 from console.site import Page, Site, content
 from console.study_results import Both, StudyEntry, StudyResults
+from console.subject import no_subject
 from processors.days import SHANGHAI
 
 _TEXTS: dict[str, Both] = {
@@ -147,6 +148,7 @@ def detail(page: Page, name: str) -> None:
                     file = f"/studies/file/{entry.version}/{name}/claims.csv"
                     ui.link(page.view.text(_TEXTS["claims"]), file).mark("claims")
             if found.folder and name not in found.names:
+                no_subject(page, forever=True)
                 ui.label(f"{page.view.text(_TEXTS['unknown'])} {name}").classes("trouble")
             else:
                 _state(page, entry, found)

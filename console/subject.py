@@ -31,6 +31,24 @@ def title(page: Page, text: str, note: str) -> None:
     ui.page_title(f"{text} · marginwatch")
 
 
+def unknown(page: Page, text: str, note: str = "", *, forever: bool = False) -> None:
+    """Draw the title of a page about something of which nothing is known, see `no_subject`."""
+    title(page, text, note if no_subject(page, forever=forever) else page.view.label("waiting"))
+
+
+def no_subject(page: Page, *, forever: bool = False) -> bool:
+    """Answer with the status 404, unless the console has yet to read what it may then know; return whether it does.
+
+    Parameters
+    ----------
+    forever : no message can name what the address names.
+    """
+    missing = forever or (page.present.day is not None and not page.present.reads_history)
+    if missing:
+        ui.context.client.status_code = 404
+    return missing
+
+
 def tile(name: str, value: str, tone: str = "") -> None:
     """Draw one figure."""
     with ui.element("div").classes("card tile"):

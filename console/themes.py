@@ -10,7 +10,7 @@ from urllib.parse import quote
 import numpy as np
 from nicegui import ui
 
-from console import figure, formats, labels, reasons
+from console import figure, formats, labels, reasons, subject
 from console.model import Part
 from console.site import Page, content, heading, subject_heading
 from console.theme import View
@@ -50,6 +50,8 @@ def draw(page: Page, industry: str, code: str) -> None:
 
 def _week(page: Page, industry: str, code: str) -> None:
     label, weeks = page.view.label, page.site.model.themes()
+    if industry and industry not in INDUSTRIES:
+        subject.unknown(page, f"{label('not_found')} {industry}", forever=True)
     with ui.element("div").classes("card wide"), ui.row().classes("items-baseline").style("gap:12px"):
         ui.link(f"← {label('back')}", page.path("/"))
         subject_heading(label("themes_of"))
@@ -151,6 +153,8 @@ def _chart(page: Page, code: str) -> None:
         return
     found = page.site.model.chart(code)
     if found is None:
+        if not (page.site.model.directory.name(code) or page.site.model.securities.rows(code)):
+            subject.no_subject(page)
         ui.label(f"{label('no_chart')} {code}").mark("no-chart")
         return
     day, heights = found

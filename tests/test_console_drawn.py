@@ -467,8 +467,9 @@ def test_the_past_cases_of_a_rule_can_be_saved(monkeypatch: pytest.MonkeyPatch) 
     (card,) = page.site.model.records_of(*record.PEAK)
     assert name.endswith(f"Past cases {card.until}.csv") and "Peak warning" in name
     heads, newest, *others = tables[0]
-    assert heads == ["Date", "Ratio", "Entry", "5 d", "20 d", "60 d", "Worst", "Hit"]
-    assert newest == [card.rows[-1].trade_date.isoformat(), 0.0991, 3400.0, 0.01, -0.02, -0.05, -0.12, "✓"]
+    assert heads == ["Date", "Ratio", "Entered", "Entry", "5 d", "20 d", "60 d", "Worst", "Hit"]
+    day, entered = card.rows[-1].trade_date.isoformat(), str(card.rows[-1].entry_date)
+    assert newest == [day, 0.0991, entered, 3400.0, 0.01, -0.02, -0.05, -0.12, "✓"]
     assert len(others) == len(card.rows) - 1
 
 
@@ -481,6 +482,8 @@ def test_a_case_is_on_the_page_as_in_its_file(monkeypatch: pytest.MonkeyPatch) -
     names = itertools.cycle(["银行", "电子"])
     rows = [msgspec.structs.replace(row, subject=next(names)) for row in card.rows]
     rows[-1] = msgspec.structs.replace(rows[-1], returns={"5": 0.0, "20": 0.5}, drawdown=None)
+    rows[-2] = msgspec.structs.replace(rows[-2], trade_date=date(2023, 12, 29), entry_date=date(2024, 1, 2))
+    rows[-3] = msgspec.structs.replace(rows[-3], entry_date=None)
     model.offer_records([msgspec.structs.replace(card, subject="industries", rows=rows)])
     page = page_of(model)
     saved(monkeypatch, lambda page: record.detail(page, card.rule, "industries"), page)()
@@ -493,14 +496,28 @@ def test_a_case_is_on_the_page_as_in_its_file(monkeypatch: pytest.MonkeyPatch) -
     assert len(lines) == len(cases) == len(rows)
     for line, case, row in zip(lines, cases, reversed(rows), strict=True):
         assert f">{row.trade_date}</a>" in line
-        cells = re.findall('<td class="(.*?)" title="(.*?)">(.*?)</td>', line)
-        assert [shown for *_, shown in cells][:1] == [case[1]] == [labels.industry(row.subject, "en")]
-        for (tone, _, shown), value in zip(cells[3:7], case[4:8], strict=True):
+        cells = re.findall('<td class="(.*?)">(.*?)</td>', line)
+        assert cells[0][1] == case[1] == labels.industry(row.subject, "en")
+        for (tone, shown), value in zip(cells[4:8], case[5:9], strict=True):
             assert tone == ("" if not value else "rise" if value > 0 else "fall")
             signed = "0.0%" if value == 0 else f"{value or 0:+.1%}".replace("-", "−")
             assert shown == ("–" if value is None else signed)
-        assert (cells[2][2], bool(cells[2][1])) == (f"{row.entry:,.0f}", True)
-        assert str(row.entry_date.year if row.entry_date else "") in cells[2][1]
+        assert (cells[3][1], case[4]) == (f"{row.entry:,.0f}", row.entry)
+        assert case[3] == (str(row.entry_date) if row.entry_date else "–")
+        assert cells[2][1] == (
+            case[3] if not row.entry_date or row.entry_date.year != row.trade_date.year else case[3][5:]
+        )
+
+
+@pytest.mark.parametrize(
+    ("reads", "status", "shown"), [(True, 200, "Waiting for the first signals …"), (False, 404, "")]
+)
+def test_an_alert_is_unknown_once_the_history_is_read(reads: bool, status: int, shown: str) -> None:
+    model = full()
+    model.offer_feeds([], None, reads_history=reads)
+    drawn = elements(lambda page: cards.detail(page, "none"), page_of(model))
+    assert drawn[0].client.status_code == status
+    assert [one.text for one in drawn if isinstance(one, ui.label)] == ["Nothing is known of none", shown]
 
 
 def test_the_strip_names_the_year_of_a_day_that_is_not_of_this_year() -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from console import labels
@@ -145,6 +146,24 @@ def test_a_lost_connection_and_an_unknown_address_are_in_the_language_of_the_pag
     for address, kind in (("nothing/here", "text/html"), (file, "application/json")):
         answer = page.request.get(console.url + address)
         assert answer.status == 404 and answer.headers["content-type"].startswith(kind)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("", 200), ("healthz", 200), ("sheet.pdf", 200), ("?asof=2024-06-31", 400), ("?asof=yesterday", 400),
+        ("security/600100.SH", 200), ("security/600099.SH", 404), ("security/600100", 404), ("alerts/peak_alert", 200),
+        ("alerts/none", 404), ("industry/银行", 200), ("industry/none", 404), ("themes", 200), ("studies", 200),
+        ("themes?industry=none", 404), (f"record/{'/'.join(PEAK)}", 200), (f"record/{PEAK[0]}/none", 404),
+        ("record/none/market", 404),
+    ],
+)  # fmt: skip
+def test_an_address_of_something_unknown_answers_so_and_its_head_is_that_of_its_page(
+    console: ServedConsole, path: str, status: int
+) -> None:
+    assert httpx.get(console.url + path).status_code == status
+    head = httpx.head(console.url + path)
+    assert (head.status_code, head.content) == (status, b"")
 
 
 #: The element with the keyboard's focus: its name, and whether a frame shows the focus; null at the end of the page.
