@@ -94,8 +94,13 @@ def heading(final: MarketSignal | None, late: date | None) -> Text:
         of_day = verdict_text(final).of_day
         found = Text(f"{found.en} · {of_day.en}", f"{found.zh} · {of_day.zh}")
     if late is not None:
-        found = _joined(found, Text(f" · ⚠ late: figures of {late} are due", f" · ⚠ 迟到：{late}数据应已公布"))
+        found = _joined(found, _joined(Text(" · ", " · "), late_text(late)))
     return found
+
+
+def late_text(late: date) -> Text:
+    """Return the warning that a newer day than that of the answer is due."""
+    return Text(f"⚠ late: figures of {late} are due", f"⚠ 迟到：{late}数据应已公布")
 
 
 def early_sign(daily: MarketSignal | None, verdict: MarketSignal | None) -> Text | None:

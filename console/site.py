@@ -13,7 +13,8 @@ from nicegui.events import GenericEventArguments
 
 from alerts.commands import Command
 from alerts.rules.base import Rule
-from console import formats
+from alerts.verdict import late_text
+from console import formats, labels
 from console.access import Access, Identity
 from console.chart_element import ChartUpdates
 from console.errors import AccessError, UnconfirmedError
@@ -277,6 +278,7 @@ def frame(page: Page, search: Callable[[Page], None], first: tuple[str, str] = (
         live = ui.label().classes("pill live").mark("live")
         simulated = ui.label(label("simulated")).classes("pill bad")
         replay = ui.label().classes("pill bad num").mark("replay")
+        late = ui.label().classes("pill bad num").mark("late")
         history = ui.label(f"… {label('reads_history')}").classes("pill bad").mark("reads-history")
         trouble = ui.label().classes("pill bad trouble").props("role=status")
         ui.element("div").classes("grow")
@@ -334,6 +336,11 @@ def frame(page: Page, search: Callable[[Page], None], first: tuple[str, str] = (
         now = model.clock.now().astimezone(SHANGHAI)
         replay.set_text(f"⏵ {label('replay')} {now:%Y-%m-%d %H:%M} {label('zone')}")
         history.set_visibility(model.reads_history)
+        due = None if any(first) else model.verdict_due  # the question of the overview says so itself
+        late.set_visibility(due is not None)
+        if due is not None:
+            text = late_text(due)
+            late.set_text(labels.pick((text.en, text.zh), view.language))
         trouble.set_visibility(bool(model.trouble))
         trouble.set_text(f"⚠ {label('trouble')}: {model.trouble}")
         changed = model.changed_at

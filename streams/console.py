@@ -35,10 +35,12 @@ from streams.charts.model import load
 from streams.clients import async_kafka_producer, async_kafka_reader, async_redis_client, redis_client, started
 from streams.codecs import registry as codecs
 from streams.console_feeds import feeds_of
+from streams.errors import RunningWorkersError
 from streams.feed_services import load_security_names
 from streams.kafka.cluster import topics_of
 from streams.readers import NewestByKey
 from streams.records import barrier_of, is_barrier
+from streams.running_workers import connected_workers
 from streams.settings import Settings
 from streams.study_service import StudyService
 from streams.topics import Topic, Topics
@@ -306,6 +308,8 @@ class Backend:
             try:
                 found = await asyncio.to_thread(system_status.status, self._settings, self._redis)
                 feeds, left = feeds_of(self._settings, found, self._model.clock.now()), found["calendar_days_left"]
+                absent = "" if await asyncio.to_thread(self._worker_runs) else "worker"
+                trouble = ", ".join(filter(None, (trouble, absent)))
             except (RedisError, OSError, MarginwatchError) as error:  # also rows of another release
                 log.warning("the state of the feeds is not known", error=f"{type(error).__name__}: {error}")
                 trouble = ", ".join(filter(None, (trouble, "Redis")))
@@ -316,6 +320,13 @@ class Backend:
                 gc.collect()
                 gc.freeze()  # else every full collection looks through years of figures, and pages wait for it
             await asyncio.sleep(_FEEDS_S)
+
+    def _worker_runs(self) -> bool:
+        """Whether a worker is connected to Redis, without which nothing is computed; true where nothing shows it."""
+        try:
+            return bool(connected_workers(self._settings, self._redis))
+        except RunningWorkersError:
+            return True
 
     async def _poll_records(self) -> None:
         """Compute the records of all rules again after a change of alerts or of the newest day."""

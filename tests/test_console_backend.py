@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +29,7 @@ from processors.outputs import MarketSignal
 from processors.parameters import Parameters
 from streams import console
 from streams.calendars import xshg
+from streams.errors import RunningWorkersError
 from streams.local.local_service import free_port
 from streams.settings import Settings
 
@@ -63,6 +65,38 @@ def test_a_day_that_the_calendar_file_closes_is_not_due(tmp_path: Path, monkeypa
     file.write_text(f"holidays = [{', '.join(map(date.isoformat, closed))}]\n")
     (feed,) = asyncio.run(feeds(plain.model_copy(update={"calendar_file": file})))
     assert feed.due is not None and feed.due < closed[-1] <= usual.due
+
+
+def unlisted(*_: Any) -> list[str]:
+    raise RunningWorkersError("Redis does not list its connections")
+
+
+@pytest.mark.parametrize(
+    ("workers", "trouble"), [(lambda *_: [], "worker"), (lambda *_: ["vm (process 1)"], ""), (unlisted, "")]
+)
+def test_a_page_says_that_no_worker_runs(
+    workers: Callable[..., list[str]], trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had figures of the session, of hours ago, and no word."""
+    model = ConsoleModel((5, 8), xshg())
+    backend = console.Backend(Settings(), model)
+
+    async def kafka() -> str:
+        return ""
+
+    async def shown() -> str:
+        polls = asyncio.create_task(backend._poll_feeds())
+        while not model.feeds:
+            await asyncio.sleep(0)
+        polls.cancel()
+        return model.trouble
+
+    state: dict[str, Any] = {"newest": "2020-01-02", "closed": True, "rows": 1}
+    found = {"feeds": {f"{FEED}[0]": state}, "calendar_days_left": 9}
+    monkeypatch.setattr(console.system_status, "status", lambda *_: found)
+    monkeypatch.setattr(console, "connected_workers", workers)
+    monkeypatch.setattr(backend, "_kafka", kafka)
+    assert asyncio.run(shown()) == trouble
 
 
 def test_records_are_read_again_after_an_alert_and_once_more_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ from console.site import Page, Site, frame
 from console.theme import View
 from processors.codes import to_id
 from processors.days import shanghai_date, to_date, to_day
+from processors.indicators.verdict import VERDICT
 from processors.outputs import SecuritySignals
 from processors.parameters import Parameters
 from streams.calendars import xshg
@@ -518,6 +519,18 @@ def test_an_alert_is_unknown_once_the_history_is_read(reads: bool, status: int, 
     drawn = elements(lambda page: cards.detail(page, "none"), page_of(model))
     assert drawn[0].client.status_code == status
     assert [one.text for one in drawn if isinstance(one, ui.label)] == ["Nothing is known of none", shown]
+
+
+@VIEWS
+def test_a_page_beside_the_overview_says_that_newer_figures_are_due(view: View) -> None:
+    """The figures of a security of a month ago had their day, and nothing said that it is an old one."""
+    model = full()
+    due = clock(9, 1).now().date()
+    warned = {"en": f"⚠ late: figures of {due} are due", "zh": f"⚠ 迟到：{due}数据应已公布"}[view.language]
+    for day, first, shown in ((due, ("", ""), True), (due, ("asked", "answered"), False), (None, ("", ""), False)):
+        model.offer_feeds([Feed(name, due, True, day, 1) for name in VERDICT.inputs], None)
+        found = texts(lambda page, first=first: frame(page, lambda _: None, first), page_of(model, view))
+        assert (warned in found) is shown
 
 
 def test_the_strip_names_the_year_of_a_day_that_is_not_of_this_year() -> None:
