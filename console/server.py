@@ -22,7 +22,7 @@ from console.access import SESSION_S
 from console.gate import Gate, add_routes
 from console.http_protocol import MAX_CONNECTIONS, HttpProtocol
 from console.past import EarlierModels
-from console.site import Page, Site, content, frame, view_of
+from console.site import SCHEME, Page, Site, content, frame, view_of
 
 #: A text in place of a day is shown up to here.
 _LONGEST_DAY = 20
@@ -93,7 +93,8 @@ def _pages(site: Site) -> None:
         no_day = day[:_LONGEST_DAY] if shown.model is site.model else ""
         page = Page(shown, view_of(site.parameters, {}, ""), session, identity, {}, site.model, no_day)
         page.remembered = dict(await site.preferences.load(page.who))
-        page.view = view_of(site.parameters, page.remembered, request.headers.get("accept-language", ""))
+        accepted, scheme = request.headers.get("accept-language", ""), request.cookies.get(SCHEME, "")
+        page.view = view_of(site.parameters, page.remembered, accepted, scheme)
         return page
 
     async def opened(

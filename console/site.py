@@ -27,6 +27,8 @@ from processors.days import SHANGHAI, shanghai_date
 from processors.errors import MarginwatchError
 from processors.parameters import Parameters
 
+#: The cookie with the browser's theme, for those who have chosen none.
+SCHEME = "marginwatch-scheme"
 #: Seconds between two checks of the session of an open page.
 _SESSION_CHECK_S = 5.0
 
@@ -171,17 +173,37 @@ class Page:
         return True
 
 
-def view_of(parameters: Parameters, remembered: Mapping[str, Any], accepted: str) -> View:
-    """Return the view that a person prefers; without a preference, in the browser's language.
+def view_of(parameters: Parameters, remembered: Mapping[str, Any], accepted: str, scheme: str = "") -> View:
+    """Return the view that a person prefers; without a preference, in the language and the theme of the browser.
 
     Parameters
     ----------
     remembered : the saved preferences.
     accepted : the header Accept-Language.
+    scheme : the cookie `SCHEME`, ``dark`` or ``light``; empty before the first page.
     """
     language = remembered.get("language") or ("zh" if accepted.lower().startswith("zh") or not accepted else "en")
     palette: Palette = remembered.get("palette", "cn")
-    return View(parameters, "en" if language == "en" else "zh", bool(remembered.get("dark", False)), palette)
+    dark = bool(remembered.get("dark", scheme == "dark"))
+    return View(parameters, "en" if language == "en" else "zh", dark, palette)
+
+
+def _follow_scheme(view: View) -> str:
+    """Return the script that opens a page again in the theme of the browser; the server draws its charts in colours.
+
+    A change while somebody writes in a dialog waits for the next page.
+    """
+    return f"""<script>(() => {{
+    const system = matchMedia("(prefers-color-scheme: dark)");
+    const follow = () => {{
+        const scheme = "{SCHEME}=" + (system.matches ? "dark" : "light");
+        if (system.matches === {json.dumps(view.dark)} || document.querySelector(".q-dialog")) return;
+        document.cookie = scheme + ";path=/;max-age=31536000;samesite=lax";
+        if (document.cookie.includes(scheme)) location.reload();
+    }};
+    system.addEventListener("change", follow);
+    follow();
+}})();</script>"""
 
 
 def content(classes: str) -> ui.element:
@@ -259,6 +281,8 @@ def frame(page: Page, search: Callable[[Page], None], first: tuple[str, str] = (
     ui.add_css(CSS)
     ui.add_css(view.css())
     ui.dark_mode(view.dark)
+    if "dark" not in page.remembered:
+        ui.add_head_html(_follow_scheme(view))
     ui.colors(primary=view.colours.accent, positive="#15803d")  # white on Quasar's own green has too little contrast
     ui.page_title(f"{label('title')} · marginwatch")
     ui.html(f'<a class="skip" href="#content">{label("skip")}</a>', sanitize=False)

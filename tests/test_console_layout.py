@@ -259,6 +259,22 @@ def test_a_screen_reader_hears_what_a_page_and_a_dialog_are_about(opened: Any, c
         page.get_by_role("heading", name=heading, level=2).first.wait_for()
 
 
+def test_a_page_has_the_theme_of_the_system_until_a_person_chooses_one(chromium: Any, console: ServedConsole) -> None:
+    context = chromium.new_context(color_scheme="dark")
+    page = context.new_page()
+    page.goto(console.url)
+    page.locator("body.body--dark .verdict").wait_for()
+    page.emulate_media(color_scheme="light")
+    page.locator("body:not(.body--dark) .verdict").wait_for()
+    page.emulate_media(color_scheme="dark")
+    page.locator("body.body--dark .verdict").wait_for()
+    page.get_by_role("button", name="Dark or light").click()
+    page.locator("body:not(.body--dark) .verdict").wait_for()
+    page.goto(f"{console.url}studies")
+    page.locator("body:not(.body--dark) .report").wait_for()
+    context.close()
+
+
 def test_a_filled_button_is_readable_on_a_dark_page(opened: Any) -> None:
     """White on the light blue of dark pages had a contrast of 2.2; text needs 4.5."""
     page = opened()
