@@ -5,7 +5,7 @@ No meaning depends on colour alone: rises and falls carry ▲ and ▼, severitie
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from console import labels
@@ -112,12 +112,16 @@ class View:
         return _PALETTES[self.dark][self.palette][1]
 
     def css(self) -> str:
-        """The theme as CSS variables."""
+        """The theme as CSS variables; paper is light, except behind charts, which are drawn in the theme's colours."""
+        paper = replace(self, dark=False)
+        return f":root{{{self._variables()}}} @media print{{:root{{{paper._variables()}--drawn:{self.colours.card}}}}}"
+
+    def _variables(self) -> str:
         c = self.colours
         return (
-            f":root{{--text:{c.text};--muted:{c.muted};--line:{c.line};--card:{c.card};--page:{c.page};"
+            f"--text:{c.text};--muted:{c.muted};--line:{c.line};--card:{c.card};--page:{c.page};"
             f"--accent:{c.accent};--hot:{c.hot};--warm:{c.warm};--calm:{c.calm};--cold:{c.cold};"
-            f"--rise:{self.rise};--fall:{self.fall}}}"
+            f"--rise:{self.rise};--fall:{self.fall};"
         )
 
 
@@ -242,5 +246,14 @@ summary{cursor:pointer;width:fit-content;list-style:none;text-decoration:underli
   .bar .clock{order:10;flex:1 1 100%;font-size:11px} .bar .search{order:9;flex:1 1 60%} .search .q-field,.hits{width:100%} .sub .candles{height:420px}
   .sub{grid-template-columns:repeat(2,minmax(0,1fr))} .sub .half{grid-column:1/-1} .sub .tile{grid-column:auto} .sub .tall{height:260px}
   .acts .q-btn,.bar .q-btn{min-height:40px;min-width:40px} .bar .q-btn{min-width:30px;padding:0 1px}}
+@media print{ /* nothing scrolls on paper, and nothing can be chosen */
+  .bar .search,.bar .q-btn,.bar a.sheet,.bar form,.acts,.export,.choice,.skip,.q-notifications,.flags .q-field{display:none!important}
+  .grid,.panels{min-height:0;display:block} .grid>*,.panels>*{margin-bottom:8px} .sub .half{grid-column:1/-1}
+  .grid .card,.panels .card,.sub .card{contain:none!important;height:auto!important;max-height:none!important;overflow:visible}
+  .scroll,.sideways,.cases .scroll,.q-table__middle,.q-table__container{max-height:none!important;height:auto!important;overflow:visible!important}
+  .q-table{white-space:normal} .q-table thead th,.cases-table th,.q-table td{position:static!important} .clamp{display:block!important}
+  .tile,.alert,tr,.card:has(>.chart){break-inside:avoid} .verdict{flex-direction:column} .verdict .words,.cases{flex:none}
+  .chart{flex:none;height:240px;background:var(--drawn);print-color-adjust:exact} .gauge .chart{height:150px}
+  .candles .chart{height:440px} .chart>div,.chart canvas{width:100%!important;height:100%!important} .chart canvas{object-fit:contain}}
 @media (prefers-reduced-motion:reduce){*{transition:none!important;animation:none!important}}
 """

@@ -275,6 +275,34 @@ def test_a_page_has_the_theme_of_the_system_until_a_person_chooses_one(chromium:
     context.close()
 
 
+#: Elements whose content does not end within them.
+CUT = """() => [...document.querySelectorAll("main *")].filter(e => {
+    const style = getComputedStyle(e);
+    return style.display !== "inline" && e.clientWidth && (
+        style.overflowY !== "visible" && e.scrollHeight > e.clientHeight + 1
+        || style.overflowX !== "visible" && e.scrollWidth > e.clientWidth + 1);
+}).map(e => `${e.tagName}.${e.className}`)"""
+
+
+@pytest.mark.parametrize("path", ["", "alerts/peak_alert", f"record/{'/'.join(PEAK)}", "security/600100.SH"])
+def test_paper_has_the_whole_of_what_scrolls_on_a_screen_and_dark_text(
+    chromium: Any, console: ServedConsole, path: str
+) -> None:
+    context = chromium.new_context(color_scheme="dark", viewport=DESK)
+    page = context.new_page()
+    page.goto(console.url + path)
+    page.locator("body.body--dark #content .card").first.wait_for()
+    page.emulate_media(media="print", color_scheme="dark")
+    page.set_viewport_size({"width": 718, "height": 1000})  # A4 within its margins
+    page.wait_for_function("getComputedStyle(document.documentElement).getPropertyValue('--text') == '#1b2430'")
+    assert page.evaluate(CUT) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
+    for chart in page.locator(".chart:visible").all():
+        canvas, card = (one.bounding_box() for one in (chart.locator("canvas"), chart))
+        assert canvas and card and canvas["width"] <= card["width"] and canvas["height"] <= card["height"] > 100
+    context.close()
+
+
 def test_a_filled_button_is_readable_on_a_dark_page(opened: Any) -> None:
     """White on the light blue of dark pages had a contrast of 2.2; text needs 4.5."""
     page = opened()
