@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from datetime import UTC, date, datetime
@@ -27,7 +28,7 @@ from processors.outputs import MarketSignal
 from processors.parameters import DEFAULTS, Parameters
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 from streams import alert_provenance, morning_sheet, readers, system_status
-from streams.cli import terminal
+from streams.cli import main, terminal
 from streams.cli.main import app
 from streams.cli.publish import print_reports
 from streams.cli.render import signals
@@ -100,6 +101,17 @@ def test_a_narrow_terminal_folds_names_and_figures(
     together = "".join(shown.split())
     assert all(one in together for one in (REASON.split()[-1], "农林牧渔", "12,345.68", "98,765.43"))
     assert "fin_balance_to" in together
+
+
+@pytest.mark.parametrize(("charset", "shown"), [("ascii", "-12.35%?"), ("gbk", "-12.35%行"), ("utf-8", "−12.35%行")])
+def test_a_fall_keeps_its_sign_on_a_terminal_without_a_minus_sign(
+    charset: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, charset))
+    monkeypatch.setattr(main, "app", lambda **_: print(f"{signals.figure(-0.123456, 'ratio')}行"))
+    main.main()
+    assert written.getvalue().decode(charset).rstrip() == shown
 
 
 @pytest.mark.parametrize("charset", ["ascii", "gbk", "utf-8"])
@@ -271,7 +283,7 @@ def test_flags_and_ranks_are_no_raw_numbers(capsys: pytest.CaptureFixture[str]) 
     )
     shown = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
     assert {name: value for name, value, *_ in shown} == {
-        "extreme": "-1", "excess_top": "yes", "chart_top": "no", "fin_streak": "9", "theme_score_rank": "29",
+        "extreme": "−1", "excess_top": "yes", "chart_top": "no", "fin_streak": "9", "theme_score_rank": "29",
         "excess_kind": "1", "code": "600519.SH", "degraded": "False",
     }  # fmt: skip
 
@@ -314,7 +326,7 @@ def test_the_figure_of_a_past_case_has_its_unit(
 
 @pytest.mark.parametrize(
     ("name", "value", "shown"),
-    [("streak", 3, "3 days"), ("peak_lag", -9, "-9 days"), ("lead_lag", 1, "1 day"), ("index_cycle", 2.5, "2.5 years")],
+    [("streak", 3, "3 days"), ("peak_lag", -9, "−9 days"), ("lead_lag", 1, "1 day"), ("index_cycle", 2.5, "2.5 years")],
 )
 def test_days_and_years_have_their_unit(name: str, value: float, shown: str) -> None:
     assert signals.figure(value, SIGNALS[name].unit) == shown
@@ -459,9 +471,9 @@ def test_an_absent_or_provisional_value_is_explained_in_words(
 @pytest.mark.parametrize(
     ("value", "unit", "shown"),
     [
-        (True, "flag", "yes"), (0.0, "flag", "no"), (None, "flag", "–"), (-0.123456, "ratio", "-12.35%"),
+        (True, "flag", "yes"), (0.0, "flag", "no"), (None, "flag", "–"), (-0.123456, "ratio", "−12.35%"),
         (1.5e12, "CNY", "15,000.00 亿元"), (3.0, "count", "3"), (1234567.0, "shares", "1234567"),
-        (0.12345678, "sigma", "0.123457"), (-1, "years", "-1 year"), (2.0, "days", "2 days"), ("HOT", "label", "HOT"),
+        (0.12345678, "sigma", "0.123457"), (-1, "years", "−1 year"), (2.0, "days", "2 days"), ("HOT", "label", "HOT"),
     ],
 )  # fmt: skip
 def test_a_figure_is_printed_in_its_unit(value: Any, unit: str, shown: str) -> None:

@@ -6,6 +6,7 @@ table `COMMANDS`.
 
 from __future__ import annotations
 
+import codecs
 import inspect
 import io
 import os
@@ -127,6 +128,13 @@ def marginwatch(
     configure_command()
 
 
+def _legible(error: UnicodeError) -> tuple[str, int]:
+    """Replace what a terminal lacks: a minus sign, which GBK has not, by a hyphen, anything else by a question mark."""
+    assert isinstance(error, UnicodeEncodeError)
+    lacked = error.object[error.start : error.end]
+    return "".join("-" if one == "−" else "?" for one in lacked), error.end
+
+
 def main() -> None:
     """Run the command line.
 
@@ -136,9 +144,10 @@ def main() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # whoever started the command has closed it
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
+    codecs.register_error("legible", _legible)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # of a terminal that lacks a character; the rest is legible
+            stream.reconfigure(errors="legible")
     try:
         try:
             app(prog_name="marginwatch")
