@@ -140,7 +140,7 @@ def _snapshot_task(name: str, feed: Snapshots, services: FeedServices) -> FeedTa
 
 def _daily_outlet(services: FeedServices) -> DailyOutlet:
     rows = services.published_rows
-    ledger = PublishLedger(services.ledger_store, rows.topics_without_rows, rows.master_data)
+    ledger = PublishLedger(services.ledger_store, rows.topics_without_rows, rows.master_data, rows)
     market, names = services.market, services.security_names
     return DailyOutlet(
         services.open_publisher,

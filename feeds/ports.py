@@ -72,7 +72,7 @@ class OpenPublisher(Protocol):
         """Return a publisher of rows of ``source``; the broker acknowledges within ``timeout_s`` seconds."""
 
 
-#: Topic and day of an entry of the publish ledger.
+#: Topic and day of an entry of the publish ledger, or topic and partition.
 Place: TypeAlias = tuple[str, int]
 
 
@@ -105,6 +105,18 @@ class PublishedRows(Protocol):
 
     def batches(self, on_messages: Callable[[int], None] = lambda _count: None) -> Iterator[RowBatch]:
         """Yield all valid rows, in the order of each partition; report how many messages have been read."""
+
+    def partitions(self) -> list[Place]:
+        """Return the partitions of the daily topics: topic and number."""
+
+    def rows_behind(self, known: Mapping[Place, int], ends: dict[Place, int]) -> Iterator[list[RowBatch]]:
+        """Yield the valid rows from an offset of each partition on, as they come; nothing of one without an offset.
+
+        Parameters
+        ----------
+        known : the offset by topic and partition.
+        ends : takes the end of each partition that the cluster has; a partition without an offset may end further on.
+        """
 
     def trimmed_topics(self) -> list[str]:
         """Return the topics whose oldest messages retention has deleted."""

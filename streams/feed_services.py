@@ -180,14 +180,48 @@ class TopicRows:
         TopicError : if no broker answers.
         ReadError : if the broker serves nothing before the end of a topic.
         """
-        decoders = Codecs(self._settings, xshg(self._settings.calendar_file)).row_decoders(DAILY)
-        messages = 0
+        decoders, messages = self._decoders(), 0
         with readers.consumer(self._settings) as consumer:
             partitions = self._partitions(consumer)
             for tp, records in readers.read_to_end(consumer, partitions):
                 yield from _rows(decoders[partitions[tp]], records)
                 messages += len(records)
                 on_messages(messages)
+
+    def partitions(self) -> list[Place]:
+        """Return the partitions of the daily topics: topic and number."""
+        topics = Topics(self._settings)
+        return [(short, partition) for short in DAILY for partition in range(topics.partitions(short))]
+
+    def rows_behind(self, known: Mapping[Place, int], ends: dict[Place, int]) -> Iterator[list[RowBatch]]:
+        """Yield the valid rows from an offset of each partition on, as they come; nothing of one without an offset.
+
+        Parameters
+        ----------
+        ends : takes the end of each partition; the embedded broker lists it too low, see `streams.readers`.
+
+        Raises
+        ------
+        LedgerError : if the topics can't be read.
+        """
+        decoders = self._decoders()
+        try:
+            with readers.consumer(self._settings) as consumer:
+                partitions = self._partitions(consumer)
+                listed = consumer.end_offsets(list(partitions)) if partitions else {}
+                first = consumer.beginning_offsets(list(partitions)) if partitions else {}
+                places = {tp: (short, tp.partition) for tp, short in partitions.items()}
+                ends.update({places[tp]: end for tp, end in listed.items()})
+                starts = {
+                    tp: max(first[tp], min(known[place], listed[tp]))
+                    for tp, place in places.items()
+                    if place in known and known[place] != listed[tp]
+                }
+                for tp, records in readers.read_to_end(consumer, starts, starts):
+                    ends[places[tp]] = max(ends[places[tp]], records[-1].offset + 1)
+                    yield list(_rows(decoders[partitions[tp]], records))
+        except (TopicError, ReadError) as error:
+            raise LedgerError(f"the topics can't be read for the publish ledger: {error}") from error
 
     def master_data(self) -> RowBatch | None:
         """Return the newest revision of each row of ``reference``, by day and key; None if there is none.
@@ -215,6 +249,10 @@ class TopicRows:
             partitions = self._partitions(consumer)
             starts = consumer.beginning_offsets(list(partitions))
             return sorted({partitions[tp] for tp, start in starts.items() if start > 0})
+
+    def _decoders(self) -> dict[str, Decoder]:
+        """Return the decoders of the daily topics: rows keep the codes of their feeds, as in the ledger."""
+        return Codecs(self._settings, xshg(self._settings.calendar_file)).row_decoders(DAILY, as_published=True)
 
     def _partitions(self, consumer: Reader) -> dict[TopicPartition, str]:
         """Return the partitions of the daily topics that the cluster has."""
@@ -327,4 +365,4 @@ def open_ledger(settings: Settings) -> Iterator[PublishLedger]:
     with redis_client(settings, timeout_s=30) as redis:
         store = RedisLedgerStore(redis, settings.namespace)
         topics = TopicRows(settings)
-        yield PublishLedger(store, topics.topics_without_rows, topics.master_data)
+        yield PublishLedger(store, topics.topics_without_rows, topics.master_data, topics)

@@ -13,10 +13,11 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from feeds.daily.ledger import PublishLedger, digests_of
+from feeds.daily.ledger import PublishLedger
 from feeds.daily.ledger_entry import LedgerEntry
 from feeds.daily.ledger_rebuild import rebuild_ledger
 from feeds.daily.publish import publish_days
+from feeds.daily.row_digests import digests_of
 from feeds.errors import LedgerError
 from feeds.ports import Place
 from processors.arrays import Ids

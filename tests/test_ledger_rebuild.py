@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from feeds.daily.ledger_entry import LedgerEntry
 from feeds.daily.ledger_rebuild import rebuild_ledger
 from feeds.daily.published_figures import SLOTS, PublishedFigures
+from feeds.ports import Place
 from processors.codes import to_id
 from processors.days import to_day
 from processors.events import RowBatch, concat
@@ -32,6 +33,9 @@ class Topics:
 
     def __init__(self, messages: list[list[Row]]) -> None:
         self._messages = messages
+
+    def rows_behind(self, _known: Mapping[Place, int], _ends: dict[Place, int]) -> Iterator[list[RowBatch]]:
+        return iter(())
 
     def trimmed_topics(self) -> list[str]:
         return [TOPIC]

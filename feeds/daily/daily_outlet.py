@@ -70,6 +70,7 @@ class DailyOutlet:
             too early may be published from the close of their session on.
         UnavailableError : if Kafka or Redis does not answer.
         """
+        self._ledger.catch_up()
         if self._checks is None:
             names = SecurityNames(self._security_names())
             self._checks = DailyChecks(

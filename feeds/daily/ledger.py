@@ -14,28 +14,27 @@ A ledger without any entry of a topic that contains rows was lost: it refuses to
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 
 import numpy as np
 from redis.exceptions import RedisError
 
 from feeds.checks.row_groups import counts, rows_of_keys
 from feeds.daily.ledger_entry import PENDING, REFUSED, REMEDY, Digests, LedgerEntry
+from feeds.daily.ledger_tail import LedgerTail
 from feeds.daily.published_figures import PublishedFigures, unreachable
+from feeds.daily.row_digests import digests_of
 from feeds.errors import LedgerError
 from feeds.feed_report import RowOutcome
 from feeds.files.master_data import MasterData, nothing_published
 from feeds.mappings.refused_rows import newly_refused, places, still_refused
-from feeds.ports import LedgerStore, Place
+from feeds.ports import LedgerStore, Place, PublishedRows
 from processors.arrays import Ids, Mask
 from processors.codes import NO_IDS
 from processors.days import to_date
 from processors.events import INPUT_ROWS, DailyRow, RowBatch
-from processors.index_members import columns_of
 
 _ATTEMPTS = 5
 
@@ -93,6 +92,7 @@ class PublishLedger:
     ----------
     topics_without_rows : returns the topics that contain no row; called for a topic without any entry.
     master_data : returns the rows of ``reference`` that are published, see `feeds.files.master_data`.
+    published : the rows of the topics, for a ledger that is older than they are (`feeds.daily.ledger_tail`).
 
     Attributes
     ----------
@@ -105,6 +105,7 @@ class PublishLedger:
         store: LedgerStore,
         topics_without_rows: Callable[[], set[str]] = lambda: set(INPUT_ROWS),
         master_data: MasterData = nothing_published,
+        published: PublishedRows | None = None,
     ) -> None:
         self.master_data = master_data
         self._store = store
@@ -113,6 +114,16 @@ class PublishLedger:
         self._open: list[tuple[_Begun, bytes]] = []  # with the entry as it is stored
         self.outcomes: Counter[RowOutcome] = Counter()
         self.figures = PublishedFigures(store)
+        self._tail = LedgerTail(store, published)
+
+    def catch_up(self) -> None:
+        """Take the rows of the topics that the ledger lacks; before anything is compared with what was published.
+
+        Raises
+        ------
+        LedgerError : if Kafka or Redis does not answer, or a topic has lost rows that the ledger counts as published.
+        """
+        self._tail.catch_up()
 
     @property
     def unchanged(self) -> int:
@@ -148,6 +159,8 @@ class PublishLedger:
         }
         rows = {topic: batch for topic, batch in batches.items() if topic not in waiting}
         counted: dict[str, RowBatch] = {}
+        if self._tail.is_older(waiting):
+            self._tail.catch_up()  # Redis was set back since this run began
         for _ in range(_ATTEMPTS):
             for begun in self._begin(waiting, refused or {}):
                 batch = waiting.pop(begun.topic)
@@ -272,35 +285,6 @@ def _confirmed(begun: _Begun, entry: LedgerEntry) -> LedgerEntry:
     flags[at[ours]] &= ~PENDING
     flags[entry.refused & np.isin(entry.keys, begun.refused)] &= ~PENDING
     return replace(entry, revision_flags=flags)
-
-
-def digests_of(batch: RowBatch) -> Digests:
-    """Return a 64-bit digest of the figures of each row.
-
-    The digest is exact and independent of the order of columns. An absent figure adds nothing, so that a figure of a
-    later version changes no digest of a row without it; a flag or word at its default counts as absent, because a
-    message may leave it out.
-    """
-    out = np.zeros(len(batch), np.uint64)
-    defaults = {column.name: column.default for column in columns_of(batch.topic, batch.figures)}
-    for name, values in batch.figures.items():
-        known = ~np.isnan(values) & (values != defaults.get(name, np.nan))
-        bits = (values + 0.0).view(np.uint64)  # −0 is 0
-        out[known] += _mixed(bits[known] ^ _seed(name))
-    return _mixed(out)
-
-
-@cache
-def _seed(name: str) -> np.uint64:
-    return np.uint64(int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little"))
-
-
-def _mixed(bits: Digests) -> Digests:
-    """Apply the finaliser of splitmix64."""
-    bits = bits + np.uint64(0x9E3779B97F4A7C15)
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(bits ^ (bits >> np.uint64(31)), dtype=np.uint64)
 
 
 def _counted(batch: RowBatch, entry: LedgerEntry) -> RowBatch:

@@ -7,17 +7,18 @@ published yet, a day whose rows retention has deleted.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from feeds.daily.ledger import digests_of
 from feeds.daily.ledger_entry import Digests, LedgerEntry, RevisionFlags
+from feeds.daily.ledger_tail import LedgerTail
 from feeds.daily.published_figures import SLOTS, PublishedFigures
+from feeds.daily.row_digests import digests_of
 from feeds.errors import LedgerError
-from feeds.ports import LedgerStore, PublishedRows
+from feeds.ports import LedgerStore, Place, PublishedRows
 from processors.arrays import Ids
 from processors.events import RowBatch, concat
 
@@ -65,6 +66,8 @@ def rebuild_ledger(
     LedgerError : if a feed publishes the same day meanwhile.
     """
     out = RebuildResult(trimmed=published.trimmed_topics())
+    ends = dict[Place, int]()
+    deque(published.rows_behind({}, ends), maxlen=0)
     newest = _NewestRows()
     rows: dict[tuple[str, int], list[tuple[Ids, RevisionFlags, Digests]]] = defaultdict(list)
     for batch in published.batches(on_messages):
@@ -78,6 +81,7 @@ def rebuild_ledger(
         out.updated += updated
     if not check:
         PublishedFigures(store).record(newest.batches())
+        LedgerTail(store, published).accept(ends)
     return out
 
 
@@ -132,7 +136,7 @@ def _merge(store: LedgerStore, topic: str, day: int, published: LedgerEntry, *, 
     at, found = known.find(published.keys)
     added, updated = ~found, np.zeros(len(published.keys), np.bool_)
     if found.any():
-        differs = known.revision_flags[at] != published.revision_flags
+        differs = (known.revisions[at] != published.revision_flags) | known.refused[at]
         differs |= known.digests[at] != published.digests
         updated = found & differs & (published.revision_flags >= known.revisions[at])
     taken = added | updated

@@ -147,6 +147,8 @@ class FeedCommand:
             try:
                 names = feed_services.load_security_names(self._settings)
                 self._ledger = self._stack.enter_context(feed_services.open_ledger(self._settings))
+                if not self.options.check:
+                    self._ledger.catch_up()
             except UnavailableError as error:
                 if not self.options.check:
                     raise

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from alerts.commands import decode as decode_command
+from processors.code_changes import NO_CHANGES
 from processors.days import TradingCalendar
 from processors.errors import RowError
 from streams import code_changes
@@ -106,8 +107,13 @@ class Codecs:
             raise ValueError(f"the stages write no messages of {topic}")
         return encoder(content, name)
 
-    def row_decoders(self, topics: Iterable[str]) -> dict[str, Decoder]:
-        """Return a decoder for each of some input topics; those keyed by security share a partitioner."""
+    def row_decoders(self, topics: Iterable[str], *, as_published: bool = False) -> dict[str, Decoder]:
+        """Return a decoder for each of some input topics; those keyed by security share a partitioner.
+
+        Parameters
+        ----------
+        as_published : keep earlier codes of securities, which the stream replaces by the newest ones.
+        """
         settings = self._settings
         partitioner = Partitioner(settings.partitions, self._changes)
         return {
@@ -117,7 +123,7 @@ class Codecs:
                 settings.exchanges,
                 partitioner if topic in BY_CODE else None,
                 settings.max_message_bytes,
-                self._changes,
+                NO_CHANGES if as_published else self._changes,
             )
             for topic in topics
         }
