@@ -50,6 +50,7 @@ from streams.stages.registry import STAGES
 from streams.stages.retries import Service, why_waiting
 from streams.stages.stage import Stage
 from streams.tables import TablePartition
+from streams.topic_watch import TopicWatch
 from streams.topics import LIVE, Topics
 
 log = structlog.get_logger()
@@ -151,6 +152,7 @@ class MarginwatchApp(App):
         await self.add_runtime_dependency(self.http)
         await self.add_runtime_dependency(self.latest)
         await self.add_runtime_dependency(self.health_monitor)
+        await self.add_runtime_dependency(TopicWatch(self.settings, beacon=self.beacon))
         if self.settings.channels:
             from streams.notify import Notifier  # most workers have no channel
 

@@ -76,6 +76,9 @@ STATE_DISCARDED = Counter(
     "Partitions whose stored state was deleted at a claim, to be computed again from the topics.",
     ["stage", "reason"],
 )
+TOPICS_LOSING = Gauge(
+    "marginwatch_topic_settings_wrong", "Settings of topics that lose messages; the log of the worker names them."
+)
 STALLED = Gauge("marginwatch_stalled", "1 while a partition of a stage can't make progress.", ["stage", "partition"])
 ALERTS = Counter("marginwatch_alerts_total", "Changes of alerts published, by kind.", ["rule", "severity", "state"])
 ALERTS_FIRING = Gauge("marginwatch_alerts_firing", "Alerts that fire now.", ["rule", "severity"])

@@ -274,13 +274,20 @@ class Topics:
                 out.append(missing(topic.name))
             elif found[topic.name] != topic.partitions:
                 out.append(self._divided(topic, found[topic.name]))
-            configs = {name: str(entry["value"]) for name, entry in described.get(topic.name, {}).items()}
-            for name, wanted, why in _differences(topic, configs):
-                out.append(
-                    f"{topic.name} has {name}={configs[name]}: {why}; kafka-configs.sh --alter --entity-type topics "
-                    f"--entity-name {topic.name} --add-config {name}={wanted}"
-                )
-        return out
+        configs = {
+            topic: {name: str(entry["value"]) for name, entry in entries.items()}
+            for topic, entries in described.items()
+        }
+        return out + self.losing(configs)
+
+    def losing(self, configs: Mapping[str, Mapping[str, str]]) -> list[str]:
+        """Return the settings that lose messages, each with the remedy; by the names of the topics on the cluster."""
+        return [
+            f"{topic.name} has {name}={configs[topic.name][name]}: {why}; kafka-configs.sh --alter --entity-type "
+            f"topics --entity-name {topic.name} --add-config {name}={wanted}"
+            for topic in self.all.values()
+            for name, wanted, why in _differences(topic, configs.get(topic.name, {}))
+        ]
 
 
 def _await_listed(admin: Admin, names: Set[str]) -> list[str]:

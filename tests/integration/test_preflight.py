@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from redis import Redis
 from structlog.testing import capture_logs
@@ -17,6 +19,7 @@ from streams.errors import PreflightError
 from streams.local.local_redis import EmbeddedRedis
 from streams.local.local_service import free_port
 from streams.settings import Settings
+from streams.topic_watch import TopicWatch
 from streams.topics import Topic, Topics
 from tests.harness import Stack, wait_until
 
@@ -107,8 +110,9 @@ def test_a_redis_that_is_away_is_no_error() -> None:
 def test_a_topic_that_loses_messages_is_named_with_the_remedy(stack: Stack) -> None:
     from kafka.admin import ConfigResource, ConfigResourceType
 
-    topics = Topics(stack.settings)
+    topics, watch = Topics(stack.settings), TopicWatch(stack.settings)
     assert topics.problems() == []
+    assert _watched(watch) == []
     changes = {
         Topic.MARGIN_DAILY: {"cleanup.policy": "compact"},
         Topic.PRICES_DAILY: {"retention.ms": str(7 * 86_400_000)},
@@ -129,6 +133,31 @@ def test_a_topic_that_loses_messages_is_named_with_the_remedy(stack: Stack) -> N
     assert "--add-config retention.bytes=-1" in found[topics.name(Topic.PRICES_INTRADAY)]
     assert "max.message.bytes=1000:" in found[topics.name(Topic.FEATURES)]
     assert "--add-config cleanup.policy=compact" in found[topics.name(Topic.ALERTS)]
+    assert _watched(watch) == sorted(topics.problems())
+    assert REGISTRY.get_sample_value("marginwatch_topic_settings_wrong") == len(changes)
+    assert _watched(watch) == []  # each is logged once
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_a_worker_reads_the_settings_of_the_topics(stack: Stack) -> None:
+    assert _watched(TopicWatch(stack.settings)) == []
+    assert REGISTRY.get_sample_value("marginwatch_topic_settings_wrong") == 0
+
+
+def test_a_worker_that_can_not_read_the_settings_logs_it_once() -> None:
+    watch = TopicWatch(Settings(kafka_url=f"kafka://127.0.0.1:{free_port()}"))
+    with capture_logs() as logs:
+        for _ in range(2):
+            asyncio.run(watch.check())
+    assert [entry["event"] for entry in logs] == ["the settings of the topics can't be read (DescribeConfigs)"]
+
+
+def _watched(watch: TopicWatch) -> list[str]:
+    """Let a worker read the settings once; return what it logs."""
+    with capture_logs() as logs:
+        asyncio.run(watch.check())
+    assert all(entry["event"] == "a topic loses messages" for entry in logs), logs
+    return [entry["problem"] for entry in logs]
 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
