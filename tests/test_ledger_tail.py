@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,16 +13,20 @@ from feeds.daily.ledger_rebuild import rebuild_ledger
 from feeds.daily.publish import publish_days
 from feeds.daily.published_figures import PublishedFigures
 from feeds.errors import LedgerError
+from feeds.files.dataset import SourceTables
 from feeds.ports import Place
 from processors.days import to_day
 from processors.events import RowBatch
+from streams import feed_services
 from streams.clients import kafka_admin
 from streams.feed_services import RedisLedgerStore, TopicRows, open_ledger
 from streams.publisher import Publisher
 from streams.topics import Topics
 from tests.building import DAYS, balances
 from tests.harness import Stack
-from tests.publishing import MemoryStore
+from tests.publishing import MemoryStore, Message, daily_outlet, feed, sent
+
+__all__ = ["sent"]
 
 A, B, C = "600000.SH", "600519.SH", "600001.SH"
 TOPIC, DAY = "margin.daily", to_day(DAYS[0])
@@ -105,6 +109,26 @@ def test_rows_of_a_feed_that_died_are_sent_again_although_the_topic_has_them() -
     Feed(store, log).send({A: 1.0}, acknowledged=False)
     assert rebuild_ledger(log, store).equal  # type: ignore[arg-type]
     assert Feed(store, log).send({A: 1.0}) == {"rows": 1, "revision": 0}
+
+
+class Away(Log):
+    """A topic that can't be read."""
+
+    def rows_behind(self, _known: Mapping[Place, int], _ends: dict[Place, int]) -> Iterator[list[RowBatch]]:
+        raise LedgerError("the topics can't be read")
+
+
+def test_feeds_and_commands_catch_up_before_they_compare_anything(
+    sent: list[Message], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ledger = PublishLedger(MemoryStore(), published=Away())  # type: ignore[arg-type]
+    with pytest.raises(LedgerError, match="can't be read"):
+        daily_outlet(ledger).publish("x", SourceTables([], []), source="x", force=False)
+    monkeypatch.setattr(feed_services, "open_ledger", lambda _settings: nullcontext(ledger))
+    (path := tmp_path / "day.csv").write_text("日期,代码,收盘价(元)\n2024-06-03,600519,1700.5\n", "utf-8")
+    assert isinstance(feed("vendor", path).exception, LedgerError)
+    assert sent == []
+    assert feed("vendor", path, "--check").exit_code == 0  # only compares: it needs no broker
 
 
 def test_a_topic_that_has_lost_published_rows_stops_the_feeds_until_the_ledger_is_filled() -> None:
