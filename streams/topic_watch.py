@@ -18,7 +18,7 @@ from streams.topics import Topics
 
 log = structlog.get_logger()
 #: A worker that starts has more urgent questions to Kafka.
-_FIRST_S, _EVERY_S = 5.0, 600.0
+_FIRST_S, _EVERY_S = 2.0, 600.0
 
 
 class TopicWatch(Service):

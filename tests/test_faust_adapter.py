@@ -11,11 +11,14 @@ from typing import Any
 
 import faust
 import pytest
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaConnectionError, MemberIdRequired
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 
 from streams.kafka import internals as inventory
-from streams.kafka.faust_adapter import Worker, expire_departed_leader
+from streams.kafka.assignment import StageAssignor
+from streams.kafka.faust_adapter import Worker, expire_departed_leader, join_once
 from streams.kafka.internals import Internal, broken, internals
 from tests.test_structure import modules, tree
 
@@ -194,3 +197,33 @@ def test_a_worker_prints_nothing_beside_its_log() -> None:
 
     asyncio.run(start())
     assert printed.getvalue() == ""
+
+
+def test_a_rebalance_has_one_join_with_all_assignors() -> None:
+    """A JoinGroup for each assignor begins a rebalance each: two workers can keep each other out of step for ever."""
+    sent: list[Any] = []
+
+    class Coordinator:
+        member_id, generation, _group_instance_id, _rebalance_timeout_ms = "", -1, None, 1000
+        _assignors = (StageAssignor([]), RangePartitionAssignor)
+
+        async def _send_req(self, request: Any) -> Any:
+            sent.append(request)
+            if isinstance(request, SyncGroupRequest):
+                return SimpleNamespace(error_code=0, member_assignment=b"mine")
+            if not request._member_id:  # the first one gets its name
+                return SimpleNamespace(error_code=MemberIdRequired.errno, member_id="me")
+            names = {"member_id": "me", "leader_id": "other", "group_protocol": "stages"}
+            return SimpleNamespace(error_code=0, generation_id=1, **names)
+
+    async def run() -> Any:
+        coordinator: Any = Coordinator()
+        join_once(coordinator)
+        topics = SimpleNamespace(topics={"margin.daily.v1"}, active=True)
+        join = CoordinatorGroupRebalance(coordinator, "g", 1, topics, coordinator._assignors, 1000, 10)
+        return await join.perform_group_join()
+
+    assert asyncio.run(run()) == ("stages", b"mine")
+    *joins, _ = sent
+    assert [one._member_id for one in joins] == ["", "me"]
+    assert all(len(one._group_protocols) == 2 for one in joins)

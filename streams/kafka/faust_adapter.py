@@ -10,6 +10,7 @@ import asyncio
 import copy
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import aiokafka
@@ -60,6 +61,8 @@ _NO_FENCE = (
 )
 #: A broker wants a time limit of transactions with a transactional id, though there are none.
 _TRANSACTION_MS = 60_000
+#: In place of the answer to a JoinGroup that lacks an assignor: aiokafka continues with the next assignor.
+_NOT_SENT = SimpleNamespace(error_code=NoError.errno)
 
 
 class ConsumerService(driver.AIOKafkaConsumerThread):
@@ -89,6 +92,7 @@ class ConsumerService(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         consumer._fetcher._prefetch_backoff = _PREFETCH_BACKOFF_S
         expire_departed_leader(consumer._coordinator)
+        join_once(consumer._coordinator)
 
     def check_group(self) -> None:
         """Raise the `KafkaError` that keeps this worker out of its group, if there is one.
@@ -162,6 +166,22 @@ def expire_departed_leader(coordinator: GroupCoordinator) -> None:
         return answer
 
     coordinator._send_req = send_and_watch
+
+
+def join_once(coordinator: GroupCoordinator) -> None:
+    """Send one JoinGroup a rebalance, with all assignors: aiokafka sends one more for each of them.
+
+    The second one begins another rebalance. Two workers that join at the same moment may each answer the other's first
+    request with their second one: neither group lasts, and one of them never gets a partition.
+    """
+    send = coordinator._send_req
+
+    async def send_whole(request: Any) -> Any:
+        if isinstance(request, JoinGroupRequest) and len(request._group_protocols) < len(coordinator._assignors):
+            return _NOT_SENT
+        return await send(request)
+
+    coordinator._send_req = send_whole
 
 
 class BatchConsumer(driver.Consumer):

@@ -136,6 +136,8 @@ def test_a_topic_that_loses_messages_is_named_with_the_remedy(stack: Stack) -> N
     assert _watched(watch) == sorted(topics.problems())
     assert REGISTRY.get_sample_value("marginwatch_topic_settings_wrong") == len(changes)
     assert _watched(watch) == []  # each is logged once
+    stack.worker().ready()
+    wait_until(lambda: stack.logs().count("a topic loses messages") == len(changes), what="the log of a worker")
 
 
 @pytest.mark.parametrize("broker", ["embedded"], indirect=True)
