@@ -6,7 +6,7 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -918,6 +918,12 @@ class NoRows:
 
     def master_data(self) -> None:
         return
+
+    def partitions(self) -> list[Place]:
+        return []
+
+    def rows_behind(self, _known: Mapping[Place, int], _ends: dict[Place, int]) -> Iterator[list[RowBatch]]:
+        return iter([])
 
 
 def plan_task(feed: Feed) -> FeedTask:

@@ -22,6 +22,7 @@ from processors.parameters import Parameters
 LEVEL, CLEAR = 2.0, 1.5
 #: A score may stay high for months; 60 sessions also leave room for weeks that arrive far behind market signals.
 _HORIZON_DAYS = 60
+_ABSENT = np.full(len(INDUSTRIES), np.nan)
 _LAGS = Text("lags the mean of all industries over 20 days", "20日跑输行业均值")
 
 
@@ -30,7 +31,7 @@ def evaluate(message: Message) -> Iterator[Evaluation]:
     if not isinstance(message, IndustrySignals) or not _ends_week(message):
         return
     status = message.status
-    used = (~np.isnan([message.columns[f"risk_{factor}"] for factor in RISK])).sum(axis=0)
+    used = (~np.isnan([message.columns.get(f"risk_{factor}", _ABSENT) for factor in RISK])).sum(axis=0)
     scores = in_own_sigma(np.where(used * 2 >= len(RISK), message.columns["risk"], np.nan))
     order = np.argsort(np.argsort(-scores, kind="stable"), kind="stable")
     ranked = zip(INDUSTRIES, scores.tolist(), (order + 1).tolist(), used.tolist(), strict=True)
