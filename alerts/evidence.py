@@ -23,6 +23,7 @@ from alerts.rules.base import Expectation, Message, Rule
 from processors.arrays import Floats, Ints
 from processors.codes import isin_sorted, to_id
 from processors.days import TradingCalendar, to_date, to_day
+from processors.outputs import MarketSignal
 from processors.table import DAY_TEXT, Processor, Table, TableSet, ValueCodec
 
 
@@ -65,6 +66,7 @@ class EvidenceStore(Processor):
         # (day, expectation) → stocks, or industries, that fulfil it, and those with a return
         self._base_rows: Table[tuple[int, str], tuple[int, int]] = Table("base", DAY_TEXT, ValueCodec(tuple[int, int]))
         self._cases: dict[str, dict[int, Case]] = {}  # the same by record and day
+        self._records: dict[str, list[str]] = {}  # expectation → its records
         self._day_of: dict[tuple[str, str], int] = {}  # (record, alert) → day
         # The same by position in the calendar.
         self._counts: dict[str, Ints] = {}  # by record with members: size, known, hits
@@ -80,12 +82,11 @@ class EvidenceStore(Processor):
 
     def observe(self, message: Message) -> tuple[Basis, date] | None:
         """Store prices and regimes; return the basis and the day whose evidence they change, None without a change."""
-        day = self.index.observe(message)
-        if day is not None:
-            return Basis.INDEX, day
-        day = self.regimes.observe(message)
-        if day is not None:
-            return Basis.MEMBERS, day
+        if isinstance(message, MarketSignal):
+            if (day := self.index.observe(message)) is not None:
+                return Basis.INDEX, day
+            day = self.regimes.observe(message)
+            return None if day is None else (Basis.MEMBERS, day)
         for basis, scores in self.members.items():
             day = scores.observe(message)
             if day is not None:
@@ -136,10 +137,9 @@ class EvidenceStore(Processor):
 
     def _cases_with(self, basis: Basis) -> Iterator[tuple[str, Expectation, dict[int, Case]]]:
         """Yield the records about members of a basis, with what they expect, and their cases by day."""
-        for record, cases in self._cases.items():
-            expectation = self._member_expectations.get(_expectation_of(record))
-            if expectation is not None and expectation.basis is basis:
-                yield record, expectation, cases
+        for key, expectation in self._member_expectations.items():
+            if expectation.basis is basis:
+                yield from ((record, expectation, self._cases[record]) for record in self._records.get(key, ()))
 
     def _score_case(
         self, record: str, expectation: Expectation, day: int, case: Case, horizon: int, excess: Excess
@@ -216,11 +216,13 @@ class EvidenceStore(Processor):
         """Return the keys of what makes up a record: of a pooled one, that of each subject."""
         if not expectation.basis.is_pooled:
             return [record_key(rule, subject, expectation)]
-        key = expectation_key(rule, expectation)
-        return sorted(record for record in self._cases if _expectation_of(record) == key)
+        return sorted(self._records.get(expectation_key(rule, expectation), ()))
 
     def _index_case(self, record: str, day: int, case: Case) -> None:
-        self._cases.setdefault(record, {})[day] = case
+        if record not in self._cases:
+            self._cases[record] = {}
+            self._records.setdefault(_expectation_of(record), []).append(record)
+        self._cases[record][day] = case
         self._day_of[record, case.alert] = day
         if case.size:
             self._set_counts(record, day, case)

@@ -11,7 +11,7 @@ from datetime import date
 import msgspec
 import numpy as np
 
-from alerts.rules.base import Expectation, Message
+from alerts.rules.base import Expectation
 from processors.arrays import Floats, Indexer
 from processors.days import TradingCalendar, to_day
 from processors.outputs import MarketSignal
@@ -44,9 +44,9 @@ class IndexScores:
         self._stale: dict[str, tuple[int, int]] = {}  # by record: positions whose hits have to be computed again
         self.tables = TableSet(self._rows, on_load=self._loaded)
 
-    def observe(self, message: Message) -> date | None:
+    def observe(self, message: MarketSignal) -> date | None:
         """Store the prices of a day; return it, None if nothing changed."""
-        if not isinstance(message, MarketSignal) or message.name != _INDEX or message.provisional:
+        if message.name != _INDEX or message.provisional:
             return None
         day = to_day(message.trade_date)
         stored = self._rows.get(day)

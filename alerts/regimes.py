@@ -7,7 +7,6 @@ from datetime import date
 import msgspec
 import numpy as np
 
-from alerts.rules.base import Message
 from processors.arrays import Mask
 from processors.days import TradingCalendar, to_day
 from processors.indicators.regime import RALLY, RANGE, REGIME
@@ -35,9 +34,9 @@ class Regimes:
         self.newest = 0  # the newest day; 0 if there is none
         self.tables = TableSet(self._rows, on_load=self._loaded)
 
-    def observe(self, message: Message) -> date | None:
+    def observe(self, message: MarketSignal) -> date | None:
         """Store the regime of a day; return the day, None if nothing changed."""
-        if not isinstance(message, MarketSignal) or message.signal != REGIME.id or message.provisional:
+        if message.signal != REGIME.id or message.provisional:
             return None
         day = to_day(message.trade_date)
         stored = self._rows.get(day)

@@ -67,8 +67,7 @@ class Scope(StrEnum):
 _NO_TEXT = Text("", "")
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(msgspec.Struct, frozen=True):
     """What a rule returns for one subject of a message; figures, thresholds and texts only where it fires."""
 
     subject: str
@@ -76,14 +75,14 @@ class Evaluation:
     available_at: datetime
     revision: int
     condition: Condition
-    figures: dict[str, Value] = field(default_factory=dict)
-    thresholds: dict[str, Value] = field(default_factory=dict)
+    figures: dict[str, Value] = {}
+    thresholds: dict[str, Value] = {}
     text: Text = _NO_TEXT
     invalidation: Text = _NO_TEXT
-    members: list[Member] = field(default_factory=list)
+    members: list[Member] = []
     ended_by: EndedBy = EndedBy.CONDITION  # why, where the condition is END
-    sections: list[DigestSection] = field(default_factory=list)
-    provenance: list[Input] = field(default_factory=list)  # of a digest: that of its sections
+    sections: list[DigestSection] = []
+    provenance: list[Input] = []  # of a digest: that of its sections
 
     @classmethod
     def of(

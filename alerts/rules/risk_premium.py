@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import msgspec
 
 from alerts.model import Severity, Text
 from alerts.plurals import counted
@@ -43,7 +45,7 @@ class HighPremium:
                 f"{one.text.en} Episode {number} in the {counted(f'{known:,}', 'known day')} since {self.since}.",
                 f"{one.text.zh}{self.since}以来已知的{known:,}日中第{number}次。",
             )
-            yield replace(one, figures=one.figures | {"episodes": number}, text=text)
+            yield msgspec.structs.replace(one, figures=one.figures | {"episodes": number}, text=text)
 
 
 def rule(parameters: Parameters) -> Rule:
