@@ -40,7 +40,7 @@ from streams.feed_services import load_security_names
 from streams.kafka.cluster import topics_of
 from streams.readers import NewestByKey
 from streams.records import barrier_of, is_barrier
-from streams.running_workers import connected_workers
+from streams.running_workers import SILENT_S, connected_workers
 from streams.settings import Settings
 from streams.study_service import StudyService
 from streams.topics import Topic, Topics
@@ -322,9 +322,9 @@ class Backend:
             await asyncio.sleep(_FEEDS_S)
 
     def _worker_runs(self) -> bool:
-        """Whether a worker is connected to Redis, without which nothing is computed; true where nothing shows it."""
+        """Whether a worker asks Redis, without which nothing is computed; true where nothing shows it."""
         try:
-            return bool(connected_workers(self._settings, self._redis))
+            return any(idle < SILENT_S for idle in connected_workers(self._settings, self._redis).values())
         except RunningWorkersError:
             return True
 

@@ -1,6 +1,8 @@
-"""Which workers of a namespace are connected to Redis: each one names its connections.
+"""Which workers of a namespace are connected to Redis, and which of them hang: each one names its connections.
 
-The members of the consumer group don't show it: a broker lists a member for a session timeout after its end.
+The members of the consumer group don't show it: a broker lists a member for a session timeout after its end. A worker
+asks Redis every two seconds whether it answers; one that has asked nothing for `SILENT_S` hangs, or its process is
+stopped, and computes nothing although it is connected.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ from redis.exceptions import ResponseError
 
 from streams.errors import RunningWorkersError
 from streams.settings import Settings
+
+#: Seconds without any command of a worker, after which it counts as hanging; a step of it takes a few at most.
+SILENT_S = 60
 
 
 def connection_name(settings: Settings) -> str:
@@ -40,14 +45,15 @@ async def running_workers(settings: Settings, redis: AsyncRedis) -> list[str]:
     RunningWorkersError : if Redis refuses to list its connections.
     """
     with _listed():
-        return _named(settings, await redis.client_list(_type="normal"), redis.connection_pool.connection_kwargs)
+        found = await redis.client_list(_type="normal")
+    return list(_idle_s(settings, found, redis.connection_pool.connection_kwargs))
 
 
-def connected_workers(settings: Settings, client: Redis) -> list[str]:
-    """Return the same for a command; errors as of `running_workers`."""
+def connected_workers(settings: Settings, client: Redis) -> dict[str, int]:
+    """Return the same for a command, each with the seconds since it asked Redis; errors as of `running_workers`."""
     with _listed():
         found = cast("list[Mapping[str, str]]", client.client_list(_type="normal"))
-    return _named(settings, found, client.connection_pool.connection_kwargs)
+    return _idle_s(settings, found, client.connection_pool.connection_kwargs)
 
 
 @contextmanager
@@ -61,11 +67,16 @@ def _listed() -> Iterator[None]:
         ) from error
 
 
-def _named(settings: Settings, connections: Iterable[Mapping[str, str]], options: Mapping[str, Any]) -> list[str]:
+def _idle_s(settings: Settings, connections: Iterable[Mapping[str, str]], options: Mapping[str, Any]) -> dict[str, int]:
+    """Return the workers, sorted, with the seconds since the last command on any of their connections."""
     database, prefix = str(options.get("db") or 0), _prefix(settings)
-    names = [one["name"] for one in connections if one.get("db") == database]
-    found = {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
-    return sorted("{} (process {})".format(*map(unquote, worker.rsplit("/", 1))) for worker in found)
+    found = dict[str, int]()
+    for one in connections:
+        if one.get("db") == database and one["name"].startswith(prefix):
+            host, process = map(unquote, one["name"].removeprefix(prefix).rsplit("/", 1))
+            worker, idle = f"{host} (process {process})", int(one["idle"])
+            found[worker] = min(found.get(worker, idle), idle)
+    return dict(sorted(found.items()))
 
 
 def _prefix(settings: Settings) -> str:

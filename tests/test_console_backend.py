@@ -31,6 +31,7 @@ from streams import console
 from streams.calendars import xshg
 from streams.errors import RunningWorkersError
 from streams.local.local_service import free_port
+from streams.running_workers import SILENT_S
 from streams.settings import Settings
 
 FEED = "margin.daily"
@@ -67,15 +68,21 @@ def test_a_day_that_the_calendar_file_closes_is_not_due(tmp_path: Path, monkeypa
     assert feed.due is not None and feed.due < closed[-1] <= usual.due
 
 
-def unlisted(*_: Any) -> list[str]:
+def unlisted(*_: Any) -> dict[str, int]:
     raise RunningWorkersError("Redis does not list its connections")
 
 
 @pytest.mark.parametrize(
-    ("workers", "trouble"), [(lambda *_: [], "worker"), (lambda *_: ["vm (process 1)"], ""), (unlisted, "")]
+    ("workers", "trouble"),
+    [
+        (lambda *_: {}, "worker"),
+        (lambda *_: {"a": SILENT_S + 1}, "worker"),
+        (lambda *_: {"a": SILENT_S + 1, "b": 2}, ""),
+        (unlisted, ""),
+    ],
 )
-def test_a_page_says_that_no_worker_runs(
-    workers: Callable[..., list[str]], trouble: str, monkeypatch: pytest.MonkeyPatch
+def test_a_page_says_that_no_worker_runs_or_that_it_hangs(
+    workers: Callable[..., dict[str, int]], trouble: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It had figures of the session, of hours ago, and no word."""
     model = ConsoleModel((5, 8), xshg())

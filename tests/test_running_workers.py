@@ -15,13 +15,14 @@ from redis.exceptions import NoPermissionError
 from typer.testing import CliRunner
 
 from streams import rebuild
+from streams import running_workers as running_workers_module
 from streams.calendars import xshg
 from streams.cli.main import app
 from streams.clients import async_redis_client, redis_client
 from streams.errors import RunningWorkersError
 from streams.local.local_redis import EmbeddedRedis
 from streams.local.processes import environment
-from streams.running_workers import connection_name, running_workers
+from streams.running_workers import connected_workers, connection_name, running_workers
 from streams.settings import Settings
 from streams.stages.alerts_stage import AlertsStage
 from streams.topics import Topics
@@ -75,6 +76,23 @@ def test_the_status_names_the_workers_and_says_that_none_runs(settings: Settings
         assert len(json.loads(status(settings, "--json"))["workers"]) == 1
         assert "nothing shows whether workers run: give the user +client|list" in status(restricted)
         assert json.loads(status(restricted, "--json"))["workers"] is None
+
+
+def test_a_worker_that_asks_nothing_hangs(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is stopped keeps its connections: it stood among the workers as any other."""
+    with redis_client(settings) as redis:
+        redis.client_setname(connection_name(settings))
+        assert json.loads(status(settings, "--json"))["workers_silent_s"] == {}
+        monkeypatch.setattr(running_workers_module, "SILENT_S", 0)  # it asked just now
+        (worker,) = json.loads(status(settings, "--json"))["workers_silent_s"]
+        assert f"{worker} hangs, or is stopped, and computes nothing" in status(settings)
+
+
+def test_a_worker_is_as_silent_as_its_busiest_connection(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with redis_client(settings) as redis:
+        listed = [{"name": connection_name(settings), "db": "0", "idle": idle} for idle in ("400", "3", "90")]
+        monkeypatch.setattr(redis, "client_list", lambda _type: listed)
+        assert list(connected_workers(settings, redis).values()) == [3]
 
 
 def test_a_worker_is_seen_while_it_is_connected(settings: Settings) -> None:

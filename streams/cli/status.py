@@ -18,7 +18,7 @@ def status(as_json: Json = False) -> None:
     """Show the state of the system: workers, feeds, absent signals with their reasons, alerts, tables, calendar."""
     from streams.clients import redis_client
     from streams.errors import RunningWorkersError
-    from streams.running_workers import connected_workers
+    from streams.running_workers import SILENT_S, connected_workers
     from streams.system_status import status as state
 
     with redis_client(settings := Settings()) as client:
@@ -28,7 +28,8 @@ def status(as_json: Json = False) -> None:
         except RunningWorkersError as error:
             found |= {"workers": None, "workers_unknown": str(error)}
         else:
-            found |= {"workers": workers}
+            silent = {worker: idle for worker, idle in workers.items() if idle >= SILENT_S}
+            found |= {"workers": list(workers), "workers_silent_s": silent}
     print_result(found, print_status, as_json=as_json)
 
 

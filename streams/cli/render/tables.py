@@ -19,6 +19,11 @@ def print_status(found: dict[str, Any]) -> None:
         out.print(f"A replay runs: the market's clock is at {found['replayed_to']}\n")
     if found["workers"]:
         out.print(f"Workers: {', '.join(found['workers'])}\n")
+        for worker, seconds in found["workers_silent_s"].items():
+            out.print(
+                f"{worker} hangs, or is stopped, and computes nothing: it has asked nothing of Redis for {seconds} s."
+            )
+            out.print("Kill it and start another one; nothing is lost.\n")
     else:
         none = "no worker is connected to Redis, so nothing is computed: start one with `marginwatch worker`"
         out.print(f"Workers: {none if found['workers'] is not None else found['workers_unknown']}\n")
