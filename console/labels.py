@@ -200,7 +200,6 @@ LABELS: dict[str, tuple[str, str]] = {
     "break": ("Break", "跌破"),
     "outcome": ("5/20/60 days", "5/20/60日"),
     "open_case": ("not over", "未到期"),
-    "rank_now": ("all-time pctl.", "历史分位"),
     "groups": ("Groups", "分组"),
     "group": ("Group", "分组"),
     "share": ("Share", "占比"),

@@ -66,7 +66,11 @@ def _multiple(page: Page, name: str, title: str, *, percent: bool) -> None:
             day, value = known
             last = formats.percent(value) if percent else formats.money(value, view.language)
             last = formats.dated(last, day, signal.trade_date)
-            card.note.set_text(last if rank is None else f"{last} · {view.label('rank_now')} {rank:.0%}")
+            if rank is not None:
+                begin = next(day for day, found in days if found is not None)
+                ranked = f"pctl. since {begin}: {rank:.0%}", f"自{begin}起分位：{rank:.0%}"
+                last = f"{last} · {labels.pick(ranked, view.language)}"
+            card.note.set_text(last)
         absent = signal is None or signal.value is None
         why.set_text(
             "" if not absent else reasons.shown(signal.reason, view.language) if signal else view.label("nothing")

@@ -554,7 +554,7 @@ def test_a_figure_on_page_and_sheet_has_one_rounding_and_says_which_days_its_per
     for day in sessions:
         known = msgspec.structs.replace(signal("collateral_ratio", 2.68604), trade_date=day)
         model.offer_market(known)
-    assert "268.60% · all-time pctl. 100%" in texts(panels.draw, page_of(model))
+    assert "268.60% · pctl. since 2023-01-03: 100%" in texts(panels.draw, page_of(model))
     drawn: list[str] = []
     monkeypatch.setattr(sheet._Sheet, "text", lambda _sheet, _x, _y, text, *_, **__: drawn.append(text))
     sheet.render(model, EN)
