@@ -352,6 +352,7 @@ class MarginwatchApp(App):
         """Bring gauges up to date; called at every scrape."""
         clocks = [owned.state.clock for owned in self.runner.owned.values() if owned.state is not None]
         now = min((clock.now() for clock in clocks), default=datetime.now(UTC))
+        metrics.MARKET_CLOCK.set(now.timestamp())
         metrics.CALENDAR_LEFT.set(self.calendar.left_after(shanghai_day(microseconds(now))))
         for topic in DEADLINES:
             day = newest_due(self.settings.due(topic), microseconds(now), self.calendar)

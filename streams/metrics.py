@@ -135,6 +135,10 @@ TABLE_ROWS = Gauge("marginwatch_table_rows", "Rows of a table's partition in Red
 OWNED = Gauge("marginwatch_partitions_owned", "Partitions that this worker owns.", ["table"])
 REDIS_RETRIES = Counter("marginwatch_redis_retries_total", "Steps repeated because Redis did not answer.")
 KAFKA_RETRIES = Counter("marginwatch_kafka_retries_total", "Steps repeated because Kafka did not answer.")
+MARKET_CLOCK = Gauge(
+    "marginwatch_market_clock_seconds",
+    "The market's clock: the machine's, or that of a replay which has not ended, seconds since the epoch.",
+)
 CALENDAR_LEFT = Gauge("marginwatch_calendar_days_left", "Announced trading days left in the calendar.")
 READY = Gauge("marginwatch_ready", "1 if the worker is ready (/readyz).")
 

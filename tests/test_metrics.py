@@ -30,7 +30,7 @@ NOON = datetime(2020, 1, 6, 4, tzinfo=UTC)
 pytestmark = pytest.mark.usefixtures("no_market_metrics")
 
 
-def test_the_calendar_counts_from_the_day_in_shanghai() -> None:
+def test_calendar_and_clock_are_those_of_the_market() -> None:
     clock, calendar = SimpleNamespace(now=lambda: datetime(2020, 1, 2, 16, tzinfo=UTC)), xshg()
     stage = SimpleNamespace(state=SimpleNamespace(clock=clock), table=SimpleNamespace(rows=0), overview=Overview)
     worker = SimpleNamespace(
@@ -39,6 +39,7 @@ def test_the_calendar_counts_from_the_day_in_shanghai() -> None:
     )  # fmt: skip
     MarginwatchApp._refresh_metrics(worker)  # type: ignore[arg-type]
     assert metrics.CALENDAR_LEFT._value.get() == calendar.left_after(to_day(FRIDAY))
+    assert metrics.MARKET_CLOCK._value.get() == clock.now().timestamp()
 
 
 def signal(value: float | str | None, day: date, *, provisional: bool = False) -> MarketSignal:
