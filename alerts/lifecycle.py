@@ -154,7 +154,7 @@ class AlertLifecycle(Processor):
         if first is not None and day <= first and subject.first != first:
             self.moved_rules.add(rule.name)
         known_at = evaluation.available_at
-        out = [self._supersede(old.alert, known_at)] if old is not None and old.alert else []
+        out = [self._replace(rule, old.alert, evaluation)] if old is not None and old.alert else []
         draft = (
             self._alert(rule, evaluation, origin, now)
             if evaluation.condition in (Condition.FIRE, Condition.ON)
@@ -221,9 +221,22 @@ class AlertLifecycle(Processor):
         self.put(msgspec.structs.replace(alert, **changes))
         return self.alerts[alert.id]
 
+    def _replace(self, rule: Rule, identity: str, evaluation: Evaluation) -> Alert:
+        """End the alert of a day that is evaluated again: a correction supersedes it, a later moment resolves it."""
+        if not rule.within_day:
+            return self._supersede(identity, evaluation.available_at)
+        ended_by = EndedBy.NEXT_FACT if evaluation.condition is Condition.FIRE else evaluation.ended_by
+        return self._end(identity, evaluation.available_at, State.RESOLVED, evaluation.trade_date, ended_by)
+
     def _supersede(self, identity: str, known_at: datetime) -> Alert:
+        return self._end(identity, known_at, State.SUPERSEDED)
+
+    def _end(
+        self, identity: str, known_at: datetime, state: State, day: date | None = None, ended_by: EndedBy | None = None
+    ) -> Alert:
+        """End an alert for good, and no longer keep it."""
         alert = self.alerts[identity]
-        changes = {"state": State.SUPERSEDED, "resolved_on": None, "ended_by": None}
+        changes = {"state": state, "resolved_on": day, "ended_by": ended_by}
         alert = msgspec.structs.replace(alert, **changes, ended_at=_ended_at(alert, alert.expires_on, known_at))
         self._evict(identity)
         return alert
@@ -310,7 +323,7 @@ def _opening(session: date) -> datetime:
 
 
 def _ended_at(alert: Alert, expires_on: date | None, known_at: datetime) -> datetime:
-    """Return from when it was known that a superseded alert is over: its end, or its horizon, may be earlier."""
+    """Return from when it was known that an alert is over that is not kept: its end, or its horizon, may be earlier."""
     moments = (alert.ended_at, known_at, None if expires_on is None else _opening(expires_on))
     return min(at for at in moments if at is not None)
 

@@ -329,3 +329,6 @@ def test_a_quarantined_message_is_a_critical_alert_until_it_is_resolved() -> Non
     assert fold(2) == [(Severity.CRITICAL, State.FIRING)]
     assert fold(2) == []
     assert fold(3, resolved=True) == [(Severity.CRITICAL, State.RESOLVED)]
+    lifecycle = AlertLifecycle(rules(Parameters()), xshg())
+    assert fold(2) == [(Severity.CRITICAL, State.FIRING)]
+    assert fold(2, resolved=True) == [(Severity.CRITICAL, State.RESOLVED)]  # on its day: it was right, and is over

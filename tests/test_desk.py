@@ -16,7 +16,7 @@ from alerts.delivery.text import ending
 from alerts.desk import AlertDesk, Change
 from alerts.errors import RuleError
 from alerts.lifecycle import timeless
-from alerts.model import Alert, Input, Severity, Silence, State, Text, alert_id
+from alerts.model import Alert, EndedBy, Input, Severity, Silence, State, Text, alert_id
 from alerts.record import cards
 from alerts.rules import rules
 from alerts.rules.base import Message, Rule
@@ -271,27 +271,31 @@ def test_a_feed_that_refuses_rows_is_an_alert_until_a_run_refuses_nothing() -> N
     assert (fired.alert.rule, fired.alert.subject) == ("data_quality", "feed vendor")
     assert "refused 2 rows" in fired.alert.text.en and "row 9" in fired.alert.text.en and "row 9" in fired.alert.text.zh
     assert run(1, source="exchange") == []  # another feed ends nothing
-    (over_,) = run(2)  # corrected on the same day
-    assert (over_.alert.id, over_.alert.state) == (fired.alert.id, State.SUPERSEDED)
-    (again,) = run(3, day=DAYS[1], errors=1, reason="fin_balance of SSE is 0.0001 times that of the day before")
+    (still,) = run(2, refused=3, reason="d1.csv, row 7: no code")  # the same alert: nobody is notified twice
+    assert (still.alert.id, still.alert.state) == (fired.alert.id, State.FIRING)
+    assert still.alert.raised_at == fired.alert.raised_at and "refused 3 rows" in still.alert.text.en
+    (over_,) = run(3)  # a good run on the same day corrects no fact: the alert was right until then
+    assert (over_.alert.id, over_.alert.state) == (fired.alert.id, State.RESOLVED)
+    assert (over_.alert.resolved_on, over_.alert.ended_by) == (DAYS[0], EndedBy.CONDITION)
+    (again,) = run(4, day=DAYS[1], errors=1, reason="fin_balance of SSE is 0.0001 times that of the day before")
     assert "published nothing" in again.alert.text.en
     assert run(-5, day=DAYS[1]) == []  # a message of an earlier run arrives late
-    (ended,) = run(4, day=DAYS[2])
+    (ended,) = run(5, day=DAYS[2])
     assert (ended.alert.id, ended.alert.state) == (again.alert.id, State.RESOLVED)
     assert ended.alert.invalidation.en == "Over at its next run that refuses nothing and finds no error."
-    (one,) = run(5, day=DAYS[3], refused=1, reason="d4.csv, row 2")
+    (one,) = run(6, day=DAYS[3], refused=1, reason="d4.csv, row 2")
     assert "refused 1 row, sheet or cell, found 0 errors" in one.alert.text.en
 
 
 def test_each_stop_of_a_live_feed_is_an_alert_until_it_runs_again_whoever_reports_it_and_however_often() -> None:
     desk, origin = AlertDesk(RULES, CALENDAR), Input("commands", 0, 0, 0)
 
-    def changes(clock: str, *, silent: bool) -> list[tuple[str, State]]:
+    def changes(clock: str, *, silent: bool) -> list[tuple[str, EndedBy | State]]:
         moment = datetime.combine(DAYS[0], time.fromisoformat(clock), SHANGHAI).astimezone(UTC)
         report = LiveFeedState(feed="prices.intraday", trade_date=DAYS[0], at=NOW if silent else moment,
                                silent_since=moment if silent else None)  # fmt: skip
         found = desk.command(decode(msgspec.json.encode(report)), origin, NOW)
-        return [(str(one.alert.figures["silent_since"]), one.alert.state) for one in found]
+        return [(str(one.alert.figures["silent_since"]), one.alert.ended_by or one.alert.state) for one in found]
 
     assert changes("09:31", silent=False) == []
     assert changes("10:15", silent=False) == []
@@ -299,11 +303,11 @@ def test_each_stop_of_a_live_feed_is_an_alert_until_it_runs_again_whoever_report
     for _ in range(2):  # of a worker that has taken over
         assert changes("10:15", silent=False) == []
         assert changes("10:15", silent=True) == []
-    assert changes("10:31", silent=False) == [("10:15", State.SUPERSEDED)]
+    assert changes("10:31", silent=False) == [("10:15", EndedBy.CONDITION)]
     assert changes("10:15", silent=True) == []  # of a worker that has lost the partition and does not know it yet
     assert changes("13:40", silent=False) == []
     assert changes("14:05", silent=True) == [("14:05", State.FIRING)]
-    assert changes("14:20", silent=True) == [("14:05", State.SUPERSEDED), ("14:20", State.FIRING)]
+    assert changes("14:20", silent=True) == [("14:05", EndedBy.NEXT_FACT), ("14:20", State.FIRING)]
 
 
 def test_a_silent_feed_is_an_alert_until_it_runs_on_a_later_day() -> None:

@@ -178,6 +178,8 @@ class Rule:
     units : units of its figures and thresholds by name ("ratio", "CNY"), where they are neither signals nor plain numbers.
     member_signal : the signal of securities whose values its members have.
     updates : whether a correction that leaves a fact updates its alert, which keeps its id, instead of superseding it.
+    within_day : whether a later evaluation of a day reports a later moment of it, and corrects nothing: it resolves the
+        day's alert instead of superseding it.
     """
 
     name: str
@@ -196,6 +198,7 @@ class Rule:
     study: str = ""
     digest: tuple[str, ...] = ()
     updates: bool = False
+    within_day: bool = False
     units: Mapping[str, str] = field(default_factory=dict)
     member_signal: str = ""
 

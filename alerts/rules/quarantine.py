@@ -46,4 +46,5 @@ def rule(_: Parameters) -> Rule:
         source="ours",
         about="quarantined messages",
         scope=Scope.DATA,
+        within_day=True,
     )

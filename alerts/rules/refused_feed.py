@@ -55,4 +55,6 @@ def rule(_: Parameters) -> Rule:
         source="ours",
         about="runs of feeds",
         scope=Scope.DATA,
+        updates=True,  # the next run that refuses the same is no news
+        within_day=True,
     )

@@ -47,4 +47,5 @@ def rule(_: Parameters) -> Rule:
         source="ours",
         about="live feeds",
         scope=Scope.DATA,
+        within_day=True,
     )
