@@ -22,7 +22,7 @@ from alerts.delivery.channel import Channel
 from alerts.delivery.dispatcher import ChannelQueue, Dispatcher
 from alerts.delivery.history import LATE_SETTLES, SETTLES, Notification, NotificationHistory, Status, advance
 from alerts.delivery.log import KEPT, NotificationLog
-from alerts.delivery.senders import Sender
+from alerts.delivery.senders import AlertmanagerSender, Sender
 from alerts.errors import DeliveryError
 from alerts.model import Alert, Severity, Silence, State, Text
 from processors.days import SHANGHAI
@@ -443,6 +443,49 @@ def test_the_notification_of_an_alert_that_fires_is_kept(redis_server: EmbeddedR
             await queue.notifications.prune(datetime.now(UTC))
             assert [one.name for one in await queue.notifications.all()] == [f"a0/{F}"]  # else it would be sent again
             assert len(sender.keys) == 3
+
+    asyncio.run(go())
+
+
+class SlowAlertmanager(AlertmanagerSender):
+    """Notes what arrives, in its order; a reminder takes as long as ``arrives`` says."""
+
+    def __init__(self, session: ClientSession) -> None:
+        super().__init__(HOOK.model_copy(update={"kind": "alertmanager"}), session, "")
+        self.arrived: list[State] = []
+        self.reminds, self.arrives = asyncio.Event(), asyncio.Event()
+
+    async def send(self, alert: Alert, key: str = "") -> None:
+        self.arrived.append(alert.state)
+
+    async def send_all(self, alerts: list[Alert]) -> None:
+        self.reminds.set()
+        await self.arrives.wait()
+        self.arrived += [one.state for one in alerts]
+
+
+def test_a_reminder_on_its_way_does_not_reach_alertmanager_behind_the_end_of_its_alert(
+    redis_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher_module, "RESEND_S", 0.001)
+
+    async def go() -> None:
+        async with Redis.from_url(redis_server.url) as redis, ClientSession() as session:
+            await redis.flushdb()
+            sender = SlowAlertmanager(session)
+            queue = ChannelQueue("am", sender.channel, sender, NotificationLog(redis, "t", "am"))
+            await queue.offer(fresh(F), 5, datetime.now(UTC))
+            await send_due(queue)
+            reminding = asyncio.create_task(queue.resend())
+            await sender.reminds.wait()
+            await queue.offer(fresh(R), 6, datetime.now(UTC))
+            ending = asyncio.create_task(send_due(queue))
+            while not any(one.attempts for one in await queue.notifications.all() if one.alert.state is R):
+                await asyncio.sleep(0.001)
+            sender.arrives.set()
+            await ending
+            assert sender.arrived == [F, F, R]
+            reminding.cancel()
 
     asyncio.run(go())
 

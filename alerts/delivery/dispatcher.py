@@ -60,6 +60,7 @@ class ChannelQueue:
         self._pruned = datetime.min.replace(tzinfo=UTC)  # on the market's clock
         self._attempts: deque[float] = deque()  # of the last minute; a service counts what it refuses, too
         self._changing = asyncio.Lock()
+        self._sending = asyncio.Lock()  # else a reminder on its way may reach Alertmanager behind the end of its alert
 
     async def load(self) -> None:
         """Load the notifications of an earlier run."""
@@ -151,12 +152,13 @@ class ChannelQueue:
             return
         while True:
             await asyncio.sleep(RESEND_S)
-            firing = list(self._firing.values())
-            if firing:
-                try:
-                    await self.sender.send_all(firing)
-                except DeliveryError as error:
-                    log.warning("firing alerts were not resent", channel=self.name, error=str(error))
+            async with self._sending:
+                firing = list(self._firing.values())
+                if firing:
+                    try:
+                        await self.sender.send_all(firing)
+                    except DeliveryError as error:
+                        log.warning("firing alerts were not resent", channel=self.name, error=str(error))
 
     async def _attempt(self, wanted: Notification) -> None:
         notification = await self._begin(wanted)
@@ -188,7 +190,8 @@ class ChannelQueue:
     async def _send(self, alert: Alert, name: str) -> None:
         """Send a notification; whatever fails is a failed attempt, and the other notifications go on."""
         try:
-            await self.sender.send(alert, name)
+            async with self._sending:
+                await self.sender.send(alert, name)
         except DeliveryError:
             raise
         except Exception as error:  # noqa: BLE001 - its text may contain the address, which is secret
