@@ -95,6 +95,24 @@ def test_an_incomplete_day_is_over_on_the_next_complete_one_as_its_alert_says() 
     assert (ended.id, ended.state, ended.resolved_on) == (fired.id, State.RESOLVED, DAYS[1])
 
 
+def test_a_closed_day_without_the_ratio_is_an_alert_until_there_is_one() -> None:
+    """An index that is absent from complete files; where a feed lacks rows, the alert about them says it."""
+    desk = AlertDesk([rule for rule in RULES if rule.about == "figures of a closed day" and not rule.digest], CALENDAR)
+    reason = "indices.daily 000001.SH turnover is not known"
+    absent = [msgspec.structs.replace(ratio(i, 0.08), value=None, reason=reason) for i in range(4)]
+    short = msgspec.structs.replace(absent[0], missing={"margin.market SZSE": -1}, degraded=True)
+    assert not fold(desk, short)
+    (fired,) = fold(desk, absent[1], absent[2])
+    assert (fired.alert.subject, fired.alert.trade_date, fired.alert.state) == ("fin_buy_ratio", DAYS[1], State.FIRING)
+    assert reason in fired.alert.text.en and reason in fired.alert.text.zh
+    later = fold(desk, msgspec.structs.replace(ratio(1, 0.08), revision=1))  # the index of the first day arrives
+    assert [(one.alert.trade_date, one.alert.state) for one in later] == [
+        (DAYS[1], State.SUPERSEDED), (DAYS[2], State.FIRING)
+    ]  # fmt: skip
+    (over,) = fold(desk, ratio(3, 0.08))
+    assert (over.alert.trade_date, over.alert.state, over.alert.resolved_on) == (DAYS[2], State.RESOLVED, DAYS[3])
+
+
 def test_a_high_risk_premium_names_its_episode_and_how_many_days_are_known() -> None:
     desk = AlertDesk([rule for rule in RULES if rule.name == "risk_premium_high"], CALENDAR)
     details: dict[str, Value] = {"episodes": 4, "days_since_start": 1240}

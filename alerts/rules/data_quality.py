@@ -1,4 +1,4 @@
-"""data_quality 数据质量: a day was closed although something is missing, or its figures contradict each other materially.
+"""data_quality 数据质量: a closed day lacks rows or the financing-buy ratio, or its figures contradict each other materially.
 
 Immaterial breaks of the balance identity are usual, because brokers resubmit: they go to the data note, a section of the
 day's digest.
@@ -29,6 +29,8 @@ _REPORTED = {
     "risk_premium": "rates.daily",
     "collateral_ratio": "margin.collateral",
 }
+#: The figure that answers whether a top is near: one absent index makes it absent, though its feed lacks no exchange.
+_RATIO = "fin_buy_ratio"
 #: What lies between a feed and the earlier day of which rows are missing.
 _EARLIER = " of "
 _DETAIL, _TOTALS = "margin.daily identity", "margin.market identity"
@@ -48,6 +50,8 @@ def evaluate(parameters: Parameters, message: Message) -> Iterator[Evaluation]:
     elif isinstance(message, MarketSignal) and message.signal in _REPORTED and not message.provisional:
         feed = _REPORTED[message.signal]
         yield from _completeness(feed, message, _of_day(feed, message))
+    elif (ratio := final_signal(message, _RATIO)) is not None:
+        yield _known(ratio)
     yield from _identity(parameters, True, message)
 
 
@@ -91,6 +95,28 @@ def _completeness(subject: str, s: MarketSignal | DayStatus, missing: Mapping[st
         Text(
             "Superseded when the missing rows arrive; over on the next day that lacks nothing, also without them.",
             "缺失数据补齐后自动更正；未补齐时，下一个无缺失的交易日结束。",
+        ),
+    )
+
+
+def _known(s: MarketSignal) -> Evaluation:
+    """Return whether the ratio of a day is absent; rows that a feed is known to lack have their own alert."""
+    if s.value is not None or s.missing:
+        return Evaluation.of(s, _RATIO, Condition.END if s.value is not None else Condition.HOLD)
+    return Evaluation.of(
+        s,
+        _RATIO,
+        Condition.ON,
+        {"absent": 1},
+        {"expected_absent": 0},
+        Text(
+            f"Data quality {s.trade_date}: the financing-buy ratio is absent although its feeds are closed, so nothing says "
+            f"whether a top is near: {s.reason}.",
+            f"数据质量 {s.trade_date}：数据源均已收齐，融资买入占比仍缺失，无法判断是否接近顶部：{s.reason}。",
+        ),
+        Text(
+            "Superseded when what is absent arrives; over on the next day with a ratio.",
+            "缺失数据补齐后自动更正；下一个有占比的交易日结束。",
         ),
     )
 
@@ -165,7 +191,7 @@ def rule(parameters: Parameters) -> Rule:
         "data_quality",
         Severity.WARNING,
         partial(evaluate, parameters),
-        reads=(SecuritySignals, IndustrySignals, *_REPORTED),
+        reads=(SecuritySignals, IndustrySignals, *_REPORTED, _RATIO),
         source="ours",
         about="figures of a closed day",
         units=_UNITS,
