@@ -20,6 +20,7 @@ from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 import streams
+from alerts.model import State
 from console.access import verify
 from feeds.web import sources
 from processors.studies import STUDIES
@@ -29,6 +30,7 @@ from streams.cli.options import TableName, Via
 from streams.local.local_service import free_port
 from streams.stages.registry import STAGES
 from streams.studies.names import StudyName
+from tests.test_notification_history import alert
 
 ID = "0123456789abcdef"
 DAY = "2024-06-11"
@@ -340,3 +342,11 @@ def test_a_password_without_a_terminal_is_the_first_line_of_standard_input() -> 
     assert (name, result.exit_code) == ("wei", 0)
     assert verify("秘密", stored)
     assert not verify("秘密\n", stored)
+
+
+def test_an_alert_that_was_withdrawn_is_not_acknowledged_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    withdrawn = alert(State.SUPERSEDED)
+    monkeypatch.setattr("streams.alert_provenance.alert_of", lambda *_: withdrawn)
+    result = call("alerts", "ack", withdrawn.id, "--by", "li")
+    assert result.exit_code == 2
+    assert f"{withdrawn.id} is superseded: acknowledge the alert that replaced it" in result.output

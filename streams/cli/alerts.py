@@ -141,6 +141,10 @@ def alerts_ack(
 
     settings = Settings()
     found = alert_of(settings, alert)
+    if found.state is State.SUPERSEDED and not withdraw:  # the desk no longer keeps it: nobody would see it
+        raise typer.BadParameter(
+            f"{found.id} is superseded: acknowledge the alert that replaced it, if one did", param_hint="ALERT"
+        )
     with redis_client(settings) as client:
         now = market_clock(settings, client).now()
     _send(Acknowledge(alert=found.id, by=by, at=now, note=note, withdraw=withdraw))
