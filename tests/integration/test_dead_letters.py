@@ -133,7 +133,7 @@ def test_a_quarantined_message_raises_a_critical_alert_until_it_is_retried(
         stack.alterations.clear()
         stack.worker().ready()  # a release that can compute it
         command("retry", "rates.daily", "0", "1")
-        wait_until(lambda: states() == [(Severity.CRITICAL, State.SUPERSEDED)], what="the end of the alert")
+        wait_until(lambda: states() == [(Severity.CRITICAL, State.RESOLVED)], what="the end of the alert")
         stack.settle(publisher)
     assert open_letters(dlq.letters(stack.settings)[Topic.RATES_DAILY]) == {}
     assert all(one.equal for one in rebuild(stack.settings, ["market"], check=True))
