@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
+from hashlib import blake2b
 
 import numpy as np
 
@@ -96,6 +97,10 @@ class TradingCalendar:
         sessions if it is not given.
     half_days : sessions that end at 11:30.
 
+    Attributes
+    ----------
+    digest : of all sessions and half days: windows count sessions, so state of another calendar must be rebuilt.
+
     Raises
     ------
     MarginwatchError : if there is no session.
@@ -111,6 +116,7 @@ class TradingCalendar:
         self._position = {int(d): i for i, d in enumerate(self._days)}
         self.half_days = frozenset(map(to_day, half_days))
         self.official_until = self.last if official_until is None else to_day(official_until)
+        self.digest = blake2b(repr((self._listed, sorted(self.half_days))).encode(), digest_size=4).hexdigest()
 
     def __contains__(self, day: int) -> bool:
         return day in self._position

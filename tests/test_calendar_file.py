@@ -14,6 +14,9 @@ from streams.calendars import changes, library, load, merged, problems, sessions
 from streams.cli.main import app
 from streams.errors import CalendarError
 from streams.predicted_closures import predicted
+from streams.settings import Settings
+from streams.stages.registry import STAGES
+from streams.topics import Topics
 
 NEXT_YEAR = """
 weekdays_until = 2027-12-31
@@ -51,6 +54,25 @@ def test_single_days_come_and_go(written) -> None:
     override = load(written("sessions = [2024-10-07]\nholidays = [2024-10-08]"))
     assert changes(override) == ([date(2024, 10, 7)], [date(2024, 10, 8)])
     assert len(merged(override)) == len(sessions())
+
+
+@pytest.mark.parametrize(
+    ("text", "rebuilt"),
+    [
+        ("holidays = [2027-03-01]", True),  # closed by its deadline, a day without rows is no session after all
+        ("sessions = [2024-10-07]", True),
+        ("half_days = [2024-10-08]", True),
+        ("weekdays_until = 2026-12-31", False),
+    ],
+)
+def test_state_of_other_sessions_is_rebuilt(written, text: str, rebuilt: bool) -> None:
+    """Windows count sessions, and a stored day that is none has no place in them: no stage could load it."""
+    settings = Settings()
+    before, now = (
+        [kind(settings, Topics(settings), calendar).open(0).schema for kind in STAGES]
+        for calendar in (xshg(), xshg(written(text)))
+    )
+    assert [one != other for one, other in zip(before, now, strict=True)] == [rebuilt] * len(STAGES)
 
 
 def test_without_a_file_the_calendar_is_the_library_s() -> None:

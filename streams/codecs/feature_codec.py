@@ -30,9 +30,9 @@ class FeatureCodec:
 
     Parameters
     ----------
-    parameters : they and the release determine the version of the features.
+    parameters, calendar : they and the release determine the version of the features.
     code_changes : digest of the changes of codes; the keys of all state depend on them.
-    partitions, calendar : frames and sums of other partitions or days are refused.
+    partitions : frames and sums of other partitions are refused, as are those of days that are no sessions.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class FeatureCodec:
         self._partitions = partitions
         self._calendar = calendar
         self._columns = {topic: {*frame_columns(topic, parameters)} for topic in (DETAIL, PRICES, VALUATIONS, CHARTS)}
-        self.version = f"v{_VERSION}.{state_digest(parameters)}{code_changes}"
+        self.version = f"v{_VERSION}.{state_digest(parameters)}{calendar.digest}{code_changes}"
         self._type = FEATURE_KIND + self.version.encode()
 
     def encode(self, feature: FeatureFrame | ChartFrame | Partial, topic: str) -> Output:

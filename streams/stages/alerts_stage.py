@@ -60,6 +60,11 @@ class AlertsState(StageState):
         )
         super().__init__(stage, partition, self.desk.tables, self.refused, self.counted)
 
+    @property
+    def schema(self) -> str:
+        """Horizons and records count sessions."""
+        return f"{super().schema}/{self.stage.calendar.digest}"
+
     def fold(self, topic: str, records: Sequence[Record]) -> list[Output]:
         now, refused = self.clock.now(), self.desk.refused
         newest: datetime | None = None
