@@ -104,10 +104,12 @@ class IntradaySession:
         turnover_moments : moments of the turnovers of the exchanges, µs since the epoch.
         most_minutes : the most trading minutes between any two of these moments and those of the partitions' buys.
         """
-        partials = [p for p in self.partials.values() if p.day == day]
+        # In the order of the partitions: a sum of floats depends on the order, and theirs here is that of arrival.
+        every = [self.partials[partition] for partition in sorted(self.partials)]
+        partials = [p for p in every if p.day == day]
         bought = [p.bought_at for p in partials if p.bought_at]
-        covered, balance = sum(p.covered_balance for p in partials), sum(p.balance for p in self.partials.values())
-        if len(self.partials) < self.partitions or not balance or covered < coverage * balance:
+        covered, balance = sum(p.covered_balance for p in partials), sum(p.balance for p in every)
+        if len(every) < self.partitions or not balance or covered < coverage * balance:
             share = covered / balance if balance else 0.0
             reason = f"margin.intraday covers {share:.0%} of the last published balance, {coverage:.0%} are needed"
             return IntradayFigure(reason, max(bought, default=0))

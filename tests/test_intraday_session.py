@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -67,6 +68,13 @@ def test_every_partition_must_have_reported() -> None:
         "margin.intraday covers 100% of the last published balance, 90% are needed"
     )
     assert session(one, partitions=1).fin_buy(TODAY, 0.9, [AT], 30).value == 3.0
+
+
+@pytest.mark.parametrize("buys", [(0.1, 0.2, 0.3), (1e16, 1.0, -1e16)])
+def test_sums_do_not_depend_on_the_order_in_which_the_partitions_report(buys: tuple[float, ...]) -> None:
+    partials = [sums(at, buy=buy, covered=abs(buy), balance=abs(buy)) for at, buy in enumerate(buys)]
+    found = {session(*order, partitions=3).fin_buy(TODAY, 0.9, [AT], 30).value for order in permutations(partials)}
+    assert found == {buys[0] + buys[1] + buys[2]}
 
 
 def test_nothing_is_covered_where_no_balance_is_known() -> None:
