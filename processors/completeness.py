@@ -3,7 +3,7 @@
 A sum over securities is absent where one of its exchanges is missing. An exchange is missing on a day
 
 - if the end-of-day counts name more of its rows than arrived, or an exchange that the topic requires has no count,
-- if it has no row, although it had rows on an earlier day, or
+- if it has no row, although it had rows on an earlier day, and no count says that it has none here, or
 - if it has far fewer rows than usual: less than `_SHARE` of those of the last day on which it was not missing.
 
 A list that really became shorter is accepted after some days: while an exchange has too few rows, the usual number
@@ -13,7 +13,7 @@ falls by a tenth a day. An exchange without any row stays missing until it has r
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import get_args
 
 import msgspec
@@ -64,13 +64,14 @@ class Completeness:
         self._share = _SHARE[topic]
         self._days: list[int] = []
 
-    def update(self, day: int, rows: Mapping[str, int], counted: Mapping[str, int]) -> None:
+    def update(self, day: int, rows: Mapping[str, int], counted: Mapping[str, int], named: Container[str] = ()) -> None:
         """Determine what a day lacks.
 
         Parameters
         ----------
         rows : exchange → number of its rows.
         counted : exchange → rows that it lacks by its end-of-day counts, `EVERYTHING` where it has none.
+        named : the exchanges with such a count: one with 0 rows has published, and none is of this partition.
         """
         at = bisect_left(self._days, day)
         before = self.table[self._days[at - 1]].usual if at else {}
@@ -79,12 +80,13 @@ class Completeness:
             expected, here = before.get(exchange, 0), rows.get(exchange, 0)
             if exchange in counted:
                 missing[exchange] = counted[exchange]
-            elif expected and not here:
-                missing[exchange] = EVERYTHING
+            elif not here:
+                if expected and exchange not in named:
+                    missing[exchange] = EVERYTHING
             elif expected >= _SMALLEST and here < expected * self._share:
                 missing[exchange] = expected - here
-            shrunk = expected - expected // 10 if here else expected
-            usual[exchange] = max(here, shrunk) if exchange in missing else here
+            shrunk = expected - expected // 10 if exchange in missing else 0
+            usual[exchange] = max(here, shrunk) if here else expected
         if at == len(self._days) or self._days[at] != day:
             self._days.insert(at, day)
         self.table[day] = _Rows(usual, missing)
@@ -130,7 +132,8 @@ class CheckedStore(DailyStore):
 
     def _checked(self, applied: ApplyResult) -> ApplyResult:
         for day in self.closed_since(applied):
-            self._completeness.update(day, self.counts(day), DailyStore.missing(self, day))
+            counted, named = DailyStore.missing(self, day), self.days[day].expected
+            self._completeness.update(day, self.counts(day), counted, named)
         # A row that opens a day may delete an old one, although it changes no closed day.
         if self.sorted_days:
             self._completeness.retain_from(self.sorted_days[0])

@@ -226,8 +226,9 @@ class IndexIntraday(IntradayRow, frozen=True, kw_only=True):
 class EndOfDay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Punctuation: the rows of ``trade_date`` are complete in this partition of this topic.
 
-    ``expected`` counts the rows of this partition by exchange. A date closes once punctuation has named every exchange
-    that the topic requires. Two feeds (one per exchange) may each send their own punctuation.
+    ``expected`` counts the rows of this partition by exchange: one with 0 has published, and has no row here. A date
+    closes once punctuation has named every exchange that the topic requires. Two feeds (one per exchange) may each send
+    their own punctuation.
 
     With ``deadline``, the punctuation closes this date and all earlier ones, whatever rows are missing.
     """

@@ -165,7 +165,9 @@ class Securities(Processor):
             return np.asarray(values[0])
         known = (~np.isnan(values)).sum(axis=0)
         enough = known >= need.required(self.parameters)
-        return np.asarray(np.nansum(values, axis=0) / np.where(enough, known, np.nan))
+        # Summed day by day: `sum` adds the days of a single security in another order than those of many.
+        total = np.nancumsum(values, axis=0)[-1]
+        return np.asarray(total / np.where(enough, known, np.nan))
 
     def _feature_frame(
         self,
@@ -185,7 +187,8 @@ class Securities(Processor):
         before = _NO_HISTORY if earlier is None else self.derived[earlier]
         present, lacks = store.present(day), store.missing(day)
         # A day that lacks rows of an exchange has no information about the list memberships of the other securities.
-        published = store.counts(day).keys() - lacks.keys()
+        # An exchange whose count is 0 has published, and its list has no security of this partition.
+        published = (store.counts(day).keys() | store.days[day].expected.keys()) - lacks.keys()
         listed = _is_on(store.keys, published)
         age_before = _widen(before.age, _unlisted(store.keys, before.published))
         age = np.where(

@@ -53,6 +53,14 @@ def test_an_exchange_that_had_rows_and_has_none_is_missing_until_it_has_some(top
     ]  # fmt: skip
 
 
+def test_an_exchange_whose_count_is_0_has_published_and_is_missing_once_it_has_none() -> None:
+    """A partition may have one security of an exchange, which is suspended."""
+    found = Completeness("prices.daily")
+    for day, (here, named) in enumerate([(1, ["SZSE"]), (0, ["SZSE"]), (0, []), (1, ["SZSE"])]):
+        found.update(day, {"SSE": 30} | ({"SZSE": here} if here else {}), {}, ["SSE", *named])
+    assert [found.missing(day) for day in range(4)] == [{}, {}, {"SZSE": -1}, {}]
+
+
 @pytest.mark.parametrize(
     ("topic", "enough"), [("margin.daily", 80), ("etf.daily", 80), ("prices.daily", 50), ("valuations.daily", 50)]
 )

@@ -17,6 +17,7 @@ from processors.days import to_day
 from processors.deadlines import DEADLINES, overdue
 from processors.events import EndOfDay, RowBatch, concat
 from processors.history import History
+from processors.history import end_of_day as counted_end
 from processors.market import Market
 from processors.outputs import FeatureFrame, MarketSignal, Partial, SecuritySignals, StageOutput
 from processors.parameters import Parameters
@@ -174,14 +175,13 @@ def test_leaving_the_list_resets_a_streak_and_delta_is_absent_for_five_days_afte
     assert changes == [True, False, False, None, True, True, True, True, True, True, False, False]
 
 
-def test_a_day_without_rows_of_an_exchange_pauses_its_streaks() -> None:
+def test_a_day_that_an_exchange_did_not_publish_pauses_its_streaks() -> None:
     processor = stage()
     streaks = []
     for i, day in enumerate(DAYS[:6]):
-        here = {"600000.SH": 1e9 + i} | ({} if i == 3 else {"000001.SZ": 1e9 + i * 1e7})
-        rows = balances(day, here)
-        expected = end_of_day(rows) if i != 3 else end_of_day(rows, SZSE=0)
-        frames = processor.fold([rows, expected])
+        rows = balances(day, {"600000.SH": 1e9 + i} | ({} if i == 3 else {"000001.SZ": 1e9 + i * 1e7}))
+        lapse = EndOfDay(feed=rows.topic, trade_date=day, expected={}, source="test", deadline=True)
+        frames = processor.fold([rows, counted_end(rows), lapse])
         frame = frames[-1]
         assert isinstance(frame, FeatureFrame)
         shenzhen = np.flatnonzero(frame.keys % 4 == 1)

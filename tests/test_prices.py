@@ -15,6 +15,7 @@ import pytest
 from feeds.folder import read
 from processors.codes import to_codes, to_id
 from processors.events import RowBatch
+from processors.history import end_of_day as counted_end
 from processors.history import replay
 from processors.indicators.breadth import BINS
 from processors.indicators.excess_score import scores
@@ -101,7 +102,8 @@ def chain(
         if close is not None:
             figures[code] = {"close": close, "st": float(st)} | ({"prev_close": bases[i]} if i in bases else {})
         rows = batch("prices.daily", day, figures)
-        (frame,) = [f for f in stage.fold([rows, end_of_day(rows)]) if isinstance(f, FeatureFrame)]
+        # As a feed closes a day: an exchange without any row has no count.
+        (frame,) = [f for f in stage.fold([rows, counted_end(rows)]) if isinstance(f, FeatureFrame)]
         at = np.flatnonzero(frame.keys == to_id(code))
         for name, out in (("level", levels), ("return_1", returns)):
             out.append(float(frame.columns[name][at[0]]) if len(at) else np.nan)

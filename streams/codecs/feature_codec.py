@@ -22,7 +22,7 @@ from streams.tables import Output
 #: The types of a frame's columns.
 _COLUMN_TYPES = ("<f8", "<i4")
 #: Raise it when feature frames are computed or encoded in another way: state is rebuilt, and older frames are skipped.
-_VERSION = 4
+_VERSION = 5
 
 
 class FeatureCodec:
