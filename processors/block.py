@@ -150,7 +150,10 @@ class Block(CrossSections):
                 series = self._sources.series.industries(need.figure)
                 days = need.window(self.parameters)
                 at = self.positions if days == 1 else self.positions[:, None] + np.arange(1 - days, 1)
-                return np.ascontiguousarray(np.moveaxis(series[:, np.maximum(at, 0)], 0, 1))
+                figures = series[:, np.maximum(at, 0)]
+                if (before := at < 0).any():
+                    figures[:, before] = np.nan
+                return np.ascontiguousarray(np.moveaxis(figures, 0, 1))
             case Source.RESULT:
                 return self._results(need)
             case _:

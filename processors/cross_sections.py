@@ -185,7 +185,7 @@ class CrossSections:
         source = self._sources.joins.get(topic) or self._sources.stores[topic]
         there = session_before(day, back, self.parameters, self.calendar)
         if there is None:
-            return {}
+            return dict.fromkeys(range(len(EXCHANGES)), f"{topic}: the calendar does not reach back so far")
         lacks, where = source.lacks(there), f"{topic} of {to_date(there)}"
         if lacks is None:
             return dict.fromkeys(range(len(EXCHANGES)), f"{where} is not known") if back else {}

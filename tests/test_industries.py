@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from feeds.folder import read
-from processors.days import to_date, to_day
+from processors.days import TradingCalendar, to_date, to_day
 from processors.events import RowBatch
 from processors.history import replay
 from processors.indicators.industry_balance import ranks
@@ -20,6 +20,8 @@ from processors.industries import INDEX_OF, INDUSTRIES
 from processors.outputs import IndustrySignals, MarketSignal
 from processors.parameters import Parameters
 from streams.calendars import xshg
+from tests.folding import fold_history
+from tests.made_market import SMALL, small_market
 
 EXCHANGES = ("SSE", "SZSE")
 START, END = date(2018, 6, 1), date(2019, 3, 29)
@@ -54,6 +56,18 @@ def index(data_dir: Path) -> pd.DataFrame:
     raw = pd.read_parquet(data_dir / "sw_industry_daily_2016_2021q1.parquet")
     raw["dt"] = pd.to_datetime(raw["dt"])
     return raw[(raw["dt"] >= pd.Timestamp(START)) & (raw["dt"] <= pd.Timestamp(END))]
+
+
+def test_a_calendar_that_begins_with_the_figures_has_nothing_before_them() -> None:
+    """A window that begins before it is absent, not full of the first day, and so is a change on that day."""
+    days = small_market(sessions=12, gaps=False)
+    first = min(days)
+    short = TradingCalendar(map(to_date, xshg().between(first, xshg().last).tolist()))
+    long, found = (fold_history(days, SMALL, calendar=calendar).industries for calendar in (xshg(), short))
+    assert "the calendar does not reach back so far" in found[first].left_out["net_buy"]
+    for day, industries in long.items():
+        for name, values in industries.columns.items():
+            np.testing.assert_array_equal(found[day].columns[name], values, err_msg=f"{to_date(day)} {name}")
 
 
 def test_every_industry_of_the_file_has_its_index(index: pd.DataFrame) -> None:
