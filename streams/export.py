@@ -2,12 +2,13 @@
 
 ``market.parquet``      a row per trade date, a column per signal (absent: null), and ``available_at``
 ``details.parquet``     a row per trade date, market signal and detail: ``value`` of a number, ``text`` of a word
+``reasons.parquet``     a row per trade date and absent market signal: why it is absent
 ``securities.parquet``  a row per trade date and code
 ``industries.parquet``  a row per trade date and industry
 ``alerts.jsonl``        every alert in its last state, by date
 
-Each table has the columns ``degraded``, whether something is missing that figures of the day need, and ``missing``,
-what that is: ``margin.daily SSE: all; prices.daily SZSE: 12 rows``.
+Market, securities and industries have the columns ``degraded``, whether something is missing that figures of the day
+need, and ``missing``, what that is: ``margin.daily SSE: all; prices.daily SZSE: 12 rows``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from alerts.plurals import counted
 from processors.codes import to_codes
 from processors.industries import INDUSTRIES
 from processors.outputs import IndustrySignals, MarketSignal, SecuritySignals
-from processors.registry import signals_of
+from processors.registry import SIGNALS, signals_of
 from processors.signal import Level
 from streams import readers
 from streams.files import replaced, write_whole
@@ -45,6 +46,8 @@ def export(settings: Settings, folder: Path, barrier: str) -> dict[str, int]:
     market, details = market_table(final), details_table(final)
     write("market.parquet", market)
     write("details.parquet", details, index=False)
+    reasons = reasons_table(final)
+    write("reasons.parquet", reasons, index=False)
     securities = securities_table(readers.security_signals(settings, until=barrier))
     write("securities.parquet", securities)
     industries = industries_table(readers.industry_signals(settings, until=barrier))
@@ -54,6 +57,7 @@ def export(settings: Settings, folder: Path, barrier: str) -> dict[str, int]:
     return {
         "market.parquet": len(market),
         "details.parquet": len(details),
+        "reasons.parquet": len(reasons),
         "securities.parquet": len(securities),
         "industries.parquet": len(industries),
         "alerts.jsonl": len(alerts),
@@ -83,9 +87,27 @@ def market_table(signals: Iterable[MarketSignal]) -> pd.DataFrame:
     names = [s.id for s in signals_of(Level.MARKET) if not s.subjects]
     names += sorted({s.name for s in newest} - set(names), key=lambda n: (order[n.partition("/")[0]], n))
     table = pd.DataFrame.from_dict(rows, orient="index", columns=[*names, "available_at"])
+    # Else a figure that is absent on all days has no type, and a count is whole until a day lacks it.
+    table = table.astype({name: _type_of(name) for name in names})
     table.index = pd.DatetimeIndex(table.index, name="trade_date")
     lacks = ((day, signal.missing) for day, found in by_day.items() for signal in found.values())
     return _with_flags(table.sort_index(), lacks)
+
+
+def _type_of(name: str) -> str:
+    """Return the type of a market signal's column, the same in every export."""
+    return "string" if SIGNALS[name.partition("/")[0]].unit == "state" else "float64"
+
+
+def reasons_table(newest: Iterable[MarketSignal]) -> pd.DataFrame:
+    """Return why final signals are absent: trade date, signal (and subject), reason."""
+    absent = sorted((one.trade_date, one.name, one.reason) for one in newest if one.value is None)
+    table = pd.DataFrame(absent, columns=["trade_date", "signal", "reason"])
+    return table.assign(
+        trade_date=pd.to_datetime(table["trade_date"]),
+        signal=table["signal"].astype("string"),
+        reason=table["reason"].astype("string"),
+    )
 
 
 def details_table(newest: Iterable[MarketSignal]) -> pd.DataFrame:

@@ -22,11 +22,12 @@ from processors.history import replay
 from processors.industries import INDUSTRIES
 from processors.outputs import FAMILIES, IndustrySignals, MarketSignal, SecuritySignals
 from processors.parameters import Parameters
+from processors.registry import SIGNALS
 from streams import asyncapi
 from streams.calendars import xshg
 from streams.codecs.row_frames import encode_frame
 from streams.codecs.signal_codec import decode_security, encode_industry, encode_security
-from streams.export import industries_table, market_table, securities_table
+from streams.export import industries_table, market_table, reasons_table, securities_table
 from tests.building import DAYS, batch
 from tests.folding import Folded, check_signal, fold_history, oracle_data
 from tests.made_market import SMALL, small_market
@@ -258,6 +259,24 @@ def test_the_tables_of_a_backfill_say_what_is_missing() -> None:
         assert rows.loc[day, "missing"] == "margin.daily SZSE: all"
         assert rows.loc[following, "missing"] == f"margin.daily SZSE of {xshg_date(sorted(days)[SESSION])}: all"
         assert (rows.loc[~rows["degraded"], "missing"] == "").all()
+
+
+def test_the_types_of_a_backfill_do_not_depend_on_its_figures_and_every_absent_one_has_a_reason() -> None:
+    _, found = without("margin.daily", 1)
+    table = market_table(found.market.values())
+    signals = [name for name in table.columns if name not in ("available_at", "degraded", "missing")]
+    kinds = {name: SIGNALS[name.partition("/")[0]].unit == "state" for name in signals}
+    assert any(table[name].isna().all() for name in signals)  # a figure that is absent on all days
+    assert {name: str(table[name].dtype) for name in signals} == {
+        name: "string" if state else "float64" for name, state in kinds.items()
+    }
+    reasons = reasons_table(found.market.values())
+    assert [str(kind) for kind in reasons.dtypes[1:]] == ["string", "string"]
+    assert {one["trade_date"].dtype.kind for one in (reasons, reasons_table([]))} == {"M"}
+    explained = set(zip(reasons["trade_date"], reasons["signal"], strict=True))
+    published = {(pd.Timestamp(one.trade_date), one.name) for one in found.market.values()}
+    absent = {(day, name) for name in signals for day in table.index[table[name].isna()]}
+    assert explained == absent & published and (reasons["reason"] != "").all()
 
 
 def test_frames_carry_the_flag_in_their_metadata() -> None:
