@@ -1,13 +1,18 @@
 """The program `marginwatch`; also ``python -m streams``.
 
-The garbage collector is off during the imports: they leave no garbage, and the start takes a fifth less time.
+The garbage collector is off during the imports: they leave no garbage, and the start takes a fifth less time. A Ctrl-C
+during the imports ends the program as a later one does.
 """
 
 import gc
+import sys
 
 gc.disable()
 
-from streams.cli.main import main  # noqa: E402
+try:
+    from streams.cli.main import main
+except KeyboardInterrupt:
+    sys.exit(130)
 
 gc.enable()
 

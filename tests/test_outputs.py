@@ -57,6 +57,20 @@ def test_a_full_disk_is_one_sentence_and_exit_code_1(option: tuple[str, ...]) ->
     assert done.stderr.count(b"\n") == 1
 
 
+def test_a_reader_that_has_enough_ends_the_command_without_a_message() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = run_program("rules", "list", stdout=writing)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_an_interrupt_of_the_imports_ends_as_a_later_one_does(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    done = run_program("--version", env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{Path.cwd()}"})
+    assert (done.returncode, done.stderr) == (130, b"")
+
+
 def test_a_character_that_the_encoding_lacks_is_replaced() -> None:
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
     done = run_program("explain", "fin_buy_ratio_5d", stdout=subprocess.PIPE, env=environment)

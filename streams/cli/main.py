@@ -139,7 +139,7 @@ def main() -> None:
     """Run the command line.
 
     Exit codes: 0 success; 1 an error that the message on stderr explains, or a check that failed; 2 a wrong argument;
-    130 after Ctrl-C.
+    130 after Ctrl-C. Where the reader of the output, such as ``head``, has ended, 1 has no message.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # whoever started the command has closed it
