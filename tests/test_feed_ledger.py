@@ -407,5 +407,5 @@ def test_the_command_fills_the_ledger_and_reports_it(stack: Stack, monkeypatch: 
     result = feed("ledger", "--check")
     assert result.exit_code == 1 and "the ledger lacks 2 rows" in result.output
     result = feed("ledger")
-    assert result.exit_code == 0 and "margin.daily: 2 rows of 1 days" in result.output
+    assert result.exit_code == 0 and "margin.daily: 2 rows of 1 day\n" in result.output
     assert "the ledger got 2 rows and 0 revisions" in result.output

@@ -17,6 +17,7 @@ def feed_ledger(
     Feeds publish what the ledger lacks: rows that it has lost would be published again, and other figures under the
     same revision. The ledger keeps what it knows better than the topics. Workers may run meanwhile; stop the feeds.
     """
+    from alerts.plurals import counted
     from feeds.daily.ledger_rebuild import rebuild_ledger
     from streams.cli.terminal import err, out, progress
     from streams.clients import redis_client
@@ -33,10 +34,12 @@ def feed_ledger(
             on_messages=lambda count: bars.update(task, completed=count),
         )
     for topic, rows in result.rows.items():
-        out.print(f"{topic}: {rows:,} rows of {result.days[topic]:,} days")
+        days = counted(f"{result.days[topic]:,}", "day")
+        out.print(f"{topic}: {counted(f'{rows:,}', 'row')} of {days}")
     for topic in result.trimmed:
         err.print(f"{topic} has lost its oldest messages by retention: the ledger can't know rows before them")
     difference = "lacks" if check else "got"
-    out.print(f"the ledger {difference} {result.added:,} rows and {result.updated:,} revisions")
+    added, updated = counted(f"{result.added:,}", "row"), counted(f"{result.updated:,}", "revision")
+    out.print(f"the ledger {difference} {added} and {updated}")
     if check and not result.equal:
         raise typer.Exit(1)
