@@ -58,6 +58,10 @@ class ExplainError(MarginwatchError):
     """There is no such signal, or nothing was published of it on that day."""
 
 
+class SubjectError(ExplainError):
+    """The signal has no value of the subject that was named, or one must be named."""
+
+
 class WhyError(MarginwatchError):
     """There is no such alert, or the id is ambiguous."""
 

@@ -7,13 +7,14 @@ of its inputs) and what each of the signal's needs was, from the market stage's 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any, cast
 
 import numpy as np
 
 from feeds.cells.code_styles import BY_NUMBER, to_own
+from feeds.errors import InputError
 from processors.codes import to_id
 from processors.days import to_day
 from processors.explanation import figures
@@ -26,7 +27,7 @@ from processors.signal import Level, Signal
 from streams import readers
 from streams.calendars import xshg
 from streams.clients import redis_client
-from streams.errors import ExplainError
+from streams.errors import ExplainError, SubjectError
 from streams.keys import rows_key
 from streams.settings import Settings
 from streams.stages.market_stage import MarketStage, MarketState
@@ -71,20 +72,21 @@ def derivation(settings: Settings, name: str, day: date, subject: str | None) ->
     Raises
     ------
     ExplainError : if nothing was published, naming what to look at.
+    SubjectError : if the signal has no value of the subject.
     """
     if subject == _MARKET:
         subject = None
     if name in INDUSTRY_SIGNALS and subject in INDUSTRIES:
         return _industry(settings, name, day, str(subject))
     if name not in SIGNALS:
-        raise ExplainError(f"{name} is a signal of industries: name one with --of, e.g. --of 银行")
+        raise SubjectError(_needed(f"{name} is a signal of industries", INDUSTRIES, subject))
     signal = SIGNALS[name]
     if signal.level is Level.SECURITY and subject is None:
-        raise ExplainError(f"{name} is a signal of securities: name one with --of, e.g. --of 600519.SH")
+        raise SubjectError(f"{name} is a signal of securities: name one with --of, e.g. --of 600519.SH")
     if subject is not None and (signal.level is Level.SECURITY or name in PUBLISHED_COLUMNS):
         return _security(settings, signal, day, subject)
     if subject is not None and not signal.subjects:
-        raise ExplainError(f"{name} has one value for the market, none of {subject}: leave --of out")
+        raise SubjectError(f"{name} has one value for the market, none of {subject}: leave --of out")
     return _market(settings, signal, day, subject)
 
 
@@ -101,13 +103,16 @@ def _market(settings: Settings, signal: Signal, day: date, subject: str | None) 
                 published = one
     if published is None:
         if signal.subjects and subject not in subjects:
-            raise ExplainError(
-                f"{signal.id} has a value per subject: name one with --of: {', '.join(sorted(subjects)) or '?'}"
-            )
+            raise SubjectError(_needed(f"{signal.id} has a value per subject", sorted(subjects), subject))
         raise ExplainError(_nothing(name, day))
     found = _published(name, published, published.value, published.reason, published.details)
     found["provisional"] = published.provisional
     return found | {"inputs": _inputs(settings, signal, subject or _MARKET, day)}
+
+
+def _needed(why: str, subjects: Iterable[str], given: str | None) -> str:
+    wrong = "" if given is None else f", and {given} is none of them"
+    return f"{why}{wrong}: name one with --of: {', '.join(subjects) or '?'}"
 
 
 def _nothing(name: str, day: date) -> str:
@@ -118,7 +123,10 @@ def _nothing(name: str, day: date) -> str:
 
 
 def _security(settings: Settings, signal: Signal, day: date, subject: str) -> dict[str, Any]:
-    code = to_own(subject, exchange=BY_NUMBER)
+    try:
+        code = to_own(subject, exchange=BY_NUMBER)
+    except InputError as error:
+        raise SubjectError(str(error)) from error
     key = to_id(code)
     found: tuple[SecuritySignals, dict[str, Any]] | None = None
     for frame in readers.security_signals(settings, wanted=lambda key: key.startswith(f"{day.isoformat()}/")):

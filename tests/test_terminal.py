@@ -28,10 +28,11 @@ from processors.outputs import MarketSignal
 from processors.parameters import DEFAULTS, Parameters
 from processors.registry import INDUSTRY_SIGNALS, SIGNALS
 from streams import alert_provenance, morning_sheet, readers, system_status
+from streams.alert_rules import rules_of
 from streams.cli import main, terminal
 from streams.cli.main import app
 from streams.cli.publish import print_reports
-from streams.cli.render import signals
+from streams.cli.render import alerts, signals
 from streams.cli.render.alerts import print_alert, print_reason, print_record
 from streams.cli.render.signals import print_explanation, print_market, print_periods, print_values
 from streams.cli.render.tables import print_status
@@ -73,6 +74,20 @@ def test_off_a_terminal_a_row_of_a_table_is_one_line() -> None:
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("balance_new_high ")]
     assert "SSE Composite higher 20 days later" in line
     assert "…" not in done.stdout
+
+
+def test_words_of_rules_are_whole_at_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in (alerts, terminal):
+        narrow(monkeypatch, module)
+    alerts.print_rules(rules := rules_of(Settings()))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    first = [line.split()[0] for line in lines if line[:1].strip()]
+    assert {rule.name for rule in rules} <= set(first)
+    assert [line for line in lines if line.startswith("peak_warning") and " critical " in line and " market " in line]
+    assert [line for line in lines if line.startswith("peak_warning") and " [DG22] " in line]
 
 
 def test_off_a_terminal_a_reason_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
@@ -180,6 +195,29 @@ def test_a_value_is_explained_by_any_spelling_of_its_code(spelling: str, monkeyp
 
 def test_a_word_that_is_no_code_is_a_wrong_argument() -> None:
     assert CliRunner().invoke(app, ["latest", "security", "Moutai"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("signal_id", "of", "said"),
+    [
+        ("heat", "银", "银 is none of them: name one with --of: 农林牧渔"),
+        ("heat", None, "heat is a signal of industries: name one with --of: 农林牧渔"),
+        ("fin_change", "Moutai", "code 'Moutai' is in no style that is known"),
+        ("fin_change", None, "name one with --of, e.g. --of 600519.SH"),
+        ("verdict", "600519", "one value for the market, none of 600519: leave --of out"),
+        ("index_return", "000300", "and 000300 is none of them: name one with --of: 000300.SH"),
+    ],
+)
+def test_a_subject_that_a_signal_does_not_have_is_a_wrong_argument(
+    signal_id: str, of: str | None, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = [signal("index_return", "000300.SH")]
+    monkeypatch.setattr(readers, "market_signals", lambda *_args, **_options: published)
+    named = () if of is None else ("--of", of)
+    arguments = ["explain", signal_id, "--date", "2024-06-03", *named]
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "400"})
+    assert result.exit_code == 2, result.output
+    assert said in " ".join(result.output.replace("│", " ").split())
 
 
 def test_a_period_of_which_nothing_is_published_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

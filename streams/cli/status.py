@@ -49,7 +49,7 @@ def explain(
 
         marginwatch explain fin_buy_ratio_5d --date 2024-06-03
     """
-    from streams.errors import ExplainError
+    from streams.errors import ExplainError, SubjectError
     from streams.explain import declaration, derivation
 
     if of is not None and on is None:
@@ -59,7 +59,10 @@ def explain(
         declared = declaration(settings, signal)
     except ExplainError as error:
         raise typer.BadParameter(str(error), param_hint="ID") from error
-    derived = derivation(settings, signal, on, of) if on is not None else None
+    try:
+        derived = derivation(settings, signal, on, of) if on is not None else None
+    except SubjectError as error:
+        raise typer.BadParameter(str(error), param_hint="--of") from error
     if as_json:
         print_json({"declared": declared, "derived": derived})
     else:

@@ -18,6 +18,8 @@ from rich.text import Text
 _T = TypeVar("_T")
 #: The width of a file or a pipe: a line of a table stays one line there, so that a program can search it.
 _ENDLESS = 10_000
+#: The width of a terminal for which tables of many columns are made.
+_USUAL = 80
 #: What a terminal obeys instead of showing it: codes of its own, and the direction of letters.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -55,6 +57,11 @@ def table_of(*columns: str | Column, title: str | None = None, show_header: bool
     for header in headers:
         header.overflow = "fold"
     return Table(*headers, title=title, title_justify="left", show_header=show_header, box=None, pad_edge=False)
+
+
+def whole(header: str) -> Column:
+    """Return a column of short words, which do not fold; in a terminal that is too narrow for them they do."""
+    return Column(header, no_wrap=out.width >= _USUAL)
 
 
 def right(header: str) -> Column:

@@ -14,13 +14,15 @@ from alerts.model import Alert, Basis, Evidence, Severity, State
 from alerts.percents import with_sign
 from alerts.tally import IN_DIGEST, counts, records
 from streams.cli.render.signals import figure
-from streams.cli.terminal import err, out, right, table_of
+from streams.cli.terminal import err, out, right, table_of, whole
 
 if TYPE_CHECKING:
     from alerts.delivery.history import Notification
     from alerts.record import RecordCard
     from alerts.rules.base import Rule
 
+#: The width from which on a line has room for all that is listed of a rule.
+_RULES_WIDTH = 200
 _STYLE = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 
 
@@ -127,22 +129,27 @@ def rule_fields(rule: Rule) -> dict[str, Any]:
 
 
 def print_rules(found: Iterable[Rule]) -> None:
-    """Print the rules in force."""
-    columns = (
-        "rule",
-        "severity",
-        "about",
-        "version",
-        "minimum days",
-        "cool-down",
-        "ends on session",
-        "source",
-        "a hit is",
-    )
-    table = table_of(*columns)
-    for rule in found:
-        table.add_row(*(str(value) for value in rule_fields(rule).values()))
-    out.print(table)
+    """Print the rules in force: one table where it fits, else a table of durations and one of hits."""
+    headers = {
+        "rule": "rule",
+        "severity": "severity",
+        "about": "about",
+        "version": "version",
+        "minimum_days": "minimum days",
+        "cooldown_days": "cool-down",
+        "horizon_days": "ends on session",
+        "source": "source",
+        "hit": "a hit is",
+    }
+    durations = ("rule", "severity", "about", "minimum_days", "cooldown_days", "horizon_days")
+    parts = [tuple(headers)] if out.width >= _RULES_WIDTH else [durations, ("rule", "version", "source", "hit")]
+    rules = [rule_fields(rule) for rule in found]
+    for part in parts:
+        short = ("rule", "severity", "version", "cooldown_days")
+        table = table_of(*(whole(headers[name]) if name in short else headers[name] for name in part))
+        for rule in rules:
+            table.add_row(*(str(rule[name]) for name in part))
+        out.print(table)
 
 
 def rehearsal_fields(found: list[Alert], chosen: Container[str]) -> dict[str, Any]:
