@@ -149,6 +149,7 @@ def test_a_subject_in_brackets_is_no_markup(capsys: pytest.CaptureFixture[str]) 
     alert = {"severity": "critical", "rule": "peak_warning", "subject": "fin_buy_ratio_5d", "trade_date": "2024-06-03"}
     print_status({
         "replayed_to": None, "workers": ["[red]host (process 7)"],
+        "workers_silent_s": {"[red]host (process 7)": 90},
         "feeds": {
             "margin.daily[0]": {"newest": None, "closed": False, "rows": 0, "due": "2024-06-03", "late": False},
             "margin.market": {"newest": "2024-05-31", "closed": True, "rows": 2, "due": "2024-06-03", "late": True},
@@ -158,7 +159,7 @@ def test_a_subject_in_brackets_is_no_markup(capsys: pytest.CaptureFixture[str]) 
     })  # fmt: skip
     shown = capsys.readouterr().out
     assert "peak_warning [fin_buy_ratio_5d] of 2024-06-03" in shown
-    assert "Workers: [red]host (process 7)" in shown
+    assert "Workers: [red]host (process 7)" in shown and "[red]host (process 7) hangs" in shown
     assert "llt: [bold] of :ok: no member" in shown
     (waiting,) = (line.split() for line in shown.splitlines() if "margin.daily[0]" in line)
     assert waiting == ["margin.daily[0]", "nothing", "yet", "open", "0"]
