@@ -194,20 +194,20 @@ def _rows(keys: Ids, frames: Sequence[SecuritySignals]) -> Iterator[_Row]:
     ----------
     keys : those of all frames, which ascend.
     """
-    columns, families = {name: [None] * len(keys) for name in _ABSENT}, np.zeros(len(keys), dtype=np.int64)
+    names = dict.fromkeys((*_ABSENT, *(name for frame in frames for name in frame.columns)))
+    columns = {name: np.full(len(keys), None, dtype=object) for name in names}
+    families = np.zeros(len(keys), dtype=np.int64)
     for number, frame in enumerate(frames):
         at = np.searchsorted(keys, frame.keys)
         families[at] |= 1 << number
         for name, values in frame.columns.items():
-            whole = np.full(len(keys), None, dtype=object)
-            whole[at] = _plain(values)
-            columns[name] = whole.tolist()
+            columns[name][at] = _plain(values)
     in_common = {
         here: common(*(frame.status for number, frame in enumerate(frames) if here >> number & 1))
         for here in np.unique(families).tolist()
     }
-    for code, here, *row in zip(to_codes(keys), families.tolist(), *columns.values(), strict=True):
-        yield {"code": code, **in_common[here], **dict(zip(columns, row, strict=True))}
+    for code, here, row in zip(to_codes(keys), families.tolist(), by_row(columns), strict=True):
+        yield {"code": code, **in_common[here], **row}
 
 
 def _row(code: str, parts: _Parts) -> _Row:
