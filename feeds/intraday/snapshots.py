@@ -197,9 +197,9 @@ class SnapshotTask(FeedTask):
             batch, left_out = rows_of(topic, frame, reading.at, today, self.indices)
             self._counts += left_out
             seen += len(batch) + left_out["old"]
-            if not self.may_fall and (why := contradiction(batch)):
+            why = "" if self.may_fall else contradiction(batch)
+            if why := why or self._other_closes(batch):
                 raise InputError(f"{why}; set force = true if the figures are right")
-            self._refuse_other_closes(batch)
             result = self.outlet.publish(batch, AcceptancePolicy(changed_only=True, may_fall=self.may_fall))
             self._counts.update(rows=result.published, unchanged=result.unchanged, late=result.late)
             refused += map(str, result.refused)
@@ -216,13 +216,12 @@ class SnapshotTask(FeedTask):
             if refused:
                 log.warning("finding", feed=self.name, what=refused[0], rows=len(refused))
 
-    def _refuse_other_closes(self, batch: RowBatch) -> None:
-        """Raise `InputError` for other previous closes than those of the snapshot before; remember both."""
+    def _other_closes(self, batch: RowBatch) -> str:
+        """Return why previous closes are others than those of the snapshot before; remember the batch in any case."""
         if not len(batch):
-            return
+            return ""
         before, self._before[batch.topic] = self._before.get(batch.topic), batch
-        if before is not None and not self.may_fall and (why := other_closes(batch, before)):
-            raise InputError(f"{why}; set force = true if the figures are right")
+        return "" if before is None or self.may_fall else other_closes(batch, before)
 
     def _store(self, names: dict[str, str]) -> None:
         """Store the names that this task has not stored yet."""
