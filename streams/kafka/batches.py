@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
+from crc32c import crc32c
+
 from streams.records import UNREADABLE
 
 #: The most bytes that the records of a batch may have when decompressed.
@@ -186,7 +188,7 @@ class _Batch:
             return iter([_unreadable(last, header.last_time, self._raw, reason)])
 
     def _records(self) -> list[Any]:
-        if not self._batch.validate_crc():
+        if crc32c(memoryview(self._raw)[_ATTRIBUTES_AT:]) != _Header(*_HEADER.unpack_from(self._raw)).crc:
             raise _BatchError("its checksum does not match, so the broker's disk or the line has changed it")
         plain = _decompressed(self._raw)
         try:

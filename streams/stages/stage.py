@@ -28,7 +28,7 @@ from streams.codecs.registry import Codecs
 from streams.dead_letters import encode_letter
 from streams.records import BARRIER_TYPE, CE_TYPE, DeadLetter, Record
 from streams.settings import Settings
-from streams.tables import Output
+from streams.tables import DIGESTS, Output
 from streams.topics import Topic, Topics, dead_letters
 
 log = structlog.get_logger()
@@ -85,7 +85,7 @@ class StageState(Processor, ABC):
     @property
     def schema(self) -> str:
         """What the stored rows depend on beside the messages; rows of another schema cannot be read."""
-        return self.tables.schema
+        return f"{self.tables.schema}/{DIGESTS}"
 
     @property
     def stores(self) -> Mapping[str, DailyStore]:
