@@ -333,8 +333,8 @@ class DailyStore:
         if not len(columns):
             return
         applied.accepted += len(columns)
-        for row, name in enumerate(self.names):
-            entry.values[row, columns] = batch.figures[name]
+        for values, name in zip(entry.values, self.names, strict=True):
+            values[columns] = batch.figures[name]
         self._counts.pop(day, None)
         before = int(entry.revisions.sum())
         entry.revisions[columns] = batch.revisions
@@ -356,8 +356,8 @@ class DailyStore:
     ) -> None:
         same = batch.revisions == stored
         differs = np.zeros(len(columns), dtype=bool)
-        for row, name in enumerate(self.names):
-            old, new = entry.values[row, columns], batch.figures[name]
+        for values, name in zip(entry.values, self.names, strict=True):
+            old, new = values[columns], batch.figures[name]
             differs |= (old != new) & ~(np.isnan(old) & np.isnan(new))
         conflicts = int((same & differs).sum())
         applied.conflicts += conflicts

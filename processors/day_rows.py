@@ -99,7 +99,7 @@ def to_columns(entry: Day, keys: KeyIndex, names: tuple[str, ...]) -> DayColumns
     return DayColumns(
         DayHeader(entry.expected, entry.closed, entry.revision, entry.available_at),
         keys.keys[columns],
-        {"revision": entry.revisions[places], **dict(zip(names, entry.values[:, places], strict=True))},
+        {"revision": entry.revisions[places], **dict(zip(names, entry.values.take(places, axis=1), strict=True))},
     )
 
 
@@ -109,8 +109,8 @@ def from_columns(stored: DayColumns[DayHeader], keys: KeyIndex, names: tuple[str
     entry = Day.empty(len(names), len(keys))
     entry.expected, entry.closed = header.expected, header.closed
     entry.revision, entry.available_at = header.revision, header.available_at
-    for row, name in enumerate(names):
-        entry.values[row, columns] = stored.columns[name]
+    for values, name in zip(entry.values, names, strict=True):
+        values[columns] = stored.columns[name]
     entry.revisions[columns] = stored.columns["revision"]
     if entry.closed:
         entry.pack()

@@ -353,14 +353,17 @@ class Partitioner:
         self._changes = changes
         self._ids: Ids = NO_IDS
         self._at: npt.NDArray[np.int32] = np.empty(0, dtype=np.int32)
+        self._last: tuple[Ids, npt.NDArray[np.int32]] = self._ids, self._at  # a list is the same on most days
 
     def of(self, securities_: Ids) -> npt.NDArray[np.int32]:
         """Return the partition of each security."""
-        at = places_sorted(securities_, self._ids)
-        if (at < 0).any():
-            self._learn(np.unique(securities_[at < 0]))
+        if not np.array_equal(securities_, self._last[0]):
             at = places_sorted(securities_, self._ids)
-        return self._at[at]
+            if (at < 0).any():
+                self._learn(np.unique(securities_[at < 0]))
+                at = places_sorted(securities_, self._ids)
+            self._last = securities_, self._at[at]
+        return self._last[1]
 
     def of_code(self, code: str) -> int:
         """Return the partition of one code."""
