@@ -15,6 +15,7 @@ from feeds.daily.daily_checks import DailyChecks
 from feeds.daily.memberships import memberships
 from feeds.daily.security_names import SecurityNames
 from feeds.errors import InputError
+from feeds.folder import read_tables
 from feeds.security_master import read
 from processors.events import RowBatch, concat
 from streams.calendars import xshg
@@ -107,3 +108,44 @@ def test_spells_that_begin_again_without_an_end_are_refused(tmp_path: Path, flag
         assert spells(tmp_path, code=codes, start=starts, end=ends, flag=flag) == []
     with pytest.raises(InputError, match=r"600000.SH from 2020-01-02 on has no end, .* \(20 such rows\)"):
         spells(tmp_path, code=codes, start=starts, end=None, flag=flag)
+
+
+def market_with_spells(folder: Path, flags: pd.DataFrame) -> list[Finding]:
+    """Three sessions of 40 stocks, of which 20 are suspended for one of them, and the spells of a file."""
+    rows = [
+        {"dt": f"2020-01-{2 + day:02d}" if day < 2 else "2020-01-06", "code": code[:6], "name": "某股", "open": 10.0,
+         "high": 10.5, "low": 9.9, "close": 10 + n / 100, "pre_close": 10 + n / 100, "volume": 1e6 + n,
+         "amount": (1e6 + n) * (10 + n / 100), "float_shares": 1e8 + n, "total_shares": 2e8}
+        for day in range(3) for n, code in enumerate(CODES[:40]) if not (n < 20 and day == 1)
+    ]  # fmt: skip
+    pd.DataFrame(rows).to_csv(folder / "prices_a_2020.csv", index=False)
+    flags.to_csv(folder / "st_suspension_2020.csv", index=False)
+    return DailyChecks(CALENDAR, SecurityNames(), None).check(read_tables(folder), "x").findings
+
+
+def flag_spells() -> pd.DataFrame:
+    """ST of 60 stocks of which 20 trade, and the suspensions."""
+    special = {"code": [f"{600020 + n}" for n in range(60)], "flag": "ST", "start": "2019-06-03", "end": "2020-12-31"}
+    stopped = {"code": [code[:6] for code in CODES[:20]], "flag": "SUSPENDED", "start": "2020-01-03",
+               "end": "2020-01-03"}  # fmt: skip
+    older = stopped | {"start": "2019-10-08", "end": "2019-10-10"}
+    return pd.concat(map(pd.DataFrame, (special, stopped, older)), ignore_index=True)
+
+
+def test_stocks_that_trade_while_they_are_suspended_refuse_the_spells(tmp_path: Path) -> None:
+    flags = flag_spells()
+    assert [one for one in market_with_spells(tmp_path, flags) if one.topic == "reference"] == []
+    for damaged in (
+        flags.assign(flag="SUSPENDED"),
+        flags.assign(code=np.roll(flags["code"], 60)),
+        flags.assign(start=flags["start"].where(flags["flag"] == "ST", "2020-01-02")),
+    ):
+        with pytest.raises(InputError, match=r"trades on 2020-01-0[236], and is suspended \(\d+ such rows of \d+\)"):
+            market_with_spells(tmp_path, damaged)
+
+
+@pytest.mark.parametrize("flag", ["ST", "*ST"])
+def test_flags_of_spells_that_are_all_the_same_are_reported(tmp_path: Path, flag: str) -> None:
+    (one,) = [f for f in market_with_spells(tmp_path, flag_spells().assign(flag=flag)) if f.topic == "reference"]
+    assert one.severity is Severity.WARNING
+    assert "none of 100 spells has flag == 'SUSPENDED'" in one.text

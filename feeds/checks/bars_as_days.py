@@ -51,7 +51,12 @@ def bars_as_days(bars: pd.DataFrame, calendar: TradingCalendar) -> Iterator[Find
         compared = ComparedDay.of({PRICES: batch}, before, calendar, {})
         found = [*magnitudes(compared), *slipped_days(compared)]
         if (last := compared.last.get(PRICES)) is not None:
-            found += [*wrong_unit(batch, last), *jumps(batch, last), *closes_before(batch, last), *_fewer(batch, last)]
+            found += [
+                *wrong_unit(batch, last, follows=True),
+                *jumps(batch, last),
+                *closes_before(batch, last),
+                *_fewer(batch, last),
+            ]
         yield from (replace(one, topic=_LIVE) for one in found)
         then = batch
 

@@ -12,6 +12,7 @@ from feeds.checks.cut_lists import cut_lists
 from feeds.checks.findings import Finding, Severity
 from feeds.checks.magnitudes import magnitudes, steps
 from feeds.checks.mixed_units import mixed_units
+from feeds.checks.moves_with_closes import moves_with_closes
 from feeds.checks.shifted_columns import shifted_columns
 from feeds.checks.single_cells import single_cells
 from feeds.checks.slipped_days import slipped_days
@@ -31,7 +32,7 @@ def check_day(day: ComparedDay) -> list[Finding]:
     for found in (mixed_units(day), (*magnitudes(day), *beside_prices(day))):
         units = {one.topic for one in out if one.check == "unit"}
         out += [one for one in found if one.topic not in units or one.check != "unit"]
-    out += [*slipped_days(day), *single_cells(day), *beside_totals(day)]
+    out += [*slipped_days(day), *single_cells(day), *beside_totals(day), *moves_with_closes(day)]
     for topic, batch in day.rows.items():
         out += [*column_gaps(batch), *shifted_columns(batch)]
         if topic == PRICES:

@@ -40,7 +40,10 @@ _LARGEST = 10.0
 _CERTAIN, _AGREED, _AGREEING, _AGREEING_INDICES = (1e4, 1e6, 1e8), (1e2, 1e3), 20, 3
 #: How near a factor must be, as a ratio either way.
 _NEAR = 3.0
-_USUAL = min(_AGREED) / _NEAR  # a ratio nearer to 1 is that of no wrong unit
+#: A lost digit, if the securities of a list agree within this. From one session to the next no figure of Shanghai or
+#: Shenzhen changed more than 6.1-fold in 2016–2025 (turnover rates after the fall of 2020-02-03).
+_TEN, _NEAR_TEN, _LIST = (10.0,), 1.5, 100
+_USUAL = min(_TEN) / _NEAR_TEN  # a ratio nearer to 1 is that of no wrong unit
 _EXCHANGE_JUMP, _SECURITY_JUMP, _SECURITY_LEAST_CNY = 0.10, 10.0, 1e7
 _PRICE_JUMP = {"prices.daily": 0.45, "indices.daily": 0.15}
 #: Topic → figures whose products have a known ratio, and its range: shares cost their price (0.96 to 1.05), some
@@ -52,8 +55,8 @@ _RATIOS: dict[str, tuple[tuple[tuple[str, ...], tuple[str, ...], float, float], 
     "margin.daily": (
         (("fin_buy",), ("fin_balance",), 2e-3, 3.0),
         (("fin_repay",), ("fin_buy",), 0.05, 20),
-        (("short_sell",), ("short_volume",), 3e-4, 10),
-        (("short_repay",), ("short_sell",), 0.02, 50),
+        (("short_sell",), ("short_volume",), 1.5e-3, 2.5),
+        (("short_repay",), ("short_sell",), 0.1, 25),
     ),
     "margin.market": ((("fin_buy",), ("fin_balance",), 1e-4, 1.5), (("fin_repay",), ("fin_buy",), 1e-3, 1e3)),
     COLLATERAL: ((("fin_buy",), ("fin_balance",), 3e-3, 1.0), (("short_balance",), ("fin_balance",), 3e-4, 0.5)),
@@ -78,7 +81,9 @@ def validate(day: ComparedDay) -> list[Finding]:
     for topic, batch in day.rows.items():
         found += [*impossible_figures(batch), *placeholders(batch), *twins(batch)]
         if topic in day.before:
-            found += [*wrong_unit(batch, day.before[topic]), *emptied(batch, day.before[topic])]
+            follows = topic in day.last and len(day.last[topic]) == len(day.before[topic])
+            found += wrong_unit(batch, day.before[topic], follows=follows)
+            found += emptied(batch, day.before[topic])
         if topic in day.last:
             last = day.last[topic]
             found += [*jumps(batch, last), *missing(day.listed(topic), last)]
@@ -224,10 +229,14 @@ def emptied(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
             yield _finding(batch, "absent", f"{text}: does the file lack its column?", Severity.WARNING)
 
 
-def wrong_unit(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
-    """Find columns that are 1e4, 1e6 or 1e8 times (or, if many keys agree, 100 or 1000 times) those of the day before.
+def wrong_unit(batch: RowBatch, previous: RowBatch, *, follows: bool) -> Iterator[Finding]:
+    """Find columns that are 1e4, 1e6 or 1e8 times those of the day before; 10, 100 or 1000 times, if many keys agree.
 
     The ratio is the median over the keys of both days, by exchange, without zeros.
+
+    Parameters
+    ----------
+    follows : whether ``previous`` is of the session before.
     """
     for name, figure, _, now, before, then in beside(batch, previous):
         ratios = _ratios(now, before)
@@ -237,10 +246,12 @@ def wrong_unit(batch: RowBatch, previous: RowBatch) -> Iterator[Finding]:
         factors = (*_CERTAIN, *_AGREED) if len(ratios) >= agreeing else _CERTAIN
         middle = float(np.median(ratios))
         factor = _unit_factor(middle, factors)
+        if factor is None and follows and name in EXCHANGES[:2] and len(ratios) >= _LIST:
+            factor = _unit_factor(middle, _TEN, _NEAR_TEN)
         if factor is not None:
             text = (
                 f"{figure} of {name} is {middle:,.4g} times that of {to_date(then)} (median of {len(ratios)}), "
-                f"a step of about {factor:g}: check the unit of the file"
+                f"a step of about {factor:g}: check the unit of the file, and the order of its columns"
             )
             yield _finding(batch, "unit", text)
 
@@ -326,13 +337,13 @@ def _ratios(now: Floats, then: Floats) -> Floats:
     return np.asarray(now[both] / then[both])
 
 
-def _unit_factor(ratio: float, factors: tuple[float, ...]) -> float | None:
+def _unit_factor(ratio: float, factors: tuple[float, ...], near: float = _NEAR) -> float | None:
     """Return the factor, or its inverse, that a ratio is near to; None for an ordinary ratio."""
     if not ratio > 0 or math.isinf(ratio):
         return None
     for factor in factors:
         for candidate in (factor, 1 / factor):
-            if max(ratio / candidate, candidate / ratio) < _NEAR:
+            if max(ratio / candidate, candidate / ratio) < near:
                 return candidate
     return None
 

@@ -19,7 +19,7 @@ import pandas as pd
 
 from feeds.errors import InputError
 from feeds.files.index_codes import is_cut_off
-from feeds.files.spells import Part, has_suspensions, reference_rows, refuse_unended, sessions_from
+from feeds.files.spells import Part, has_suspensions, reference_rows, refuse_traded, refuse_unended, sessions_from
 from processors.arrays import Ids
 from processors.code_changes import CodeChanges
 from processors.codes import NO_IDS, exchange_of
@@ -90,6 +90,7 @@ def rows_of_spells(
     start, end : the first and the last day of the part that is fed; None for no limit.
     """
     refuse_unended((frame for frame in spells if _LISTS not in frame), origins)
+    refuse_traded(spells, every.get(PRICES, ()), calendar, origins)
     listing = [frame for topic in _LISTING for frame in seen.get(topic, ())] if seen.get(PRICES) else []
     if not listing:  # suspensions show which stocks are listed only beside the prices of all
         spells = [frame.drop(columns="listed", errors="ignore") for frame in spells]

@@ -52,6 +52,8 @@ _OF_ALL = (
     "Totals of all exchanges together belong to none: signals divide an exchange's totals by its turnover, and checks "
     "compare its detail with them. Give those of each exchange (a column 交易所), or name it in a mapping (--map)"
 )
+#: A file of so many spells has one of each kind.
+_SPELLS = 100
 #: A layout of an exchange, or the name of a vendor's table and its mapping.
 _Meaning = Layout | tuple[str, list[Table]]
 
@@ -129,14 +131,19 @@ def _add_mapped(file: Path, tables: Sequence[Table], mapping: Mapping, out: Sour
 
 
 def _chosen_by_none(tables: Sequence[Table], raw: pd.DataFrame, where: str) -> Iterator[Finding]:
-    """Report rows that no table of a file wants, such as spells of an unknown kind."""
-    formulas = [table.rows for table in tables if table.rows is not None]
-    if len(formulas) < len(tables):
-        return
+    """Report rows that no table of a file wants, such as spells of an unknown kind, and kinds that no spell has."""
     wanted = np.zeros(len(raw), dtype=bool)
-    for found, wrong in (evaluate(formula, raw, where) for formula in formulas):
-        wanted |= found.to_numpy(bool)
+    for table in tables:
+        if table.rows is None:
+            wanted |= True
+            continue
+        found, wrong = evaluate(table.rows, raw, where)
+        chosen = found.to_numpy(bool)
+        wanted |= chosen
         wanted[list(wrong)] = True  # they are refused
+        if table.spell is not None and len(raw) >= _SPELLS and not chosen.any():
+            text = f"{where}: none of {len(raw):,} spells has {table.rows}: has its column one value in all rows?"
+            yield Finding(Severity.WARNING, "rows", table.topic, None, text)
     if not wanted.all():
         first = raw.iloc[int(np.argmin(wanted))].to_dict()
         text = f"{where}: {int((~wanted).sum())} rows are wanted by no table of the mapping, the first: {first}"
