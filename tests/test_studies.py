@@ -1061,45 +1061,6 @@ def test_a_row_that_is_refused_is_noted(tmp_path: Path) -> None:
     assert code == 0 and "row 9, fin_balance" in text and "'1.2.3'" in text
 
 
-def test_factor_files_are_checked(tmp_path: Path) -> None:
-    path = tmp_path / "factors.csv"
-    path.write_text("date,MKT\n2020-01-02,0.01\n")
-    with pytest.raises(run.StudyError, match="lacks SMB, HML, RMW, CMA"):
-        run.read_factors(path)
-    path.write_text("date,MKT,SMB,HML,RMW,CMA\n2020-01-02,1.2,0.4,0.3,0.2,0.1\n2020-01-03,-1.2,0.4,0.3,0.2,0.1\n")
-    with pytest.raises(run.StudyError, match="look like per cent"):
-        run.read_factors(path)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "reason"),
-    [
-        ("f.csv", b"", "No columns to parse"),
-        ("f.csv", b"date,MKT,SMB,HML,RMW,CMA\n2020-01-02,x,0.4,0.3,0.2,0.1\n", "to float: 'x'"),
-        ("f.csv", b"date,MKT,SMB,HML,RMW,CMA\nsoon,0.01,0.4,0.3,0.2,0.1\n", "soon"),
-        ("f.csv", "date,MKT,备注".encode("gbk"), "'utf-8' codec can't decode"),
-        ("f.parquet", b"no parquet", "f.parquet can't be read"),
-        ("g.csv", None, "No such file"),
-    ],
-)
-def test_a_factor_file_that_can_t_be_read_is_an_error_that_names_it(
-    name: str, content: bytes | None, reason: str, tmp_path: Path
-) -> None:
-    path = tmp_path / name
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(run.StudyError, match=f"{name} can't be read .*expected is a CSV in UTF-8") as found:
-        run.read_factors(path)
-    assert reason in str(found.value)
-
-
-@pytest.mark.parametrize("dates", ["2020-01-02 2020-01-03", "20200102 20200103", "2020/1/2 2020/1/3"])
-def test_the_dates_of_factors_are_read_in_each_usual_form(dates: str, tmp_path: Path) -> None:
-    path = tmp_path / "f.csv"
-    path.write_text("date,MKT,SMB,HML,RMW,CMA\n" + "".join(f"{day},0.01,0.02,0,0,0\n" for day in dates.split()))
-    assert run.read_factors(path).index.tolist() == [pd.Timestamp("2020-01-02"), pd.Timestamp("2020-01-03")]
-
-
 def test_the_prices_in_hand_are_those_of_the_folder_not_of_another(panel: Panel) -> None:
     rows = panel.securities
     at = pd.DataFrame(panel.levels, columns=panel.level_keys)

@@ -14,23 +14,24 @@ import msgspec
 import pandas as pd
 
 from feeds.folder import read
+from processors.days import TradingCalendar
 from processors.errors import MarginwatchError
 from processors.studies import STUDIES
 from processors.studies.claims import Claim, claims_of
 from processors.studies.collecting import collect
-from processors.studies.panel import FACTORS, Panel
+from processors.studies.panel import Panel
 from processors.studies.result import Mode, Result
 from streams.allocator import returning_freed_memory
 from streams.calendars import xshg
 from streams.charts.model import load
 from streams.files import write_whole
 from streams.settings import Settings
+from streams.studies.factors import beside_market, read_factors
 
 #: Calls with what is done, and how much of how much.
 Advance = Callable[[str, int, int], None]
-#: Files of a folder with the returns of the factors, and their columns under other names.
+#: Files of a folder with the returns of the factors.
 _FACTOR_FILES = "ff5_daily*"
-_FACTOR_COLUMNS = {"dt": "date", "mkt_rf": "MKT", "smb": "SMB", "hml": "HML", "rmw": "RMW", "cma": "CMA"}
 
 
 class StudyError(MarginwatchError):
@@ -46,7 +47,7 @@ class StudyPlan:
     folder : market files, as for `feeds.folder.read`.
     names : keys of `STUDIES`, in the order of the results.
     modes : both modes show the effect of acting later.
-    factors : a CSV or parquet file with a date column and the daily returns of five factors (fractions); default: the
+    factors : a file with a date column and the daily returns of five factors (fractions); default: the
         file ``ff5_daily*`` of the folder, if it has one.
     cost : of a trade, a fraction of its value.
     model : folder of a chart model.
@@ -91,7 +92,7 @@ def panel(plan: StudyPlan, settings: Settings, advance: Advance) -> Panel:
     """Read and fold the folder once, for all studies and modes."""
     calendar = xshg(settings.calendar_file)
     advance("reading the files", 0, 0)
-    factors = _factors(plan)
+    factors = _factors(plan, calendar)
     folder = read(plan.folder, calendar, None, plan.end, wanted_from=plan.start)
     days = folder.days()
 
@@ -110,6 +111,8 @@ def panel(plan: StudyPlan, settings: Settings, advance: Advance) -> Panel:
             f"{plan.folder} has no day with margin figures of {', '.join(settings.exchanges)}, or an index's open: add "
             "the files of the other exchanges, or name yours in MARGINWATCH_EXCHANGES"
         )
+    if factors is not None:
+        beside_market(factors, out)
     out.factors, out.cost = factors, plan.cost
     return out
 
@@ -138,38 +141,9 @@ def run(plan: StudyPlan, panel: Panel, advance: Advance) -> Iterator[Study]:
         raise StudyError(f"failed: {what}. Each of them alone shows where") from failed[0][1]
 
 
-def _factors(plan: StudyPlan) -> pd.DataFrame | None:
+def _factors(plan: StudyPlan, calendar: TradingCalendar) -> pd.DataFrame | None:
     found = [plan.factors] if plan.factors is not None else sorted(plan.folder.glob(_FACTOR_FILES))
-    return read_factors(found[0]) if found else None
-
-
-def read_factors(path: Path) -> pd.DataFrame:
-    """Read the returns of the five factors by date.
-
-    Raises
-    ------
-    StudyError : if the file can't be read, a column is missing, or the returns look like per cent.
-    """
-    try:
-        return _factors_of(path)
-    except (OSError, ValueError, TypeError) as error:
-        raise StudyError(
-            f"{path} can't be read ({error}): expected is a CSV in UTF-8 or a parquet file with a date (2024-06-03) and "
-            f"the returns {', '.join(FACTORS)} as fractions in each row"
-        ) from error
-
-
-def _factors_of(path: Path) -> pd.DataFrame:
-    frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    frame = frame.rename(columns={name: to for name, to in _FACTOR_COLUMNS.items() if to not in frame})
-    lacking = [name for name in ("date", *FACTORS) if name not in frame]
-    if lacking:
-        raise StudyError(f"{path} lacks {', '.join(lacking)}: a date and {', '.join(FACTORS)} are needed")
-    # As text, because 20240603 as a number would be a moment of 1970.
-    out = frame.set_index(pd.to_datetime(frame["date"].astype(str)))[list(FACTORS)].astype(float).sort_index()
-    if float(out.abs().median().max()) > 0.2:
-        raise StudyError(f"{path}: returns must be fractions (0.012), these look like per cent")
-    return out
+    return read_factors(found[0], calendar) if found else None
 
 
 def write(studies: Sequence[Study], out: Path) -> list[Path]:
