@@ -372,13 +372,26 @@ def at_price(last: float, prev_close: float = 9.9) -> pd.DataFrame:
     return frame.assign(last=last, prev_close=prev_close, turnover=last * frame["volume"])
 
 
+def in_part(factor: float) -> pd.DataFrame:
+    """Prices of a tenth of the securities in another unit."""
+    factors = np.where(np.arange(60) < 6, factor, 1.0)
+    return at_price(10.0).pipe(
+        lambda frame: frame.assign(**{name: frame[name] * factors for name in ("last", "prev_close", "turnover")})
+    )
+
+
 @pytest.mark.parametrize(
     ("frames", "good", "force"),
     [
         ([at_price(10.0), at_price(10.2)], [True, True], False),
         ([at_price(10.0), at_price(9.9, 10.0), at_price(9.9, 10.1)], [True, False, False], False),  # swapped since
         ([at_price(9.9, 10.0), at_price(9.9, 10.1)], [True, False], False),  # from the first one on
-        ([at_price(10.0), at_price(100.0, 99.0), at_price(10.0)], [True, False, False], False),  # each beside the last
+        (
+            [at_price(10.0), at_price(100.0, 99.0), at_price(100.0, 99.0), at_price(10.0)],
+            [True, False, False, True],
+            False,
+        ),  # a wrong unit is never believed
+        ([at_price(10.0), in_part(10.0), in_part(10.0), in_part(0.01)], [True, False, False, False], False),
         ([at_price(10.0), at_price(10.0, 9.8), at_price(10.1, 9.8)], [True, False, True], False),
         ([at_price(10.0), at_price(9.9, 10.0)], [True, True], True),
     ],

@@ -317,6 +317,7 @@ def test_a_code_of_another_exchange_is_refused_and_the_other_prices_count(tmp_pa
         ("000300.SZ", False),  # a number of Shenzhen's stocks: the index is 000300.SH
         ("399006.SH", False),
         ("600519.SH", False),
+        ("999999.SH", False),  # the composite of a terminal
         ("000300.SH", True),
         ("399300.SZ", True),
         ("899050.BJ", True),
@@ -335,6 +336,16 @@ def test_an_index_under_the_suffix_of_another_exchange_is_refused(tmp_path: Path
     found = vendor.read([path], mapping.load(tmp_path / "map.toml"))
     assert found.tables[0].frame["key"].map(to_code).tolist() == ["000001.SH", *([code] if read else [])]
     assert [one.severity for one in found.findings] == [Severity.REFUSED] * (not read)
+
+
+@pytest.mark.parametrize("number", ["999999.SH", "sh999998", "SZ.999999"])
+def test_a_number_that_no_exchange_gives_out_is_refused(tmp_path: Path, sent: list[Message], number: str) -> None:
+    """Terminals give it to the composite of Shanghai, and files to totals."""
+    path = tmp_path / "a20240611.csv"
+    path.write_text(f"股票代码,收盘价(元)\n600000.SH,6\n{number},3000\n", "utf-8")
+    result = feed("vendor", path, "--as", "events")
+    assert result.exit_code == 1 and "no exchange gives out such a number" in result.output
+    assert {key for _, key, _ in rows(sent)} == {"600000.SH"}
 
 
 @pytest.mark.parametrize(("exchange", "code"), [("上交所", "161725"), ("深交所", "501018"), ("深交所", "430047")])

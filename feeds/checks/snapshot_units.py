@@ -23,7 +23,8 @@ _STOCKS, _INDICES = 20, 3
 #: Turnover over volume × last price, and the last price over the previous close; each as a ratio either way.
 _RATIO, _MOVE = 2.0, 1.3
 #: More previous closes than these, and than this share, do not change within a session; a part of a price is rounding.
-_FEW, _CHANGED, _SAME = 3, 0.05, 1e-4
+#: Nor do so many change by this factor from one session to the next.
+_FEW, _CHANGED, _SAME, _UNIT = 3, 0.05, 1e-4, 1.5
 
 
 def contradiction(batch: RowBatch) -> str:
@@ -61,6 +62,20 @@ def other_closes(batch: RowBatch, before: RowBatch) -> str:
     return (
         f"{other.sum():,} of {known.sum():,} previous closes, such as that of {first}, are not those of the snapshot "
         "before: check that last and prev_close are not swapped, and their units"
+    )
+
+
+def other_unit(batch: RowBatch, before: RowBatch) -> str:
+    """Return why the prices of a snapshot are in another unit than those of the one before, of any day; else empty."""
+    then, now = figure_of(before, "prev_close", batch.keys), batch.figures["prev_close"]
+    known = (now > 0) & (then > 0)
+    ratios = now[known] / then[known]
+    far = np.fmax(ratios, 1 / ratios) > _UNIT
+    if not far.sum() > max(_FEW, _CHANGED * len(ratios)):
+        return ""
+    return (
+        f"{far.sum():,} of {len(ratios):,} previous closes are {float(np.median(ratios[far])):,.3g} times those of the "
+        "snapshot before (median): check the unit of the prices"
     )
 
 

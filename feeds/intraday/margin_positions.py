@@ -22,7 +22,6 @@ from feeds.cells.row_kinds import is_blank
 from feeds.cells.units import split_header
 from feeds.errors import ConfigurationError, InputError, Refusal, RowsRefusedError
 from feeds.files import vendor
-from feeds.files.akshare_tables import MOST_CNY
 from feeds.intraday.deduplicator import AcceptancePolicy
 from feeds.intraday.intraday_outlet import IntradayOutlet, PublishResult
 from feeds.mappings import mapping as mappings
@@ -38,6 +37,8 @@ from processors.row_rules import impossible
 
 log = structlog.get_logger()
 TOPIC = "margin.intraday"
+#: No security has had such a turnover in a day: amounts in 万元 that are read as 元, the other way round.
+MOST_CNY = 1e11
 _CODES = ("code", "证券代码", "股票代码", "标的证券代码", "代码")
 _MOMENTS = ("ts", "时间", "数据时间", "更新时间", "时间戳")
 _FIGURES = {"fin_buy": ("fin_buy", "融资买入额", "买入额"), "fin_repay": ("fin_repay", "融资偿还额", "偿还额")}
@@ -150,8 +151,9 @@ def _batch(frame: pd.DataFrame, where: str) -> RowBatch:
         if bad.any():
             place = int(np.argmax(bad))
             row, code = frame["row"].iloc[place], to_code(int(frame["key"].iloc[place]))
+            found = "absent" if np.isnan(values[place]) else values[place]
             raise InputError(
-                f"{where}, row {row}: {column.name} of {code} is {values[place]}: expected an amount below {MOST_CNY:g}"
+                f"{where}, row {row}: {column.name} of {code} is {found}: expected an amount below {MOST_CNY:g}"
             )
         figures[column.name] = values
     stamps = frame["ts"].to_numpy(np.int64)

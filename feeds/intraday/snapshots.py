@@ -19,7 +19,7 @@ import structlog
 
 from feeds.checks.cut_lists import is_far_fewer, is_page
 from feeds.checks.price_bars import is_half
-from feeds.checks.snapshot_units import contradiction, other_closes
+from feeds.checks.snapshot_units import contradiction, other_closes, other_unit
 from feeds.daily.security_names import names_of
 from feeds.daily.sorted_pages import page_of
 from feeds.errors import BusyError, ConfigurationError, InputError
@@ -217,11 +217,17 @@ class SnapshotTask(FeedTask):
                 log.warning("finding", feed=self.name, what=refused[0], rows=len(refused))
 
     def _other_closes(self, batch: RowBatch) -> str:
-        """Return why previous closes are others than those of the snapshot before; remember the batch in any case."""
+        """Return why previous closes are others than those of the snapshot before.
+
+        The batch is remembered, so that those of a new day are believed when they come again, but not in another unit.
+        """
         if not len(batch):
             return ""
-        before, self._before[batch.topic] = self._before.get(batch.topic), batch
-        return "" if before is None or self.may_fall else other_closes(batch, before)
+        before, checked = self._before.get(batch.topic), not self.may_fall
+        if before is not None and checked and (why := other_unit(batch, before)):
+            return why
+        self._before[batch.topic] = batch
+        return other_closes(batch, before) if before is not None and checked else ""
 
     def _store(self, names: dict[str, str]) -> None:
         """Store the names that this task has not stored yet."""

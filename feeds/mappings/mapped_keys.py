@@ -13,7 +13,7 @@ from feeds.cells.index_names import index_named, index_names
 from feeds.errors import InputError, at
 from feeds.mappings.mapping import Table
 from processors.arrays import Ids, Mask
-from processors.codes import EXCHANGES, SUFFIX_OF, to_code, to_id
+from processors.codes import EXCHANGES, SHENWAN, SUFFIX_OF, to_code, to_id
 from processors.errors import RowError
 from processors.events import KEYS
 from processors.kinds import Kind, is_index, is_stock, kinds_of
@@ -21,6 +21,9 @@ from processors.kinds import Kind, is_index, is_stock, kinds_of
 #: In place of a key: the cell names none.
 NO_KEY = -1
 _EXCHANGE_OF = {suffix: exchange for exchange, suffix in SUFFIX_OF.items()}
+#: The first three digits of numbers that no exchange gives out: 999999 is the composite of Shanghai in terminals, and
+#: the total in some files.
+_UNALLOTTED = 999
 #: What feeds have rows of; and what they hardly have: the same number of another exchange is likelier.
 _LIKELY, _UNLIKELY = (Kind.STOCK, Kind.FUND, Kind.B_SHARE, Kind.CONVERTIBLE), (Kind.BOND, Kind.REPO, Kind.OTHER)
 
@@ -92,7 +95,7 @@ def _named_as_index(names: pd.Series) -> Mask:
 
 
 def misplaced(keys: Ids, *, indices: bool, securities: bool = True) -> dict[int, str]:
-    """Return which keys are of a number that another exchange gives to a stock, a fund or a convertible bond.
+    """Return which keys are of a number that another exchange gives to a stock or a fund, or that none gives out.
 
     Parameters
     ----------
@@ -112,11 +115,16 @@ def misplaced(keys: Ids, *, indices: bool, securities: bool = True) -> dict[int,
         of_others = np.any([is_index(keys - keys % 4 + place) for place in range(len(EXCHANGES))], axis=0)
         wrong |= is_stock(keys) | (of_others & ~is_index(keys))
     wrong &= keys != NO_KEY
-    remedy = "correct the code, or its exchange"
-    return {
-        place: f"{to_code(int(keys[place]))}: such a number is an index, or a security of another exchange: {remedy}"
-        for place in np.flatnonzero(wrong).tolist()
-    }
+    unallotted = (keys != NO_KEY) & (keys // 4_000 == _UNALLOTTED) & (keys % 4 != SHENWAN)
+    reasons = dict.fromkeys(
+        np.flatnonzero(wrong).tolist(),
+        "such a number is an index, or a security of another exchange: correct the code, or its exchange",
+    ) | dict.fromkeys(
+        np.flatnonzero(unallotted).tolist(),
+        "no exchange gives out such a number, which is a total, or an index of a terminal: write 000001.SH for the "
+        "composite of Shanghai, or leave the row out",
+    )
+    return {place: f"{to_code(int(keys[place]))}: {reason}" for place, reason in reasons.items()}
 
 
 def column_of(raw: pd.DataFrame, name: str, where: object) -> pd.Series:
