@@ -98,7 +98,9 @@ def test_nothing_is_absent_and_never_zero(cell: object) -> None:
     assert math.isnan(parse_number(cell, "here"))
 
 
-@pytest.mark.parametrize("cell", ["没有数据", "1,23", "1.2.3", "12元", "0x10", "1 and 2", "inf"])
+@pytest.mark.parametrize(
+    "cell", ["没有数据", "1,23", "0,012", "-0,500", "00 123", "1.2.3", "12元", "0x10", "1 and 2", "inf"]
+)
 def test_what_is_no_number_is_refused(cell: str) -> None:
     with pytest.raises(InputError, match="here"):
         parse_number(cell, "here")

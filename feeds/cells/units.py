@@ -135,9 +135,10 @@ def parse_unit(text: str | None, kind: Kind, where: str) -> Unit:
 #: What a cell contains in place of a figure: terminals write 停牌 for the price of a suspended security, and
 #: 亏损 for the PE of one that makes a loss.
 ABSENT = {"", "-", "--", "---", "—", "——", "nan", "none", "null", "n/a", "无", "停牌", "亏损"}
-_GROUPS = r"\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+"
+#: A group of thousands begins with no zero: 0,012 has a decimal comma.
+_GROUPS = r"[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d{0,2}(?: \d{3})+|\d+"
 _NUMBER = re.compile(rf"[+-]?(?:(?:{_GROUPS})(?:\.(?P<places>\d*))?(?:[eE](?P<power>[+-]?\d+))?|\.\d+)")
-_GROUPED = r"^-?\d{1,3}(,\d{3})+(\.\d+)?$"
+_GROUPED = r"^-?[1-9]\d{0,2}(,\d{3})+(\.\d+)?$"
 _PLAIN = r"^-?\d{1,15}(\.\d+)?$"
 #: From it on a figure in scientific notation is rounded, even if no spreadsheet (which writes E+) wrote it.
 _ROUNDED_POWER = 9
