@@ -35,7 +35,7 @@ _MEDIANS: dict[str, dict[str, _Range]] = {
     "valuations.daily": {
         "float_cap": (3e7, 1e12),
         "turnover_rate": (3e-4, 0.5),
-        "dividend_yield": (1.5e-3, 0.05),
+        "dividend_yield": (1e-3, 0.05),
         "pe_ttm": (8.0, 300.0),
         "pb": (0.8, 20.0),
     },
