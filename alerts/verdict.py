@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from alerts import reasons
 from alerts.model import Text
 from alerts.percents import decimals_below, percent_below
 from alerts.plurals import counted
@@ -182,7 +183,9 @@ def _known(verdict: Verdict, details: Mapping[str, Value]) -> _Words:
 def _absent(signal: MarketSignal) -> _Words:
     """Describe a day without a ratio; the warning of an earlier day goes on ageing."""
     details, day = signal.details, signal.trade_date
-    why = Text(f"The ratio of {day} is absent: {signal.reason}.", f"{day}占比缺失：{signal.reason}。")
+    why = Text(
+        f"The ratio of {day} is absent: {signal.reason}.", f"{day}占比缺失：{reasons.shown(signal.reason, 'zh')}。"
+    )
     nothing = Text("UNKNOWN", "未知")
     if "since" not in details:
         return nothing, why, Text("The next known ratio decides.", "以下一个已知占比为准。"), "calm"

@@ -12,6 +12,7 @@ from nicegui import ui
 from alerts.commands import Acknowledge, SetSilence
 from alerts.delivery import text
 from alerts.model import Alert, Severity, Silence, State
+from alerts.subject_names import Language
 from alerts.units import Units
 from console import charts, figure, formats, labels, record, subject
 from console.chart_element import ChartElement
@@ -262,7 +263,8 @@ def detail(page: Page, alert_id: str) -> None:
                 ui.link(f"← {label('back')}", page.path("/"))
                 card(page, found, whole=True)
                 if found.source:
-                    ui.label(f"{label('source')}: {found.source}").classes("muted")
+                    source = text.source(found, chinese=page.view.language == "zh")
+                    ui.label(f"{label('source')}: {source}").classes("muted")
         if not curve.default_slot.children:
             with curve:
                 _context(page, found)
@@ -308,7 +310,7 @@ def _curve(page: Page, title: str, options: Callable[[], charts.Options]) -> Non
     page.follow((Part.FINAL,), update, every_s=_CURVE_S, drawn=True)
 
 
-def exact(value: Value, unit: str, language: formats.Language) -> str:
+def exact(value: Value, unit: str, language: Language) -> str:
     """Format a figure as it is, with percent or money behind it where that is its unit."""
     if not isinstance(value, float):
         return str(value)

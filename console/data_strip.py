@@ -7,7 +7,8 @@ from html import escape
 
 from nicegui import ui
 
-from console import formats, reasons
+from alerts import reasons
+from console import formats
 from console.model import ConsoleModel, Feed, Part
 from console.site import Page
 from processors.days import shanghai_date

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from alerts import plurals
 from alerts.percents import with_sign
+from alerts.subject_names import Language
 from processors.days import SHANGHAI
 
-Language = Literal["en", "zh"]
 #: The factor of CNY in a chart, and the end of its title.
 MONEY_UNIT: dict[Language, tuple[float, str]] = {"zh": (1e-8, " 亿"), "en": (1e-9, " ¥bn")}
 #: The zone of every time.

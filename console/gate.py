@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from console import formats, labels
+from alerts.subject_names import Language
+from console import labels
 from console.access import Access, Identity
 from console.errors import AccessError
 
@@ -212,7 +213,7 @@ def _local(path: str) -> str:
 
 def _form(request: Request, problem: str) -> str:
     chinese = request.headers.get("accept-language", "zh").lower().startswith("zh")
-    language: formats.Language = "zh" if chinese else "en"
+    language: Language = "zh" if chinese else "en"
 
     def label(key: str) -> str:
         return escape(labels.pick(labels.LABELS[key], language))

@@ -9,8 +9,10 @@ from typing import Any
 from nicegui import ui
 from nicegui.events import EChartPointClickEventArguments, ValueChangeEventArguments
 
+from alerts import reasons
 from alerts.model import Text
-from alerts.verdict import early_sign
+from alerts.subject_names import INDICES, subject_name
+from alerts.verdict import early_sign, verdict_text
 from console import (
     cards,
     charts,
@@ -22,7 +24,6 @@ from console import (
     panels,
     past,
     question,
-    reasons,
     record,
     tiles,
 )
@@ -69,7 +70,7 @@ def answer(page: Page) -> str:
     final = page.site.model.latest.get(VERDICT.id)
     if final is None:
         return question.unanswered(page.site.model, page.view)
-    found = reasons.verdict_words(final)
+    found = verdict_text(final)
     return _TONE_MARKS[found.tone] + labels.pick((found.answer.en, found.answer.zh), page.view.language)
 
 
@@ -96,13 +97,13 @@ def _verdict(page: Page) -> None:
         early.set_visibility(early_text is not None)
         live.set_visibility(running is not None and (final is None or running.value != final.value))
         if running is not None:
-            found = reasons.verdict_words(running)
+            found = verdict_text(running)
             live.set_text(f"◔ {pick(found.answer)} · {pick(found.of_day)} · {pick(found.why)}")
         asked.set_text(question.dated(model, view))
         words.set_text(answer(page))
         if final is None:
             return
-        found = reasons.verdict_words(final)
+        found = verdict_text(final)
         box.classes(remove="hot warm cold calm", add=found.tone)
         why.set_text(pick(found.why))
         change.set_text(pick(found.change))
@@ -184,12 +185,12 @@ def _curve_card(
 def _history(page: Page) -> None:
     """Draw the ratio over the index of a person's choice, with a mark for each break."""
     model, view = page.site.model, page.view
-    known = [code for code in page.site.parameters.timing_indices if code in labels.INDICES]
+    known = [code for code in page.site.parameters.timing_indices if code in INDICES]
     chosen = page.remembered.get("index")
     code = chosen if chosen in known else _INDEX
 
     def index() -> tuple[str, charts.Points]:
-        return labels.subject_name(code, view.language), model.curve(f"index_close/{code}")
+        return subject_name(code, view.language), model.curve(f"index_close/{code}")
 
     card, chart = _curve_card(
         page,
@@ -208,7 +209,7 @@ def _history(page: Page) -> None:
         await page.remember(index=code)
 
     with card.heading:
-        names = {one: labels.subject_name(one, view.language) for one in known}
+        names = {one: subject_name(one, view.language) for one in known}
         ui.select(names, value=code, on_change=choose).props(
             f'dense borderless options-dense aria-label="{view.label("index")}"'
         ).classes("choice").mark("index")

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from nicegui import ui
 
-from console import charts, formats, labels, reasons, subject
+from alerts import reasons
+from console import charts, formats, labels, subject
 from console.industry_rows import industry_note
 from console.model import Part
 from console.security_days import row

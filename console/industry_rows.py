@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from console import formats, reasons
+from alerts import reasons
+from console import formats
 from console.model import ConsoleModel
 from console.theme import View
 from processors.industries import INDUSTRIES

@@ -8,7 +8,8 @@ from datetime import date
 
 import numpy as np
 
-from console import formats, labels
+from alerts.subject_names import subject_name
+from console import formats
 from console.charts import NO_LABELS, PERCENT, PERCENT_AXIS, Options, Points, axis, frame, line, points
 from console.theme import View
 
@@ -58,7 +59,7 @@ def flows(view: View, found: Mapping[str, Points], total: Points) -> Options:
     out["yAxis"] = [axis(view), {**axis(view), "splitLine": {"show": False}}]
     out["series"] = [
         {
-            "id": style, "name": labels.subject_name(style, view.language), "type": "bar", "stack": "flow",
+            "id": style, "name": subject_name(style, view.language), "type": "bar", "stack": "flow",
             "data": points(data), "unit": unit, "itemStyle": {"color": colours[i % len(colours)], "opacity": 1.0 if i < 5 else 0.55},
         }
         for i, (style, data) in enumerate(found.items())

@@ -8,9 +8,11 @@ from typing import Any
 
 from nicegui import ui
 
+from alerts import reasons
 from alerts.model import Alert
 from alerts.rules import digest
-from console import charts, figure, formats, labels, panel_charts, reasons
+from alerts.subject_names import GROUPS, STYLES, subject_name
+from console import charts, figure, formats, labels, panel_charts
 from console.industry_rows import SPARK, industries_day, industry_absence, industry_note, industry_row
 from console.model import Part
 from console.site import Page
@@ -121,9 +123,9 @@ def _groups(page: Page) -> None:
     def update() -> None:
         rows, absent = [], []
         published = (name.partition("/")[2] for name in model.latest if name.startswith("group_balance/"))
-        for group in dict.fromkeys((*labels.GROUPS, *sorted(published))):
+        for group in dict.fromkeys((*GROUPS, *sorted(published))):
             balance, net = model.latest.get(f"group_balance/{group}"), model.latest.get(f"group_net_buy/{group}")
-            name = labels.subject_name(group, view.language)
+            name = subject_name(group, view.language)
             if balance is None or balance.value is None:
                 if balance is not None:
                     absent.append(f"{name}: {reasons.shown(balance.reason, view.language)}")
@@ -154,7 +156,7 @@ def _flows(page: Page) -> None:
         return [(day, value * factor if isinstance(value, float) else None) for day, value in model.curve(name)]
 
     def options() -> dict[str, Any]:
-        styles = {style: curve(f"etf_flow/{style}") for style in labels.STYLES}
+        styles = {style: curve(f"etf_flow/{style}") for style in STYLES}
         known = {s: c for s, c in styles.items() if any(value is not None for _, value in c)}
         return panel_charts.flows(view, known, curve("etf_flow_total"))
 

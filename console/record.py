@@ -12,6 +12,7 @@ from alerts.member_scores import HORIZONS
 from alerts.model import ALL_INDUSTRIES, Text, alert_id
 from alerts.record import CaseRow, RecordCard
 from alerts.rules import digest as digest_rule
+from alerts.subject_names import subject_name
 from console import figure, formats, labels, studies
 from console.charts import Break
 from console.model import Part
@@ -29,7 +30,7 @@ def title(page: Page, rule: str, subject: str) -> str:
     """Return the title of a rule, with its subject where that is not the market."""
     base, language = page.view.rule(rule), page.view.language
     known = subject in INDUSTRIES
-    shown = labels.industry(subject, language) if known else labels.subject_name(subject, language)
+    shown = labels.industry(subject, language) if known else subject_name(subject, language)
     shown = page.site.model.directory.annotated(shown)
     plain = subject in ("market", "stocks", "securities", ALL_INDUSTRIES, "")
     if subject.startswith("fin_buy_ratio"):

@@ -18,9 +18,12 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 
+from alerts import reasons
 from alerts.delivery.text import evidence
 from alerts.model import Alert, Severity
-from console import formats, labels, question, reasons
+from alerts.subject_names import subject_name
+from alerts.verdict import verdict_text
+from console import formats, labels, question
 from console.charts import Points, rank
 from console.industry_rows import industry_absence, industry_note, industry_row
 from console.model import ConsoleModel
@@ -125,7 +128,7 @@ class _Sheet:
         if final is None:
             self.line(_MARGIN, question.unanswered(self.model, view), _BODY)
             return
-        found = reasons.verdict_words(final)
+        found = verdict_text(final)
         tone = {"hot": view.colours.hot, "warm": view.colours.warm, "cold": view.colours.cold}.get(found.tone)
         answer, why, change = (
             labels.pick((text.en, text.zh), view.language) for text in (found.answer, found.why, found.change)
@@ -164,7 +167,7 @@ class _Sheet:
         self._curve(found, bottom, height, (low, high), view.colours.accent, 1.2)
         span = f"{formats.day(found[0][0])} … {formats.day(found[-1][0])}"
         self.text(_MARGIN, bottom - 9, span, _SMALL, colour=view.colours.muted)
-        behind_name = f"— {labels.subject_name(_INDEX, view.language)}"
+        behind_name = f"— {subject_name(_INDEX, view.language)}"
         self.text(_MARGIN + 110, bottom - 9, behind_name, _SMALL, colour=view.colours.index)
         self.y = bottom - 22
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from console.formats import Language
+from alerts.subject_names import Language
 
 #: A text in English and Chinese.
 Both = tuple[str, str]

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from alerts.subject_names import Language
 from console import labels
-from console.formats import Language
 from processors.parameters import Parameters
 
 Palette = Literal["cn", "west", "cvd"]

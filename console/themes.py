@@ -10,7 +10,9 @@ from urllib.parse import quote
 import numpy as np
 from nicegui import ui
 
-from console import figure, formats, labels, reasons, subject
+from alerts import reasons
+from alerts.subject_names import Language
+from console import figure, formats, labels, subject
 from console.model import Part
 from console.site import Page, content, heading, subject_heading
 from console.theme import View
@@ -166,7 +168,7 @@ def _chart(page: Page, code: str) -> None:
     ui.link(code, page.path(f"/security/{code}"))
 
 
-def _no_map(scorer: object, language: formats.Language) -> str:
+def _no_map(scorer: object, language: Language) -> str:
     return reasons.shown(scorer if isinstance(scorer, str) else NO_MODEL, language)
 
 

@@ -8,7 +8,9 @@ from datetime import date
 from msgspec.structs import replace
 from nicegui import ui
 
-from console import formats, reasons
+from alerts import reasons
+from alerts.subject_names import Language
+from console import formats
 from console.model import MARKET_PARTS
 from console.site import Page
 from processors.indicators.verdict import VERDICT
@@ -58,7 +60,7 @@ def draw(page: Page) -> None:
     _tile(page, view.label("share_trade"), "margin_trade_share", percent, of_day_before)
 
 
-def streak(value: Value | None, language: formats.Language) -> str:
+def streak(value: Value | None, language: Language) -> str:
     """Format a streak as an arrow and its length."""
     if not isinstance(value, int):
         return "–"

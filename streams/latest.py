@@ -26,7 +26,7 @@ from mode import Service
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from console.reasons import verdict_words
+from alerts.verdict import verdict_text
 from processors.errors import RowError
 from processors.indicators.verdict import VERDICT
 from processors.industries import INDUSTRIES
@@ -290,7 +290,7 @@ def _is_newer(offered: Any, held: Any, *, late: bool) -> bool:
 
 def _verdict(signal: MarketSignal) -> bytes:
     """The verdict with its words: ``answer``, ``why`` and ``change`` in English and Chinese, and their ``tone``."""
-    text = verdict_words(signal)
+    text = verdict_text(signal)
     return msgspec.json.encode(
         {
             "trade_date": signal.trade_date,

@@ -13,7 +13,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from alerts.commands import FeedRun
 from alerts.model import Alert, State
 from alerts.rules.base import Rule
-from console.reasons import verdict_words
+from alerts.verdict import verdict_text
 from processors.days import to_day
 from processors.deadlines import DEADLINES as DAILY_FEEDS
 from processors.events import INPUT_ROWS
@@ -234,7 +234,7 @@ def _observe_details(signal: MarketSignal) -> None:
 
 def _observe_verdict(signal: MarketSignal) -> None:
     """Replace the words of the verdict: there is one series, that of the newest."""
-    text = verdict_words(signal)
+    text = verdict_text(signal)
     words = (text.answer, text.why, text.change)
     VERDICT_DAY.clear()
     VERDICT_DAY.labels(str(signal.value or ""), *(w.en for w in words), *(w.zh for w in words)).set(

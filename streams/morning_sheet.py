@@ -8,8 +8,8 @@ from pathlib import Path
 
 from alerts.delivery.senders import AppriseSender
 from alerts.errors import DeliveryError
+from alerts.subject_names import Language
 from console.directory import Directory
-from console.formats import Language
 from console.model import ConsoleModel
 from console.theme import View
 from processors.days import shanghai_date

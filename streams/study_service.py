@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from console.formats import Language
+from alerts.subject_names import Language
 from console.study_results import StudyComputation, StudyEntry, StudyResults, Version
 from processors.errors import MarginwatchError
 from streams.local.local_service import tail

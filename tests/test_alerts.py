@@ -363,10 +363,19 @@ def test_a_break_of_the_totals_is_a_warning_only_above_its_share_of_the_exchange
     assert (broken.rule, broken.subject) == (rule, "margin.market identity")
     assert broken.severity is (Severity.WARNING if rule == "data_quality" else Severity.INFO)
     assert f"SSE {6e11 * share:+,.0f} CNY ({share:+.4%})".replace("-", "−") in broken.text.en
-    assert f"SSE {6e11 * share:+,.0f} CNY".replace("-", "−") in broken.text.zh
+    assert f"SSE {6e11 * share:+,.0f}元（{share:+.4%}）".replace("-", "−") in broken.text.zh
     assert ("The figures are used as published." in broken.text.en) == (rule == "data_quality")
     (over,) = fold(lifecycle, total(DAYS[1], 0.0))
     assert (over.id, over.state) == (broken.id, State.RESOLVED)
+
+
+def test_why_a_ratio_is_absent_is_chinese_in_the_chinese_text() -> None:
+    reason = "indices.daily turnover of 2020-01-03 lacks SZSE"
+    absent = MarketSignal(signal="fin_buy_ratio", subject="market", trade_date=DAYS[0], available_at=NOW, revision=0,
+                          value=None, reason=reason)  # fmt: skip
+    (alert,) = fold(AlertLifecycle(RULES, CALENDAR), absent)
+    assert alert.text.en.endswith(f"whether a top is near: {reason}.")
+    assert alert.text.zh.endswith("无法判断是否接近顶部：2020-01-03的indices.daily turnover缺少SZSE。")
 
 
 def checked(day: date, check: IdentityCheck) -> SecuritySignals:

@@ -25,6 +25,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 
+from alerts import reasons, subject_names
 from alerts.model import Acknowledgement, EndedBy, Silence, State, Text
 from alerts.rules import base, rules
 from alerts.units import Units
@@ -37,7 +38,6 @@ from console import (
     labels,
     panel_charts,
     question,
-    reasons,
     record,
     security,
     sheet,
@@ -235,12 +235,12 @@ def test_a_reason_without_a_translation_is_shown_as_it_is() -> None:
 
 def test_factors_groups_indices_and_styles_have_names_in_both_languages() -> None:
     assert {*HEAT, *RISK} <= labels.FACTORS.keys()
-    assert {*P.timing_indices} <= labels.INDICES.keys()
+    assert {*P.timing_indices} <= subject_names.INDICES.keys()
     styles = next(column.labels for column in FIGURES["etf.daily"] if column.name == "style")
-    assert {*styles} == labels.STYLES.keys()
+    assert {*styles} == subject_names.STYLES.keys()
     assert ZH.signal("group_balance/CSI300").endswith("沪深300")
     assert View(Parameters(excess_lag_days=30), "zh").signal("excess_financing") == "超额融资（30日）"
-    for names in (labels.FACTORS, labels.GROUPS, labels.INDICES, labels.STYLES):
+    for names in (labels.FACTORS, subject_names.GROUPS, subject_names.INDICES, subject_names.STYLES):
         assert all(en and zh for en, zh in names.values())
 
 

@@ -16,6 +16,7 @@ from streams.alert_rules import rules_of
 from streams.rehearsal import rehearse
 from streams.settings import Settings
 from tests.test_delivery import hook
+from tests.texts import english_in
 
 SESSIONS = 788
 
@@ -48,6 +49,11 @@ def test_the_budget_is_kept_by_grouping_not_by_silence(found: list[Alert]) -> No
         "fin_extreme": 787, "fin_streak": 783, "excess_score_top": 773, "fin_divergence": 195, "data_note": 95
     }  # fmt: skip
     assert not {a.rule for a in found} & kinds.keys()
+
+
+def test_no_chinese_text_has_english_words(found: list[Alert]) -> None:
+    firing = [msgspec.structs.replace(alert, state=State.FIRING) for alert in found]
+    assert {word for alert in firing for word in english_in(text.body(alert, "zh", most=10_000))} == set()
 
 
 def test_only_material_breaks_of_the_identity_are_warnings(found: list[Alert]) -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 import processors
+from alerts import reasons, subject_names
 from alerts.desk import AlertDesk
 from alerts.model import Severity, State
 from alerts.rules import rules
-from console import dashboards, labels, reasons
+from console import dashboards, labels
 from processors.indicators.industry_heat import HEAT, RISK
 from processors.indicators.ratio_state import RatioState
 from processors.parameters import Parameters
@@ -120,7 +121,7 @@ def test_the_walk_finds_the_reasons_of_every_room_of_the_processors() -> None:
 @pytest.mark.parametrize(("place", "reason"), REASONS, ids=[place for place, _ in REASONS])
 def test_every_reason_that_a_processor_gives_has_a_translation(place: str, reason: str) -> None:
     shown = reasons.shown(reason, "zh")
-    assert shown != reason and re.search("[\u4e00-\u9fff]", shown), f"{place}: add a phrase to console/reasons.py"
+    assert shown != reason and re.search("[\u4e00-\u9fff]", shown), f"{place}: add a phrase to alerts/reasons.py"
     ids = r"[a-z0-9.]+[._][A-Za-z0-9._]+|SSE|SZSE|CSI\d+|ETF|reference|[A-Z_]{9,}|4dd89c213d8b|broad|turnover"
     assert not re.search("[A-Za-z]{2,}", re.sub(ids, "", shown)), shown
 
@@ -134,7 +135,11 @@ def is_pair(texts: object) -> bool:
 
 
 def test_every_name_that_a_page_shows_is_chinese_on_a_chinese_page() -> None:
-    tables = {name: table for name, table in vars(labels).items() if name.isupper() and is_table_of_names(table)}
+    tables = {
+        name: table
+        for name, table in (vars(labels) | vars(subject_names)).items()
+        if name.isupper() and is_table_of_names(table)
+    }
     assert {"LABELS", "RULES", "STATES", "FACTORS", "GROUPS", "STYLES", "INDICES"} <= tables.keys()
     named = {f"{name}.{key}": texts for name, table in tables.items() for key, texts in table.items()}
     named |= {one.id: (one.title, one.title_zh) for one in (*SIGNALS.values(), *INDUSTRY_SIGNALS.values())}
@@ -158,7 +163,7 @@ def test_nothing_that_a_page_shows_lacks_a_name() -> None:
     assert {*HEAT, *RISK} <= labels.FACTORS.keys()
     given = [value if isinstance(value, tuple) else (value,) for value in asdict(Parameters()).values()]
     named = {str(one) for value in given for one in value if re.fullmatch(r"\d{6}\.(?:SH|SZ)", str(one))}
-    assert "000001.SH" in named and named <= labels.INDICES.keys()
+    assert "000001.SH" in named and named <= subject_names.INDICES.keys()
 
 
 @pytest.mark.parametrize(("rule", "entered", "ratio"), [("market_hot", "HOT", 0.104), ("market_cold", "COLD", 0.066)])

@@ -225,6 +225,7 @@ def test_an_absent_ratio_has_its_reason_in_the_words_and_the_warning_goes_on() -
     text = verdict_text(verdicts([HOT, BREAK, UNKNOWN])[-1])
     assert f"The ratio of {SESSIONS[2]} is absent: indices.daily turnover of {SESSIONS[2]}" in text.why.en
     assert f"The warning of {SESSIONS[1]} goes on." in text.why.en
+    assert text.why.zh.startswith(f"{SESSIONS[2]}占比缺失：{SESSIONS[2]}的indices.daily turnover未知")
     assert text.change.en == "The next known ratio decides; it expires in 59 sessions."
 
 

@@ -1,4 +1,4 @@
-"""The figures of a text, to compare its English with its Chinese."""
+"""The figures of a text, to compare its English with its Chinese, and the English words in a Chinese one."""
 
 from __future__ import annotations
 
@@ -18,3 +18,18 @@ def figures_in(text: str) -> Counter[str]:
     True
     """
     return Counter(number.replace(",", "") for number in _NUMBER.findall(_SOURCE.sub("", text)))
+
+
+#: What a Chinese text names as it is: sources, codes, exchanges, topics and commands of the program, a statistic.
+_NAMED = re.compile(
+    r"\[[A-Z]{2}\d{2}(?:, [A-Z]{2}\d{2})*\]|\d{6}\.[A-Z]{2}|SSE|SZSE|[a-z]+\.[a-z]+|marginwatch|t(?=＝)"
+)
+
+
+def english_in(text: str) -> list[str]:
+    """Return the words of a Chinese text that are English.
+
+    >>> english_in("融资余额缺失：indices.daily turnover of 2020-01-02 is not known")
+    ['turnover', 'of', 'is', 'not', 'known']
+    """
+    return re.findall(r"[A-Za-z]+", _NAMED.sub("", text))

@@ -20,6 +20,8 @@ _ENDS = {
     EndedBy.NEXT_FACT: ("a newer one replaces it", "由新信号取代"),
 }
 
+#: The sources in Chinese that are no keys of the bibliography: the project, and the desk.
+_SOURCES_ZH = {"ours": "本系统", "own": "自定"}
 _OVER = (State.RESOLVED, State.SUPERSEDED)
 #: How long after its figures were due an alert is raised that is late.
 _LATE = timedelta(days=1)
@@ -74,6 +76,11 @@ def ending(alert: Alert, *, chinese: bool = False) -> str:
     if alert.expires_on is None or not alert.state.is_running or alert.sections:  # a digest covers its day
         return words
     return f"{words}最迟{alert.expires_on}结束。" if chinese else f"{words} Over on {alert.expires_on} at the latest."
+
+
+def source(alert: Alert, *, chinese: bool = False) -> str:
+    """Return the source of an alert's rule: keys of the bibliography, or who has made the rule."""
+    return _SOURCES_ZH.get(alert.source, alert.source) if chinese else alert.source
 
 
 def status(alert: Alert, *, chinese: bool = False) -> str:
@@ -215,4 +222,4 @@ def _chinese(alert: Alert) -> list[str]:
         return [f"{status(alert, chinese=True)}原文：", alert.text.zh]
     lines = [alert.text.zh, *sections(alert, chinese=True), *filter(None, [status(alert, chinese=True)])]
     lines += [evidence(record, chinese=True) for record in alert.evidence]
-    return [*lines, ending(alert, chinese=True), *([f"来源：{alert.source}"] if alert.source else [])]
+    return [*lines, ending(alert, chinese=True), *([f"来源：{source(alert, chinese=True)}"] if alert.source else [])]

@@ -70,7 +70,7 @@ def rule(parameters: Parameters) -> Rule:
         Severity.INFO,
         partial(evaluate, parameters),
         reads=("collateral_ratio",),
-        source="[DG22], [DG24] name the risk; level ours",
+        source="[DG22, DG24]",
         cooldown_days=_COOLDOWN_DAYS,
         units={"percentile": "ratio", "line": "ratio"},
         expectations=(

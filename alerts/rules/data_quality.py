@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 
+from alerts import reasons
 from alerts.model import Member, Severity, Text
 from alerts.percents import with_sign
 from alerts.plurals import counted
@@ -112,7 +113,8 @@ def _known(s: MarketSignal) -> Evaluation:
         Text(
             f"Data quality {s.trade_date}: the financing-buy ratio is absent although its feeds are closed, so nothing says "
             f"whether a top is near: {s.reason}.",
-            f"数据质量 {s.trade_date}：数据源均已收齐，融资买入占比仍缺失，无法判断是否接近顶部：{s.reason}。",
+            f"数据质量 {s.trade_date}：数据源均已收齐，融资买入占比仍缺失，无法判断是否接近顶部："
+            f"{reasons.shown(s.reason, 'zh')}。",
         ),
         Text(
             "Superseded when what is absent arrives; over on the next day with a ratio.",
@@ -155,10 +157,12 @@ def _totals_identity(parameters: Parameters, material: bool, s: MarketSignal) ->
     if not gaps or any(abs(share) > limit for share in shares.values()) != material:
         yield Evaluation.of(s, _TOTALS, Condition.END)
         return
-    listed = ", ".join(
-        f"{exchange} {with_sign(f'{gap:+,.0f}')} CNY ({with_sign(f'{shares[exchange]:+.4%}')})"
+    shown = [
+        (exchange, with_sign(f"{gap:+,.0f}"), with_sign(f"{shares[exchange]:+.4%}"))
         for exchange, gap in sorted(gaps.items())
-    )
+    ]
+    listed = ", ".join(f"{exchange} {gap} CNY ({share})" for exchange, gap, share in shown)
+    listed_zh = "，".join(f"{exchange} {gap}元（{share}）" for exchange, gap, share in shown)
     yield Evaluation.of(
         s,
         _TOTALS,
@@ -169,7 +173,7 @@ def _totals_identity(parameters: Parameters, material: bool, s: MarketSignal) ->
             s,
             material,
             f"an exchange's balance is not the previous one plus buys less repayments: {listed}.",
-            f"交易所融资余额不等于前一日余额加买入减偿还：{listed}。",
+            f"交易所融资余额不等于前一日余额加买入减偿还：{listed_zh}。",
         ),
         _CORRECTED if material else OF_ITS_DAY,
     )

@@ -10,8 +10,7 @@ from rich.text import Text
 
 from alerts import plurals
 from alerts.percents import with_sign
-from alerts.verdict import early_sign, heading
-from console.reasons import verdict_words
+from alerts.verdict import early_sign, heading, verdict_text
 from processors.indicators.verdict import VERDICT
 from processors.industry_periods import Period
 from processors.outputs import MarketSignal
@@ -59,7 +58,7 @@ def print_market(signals: dict[str, MarketSignal], parameters: Parameters, late:
     """
     if VERDICT.id in signals:
         final = signals[VERDICT.id]
-        text = verdict_words(final)
+        text = verdict_text(final)
         early = early_sign(signals.get("ratio_state_daily"), final)
         asked = heading(final, late)
         for language in ("en", "zh"):

@@ -9,13 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-import msgspec
-
-from alerts.model import Text
-from alerts.verdict import VerdictText, verdict_text
-from console.formats import Language
-from console.labels import subject_name
-from processors.outputs import MarketSignal
+from alerts.subject_names import Language, subject_name
 
 _DAY = r"\d{4}-\d{2}-\d{2}"
 _ID = r"[\w./+-]+(?: (?:\d{6}\.[A-Z]{2}|[A-Z0-9]+))?(?: [a-z_]+)?"
@@ -95,12 +89,3 @@ def shown(reason: str, language: Language) -> str:
         if _PROSE.search(out)
         else out.replace(": ", "：").replace("; ", "；").replace(" (", "（").replace(")", "）")
     )
-
-
-def verdict_words(signal: MarketSignal) -> VerdictText:
-    """Return a verdict in words, see `alerts.verdict.verdict_text`; the reason of an unknown one in both languages."""
-    found = verdict_text(signal)
-    if not signal.reason:
-        return found
-    why = Text(found.why.en, found.why.zh.replace(signal.reason, shown(signal.reason, "zh")))
-    return msgspec.structs.replace(found, why=why)
