@@ -109,13 +109,19 @@ class PublishedRows(Protocol):
     def partitions(self) -> list[Place]:
         """Return the partitions of the daily topics: topic and number."""
 
-    def rows_behind(self, known: Mapping[Place, int], ends: dict[Place, int]) -> Iterator[list[RowBatch]]:
-        """Yield the valid rows from an offset of each partition on, as they come; nothing of one without an offset.
+    def ends(self) -> dict[Place, int]:
+        """Return the end of each partition of the daily topics that the cluster has; it may end further on."""
+
+    def rows_behind(
+        self, known: Mapping[Place, int], ends: Mapping[Place, int]
+    ) -> Iterator[tuple[Place, int, list[RowBatch]]]:
+        """Yield the valid rows from an offset of each partition on, as they come: the partition, the offset behind
+        them, and the rows. Of a partition without an offset, and of one that ends there, it yields nothing.
 
         Parameters
         ----------
         known : the offset by topic and partition.
-        ends : takes the end of each partition that the cluster has; a partition without an offset may end further on.
+        ends : the ends of the partitions.
         """
 
     def trimmed_topics(self) -> list[str]:

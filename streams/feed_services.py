@@ -193,35 +193,44 @@ class TopicRows:
         topics = Topics(self._settings)
         return [(short, partition) for short in DAILY for partition in range(topics.partitions(short))]
 
-    def rows_behind(self, known: Mapping[Place, int], ends: dict[Place, int]) -> Iterator[list[RowBatch]]:
-        """Yield the valid rows from an offset of each partition on, as they come; nothing of one without an offset.
-
-        Parameters
-        ----------
-        ends : takes the end of each partition; the embedded broker lists it too low, see `streams.readers`.
+    def ends(self) -> dict[Place, int]:
+        """Return the end of each partition; the embedded broker lists it too low, see `streams.readers`.
 
         Raises
         ------
         LedgerError : if the topics can't be read.
         """
-        decoders = self._decoders()
         try:
             with readers.consumer(self._settings) as consumer:
                 partitions = self._partitions(consumer)
                 listed = consumer.end_offsets(list(partitions)) if partitions else {}
-                first = consumer.beginning_offsets(list(partitions)) if partitions else {}
-                places = {tp: (short, tp.partition) for tp, short in partitions.items()}
-                ends.update({places[tp]: end for tp, end in listed.items()})
-                starts = {
-                    tp: max(first[tp], min(known[place], listed[tp]))
-                    for tp, place in places.items()
-                    if place in known and known[place] != listed[tp]
-                }
+        except TopicError as error:
+            raise _unread(error) from error
+        return {(partitions[tp], tp.partition): end for tp, end in listed.items()}
+
+    def rows_behind(
+        self, known: Mapping[Place, int], ends: Mapping[Place, int]
+    ) -> Iterator[tuple[Place, int, list[RowBatch]]]:
+        """Yield the valid rows of each partition from an offset on, see `PublishedRows`.
+
+        Raises
+        ------
+        LedgerError : if the topics can't be read.
+        """
+        behind = {place: min(known[place], end) for place, end in ends.items() if known.get(place, end) != end}
+        if not behind:
+            return
+        decoders, topics = self._decoders(), Topics(self._settings)
+        places = {TopicPartition(topics.name(short), partition): (short, partition) for short, partition in behind}
+        try:
+            with readers.consumer(self._settings) as consumer:
+                first = consumer.beginning_offsets(list(places))
+                starts = {tp: max(first[tp], behind[place]) for tp, place in places.items()}
                 for tp, records in readers.read_to_end(consumer, starts, starts):
-                    ends[places[tp]] = max(ends[places[tp]], records[-1].offset + 1)
-                    yield list(_rows(decoders[partitions[tp]], records))
+                    place = places[tp]
+                    yield place, records[-1].offset + 1, list(_rows(decoders[place[0]], records))
         except (TopicError, ReadError) as error:
-            raise LedgerError(f"the topics can't be read for the publish ledger: {error}") from error
+            raise _unread(error) from error
 
     def master_data(self) -> RowBatch | None:
         """Return the newest revision of each row of ``reference``, by day and key; None if there is none.
@@ -268,6 +277,10 @@ class TopicRows:
 
 def _rows(decoder: Decoder, records: Sequence[ConsumerRecord]) -> Iterator[RowBatch]:
     return (item for item in decoder.decode(records)[0] if isinstance(item, RowBatch))
+
+
+def _unread(error: Exception) -> LedgerError:
+    return LedgerError(f"the topics can't be read for the publish ledger: {error}")
 
 
 def _is_row(record: ConsumerRecord) -> bool:

@@ -922,7 +922,12 @@ class NoRows:
     def partitions(self) -> list[Place]:
         return []
 
-    def rows_behind(self, _known: Mapping[Place, int], _ends: dict[Place, int]) -> Iterator[list[RowBatch]]:
+    def ends(self) -> dict[Place, int]:
+        return {}
+
+    def rows_behind(
+        self, _known: Mapping[Place, int], _ends: Mapping[Place, int]
+    ) -> Iterator[tuple[Place, int, list[RowBatch]]]:
         return iter([])
 
 

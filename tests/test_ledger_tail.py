@@ -47,10 +47,14 @@ class Log:
     def partitions(self) -> list[Place]:
         return [(TOPIC, 0)]
 
-    def rows_behind(self, known: Mapping[Place, int], ends: dict[Place, int]) -> Iterator[list[RowBatch]]:
-        ends[TOPIC, 0] = len(self.written)
-        if (TOPIC, 0) in known:
-            yield self.written[known[TOPIC, 0] :]
+    def ends(self) -> dict[Place, int]:
+        return {(TOPIC, 0): len(self.written)}
+
+    def rows_behind(
+        self, known: Mapping[Place, int], ends: Mapping[Place, int]
+    ) -> Iterator[tuple[Place, int, list[RowBatch]]]:
+        for place, offset in known.items():
+            yield place, ends[place], self.written[offset:]
 
 
 class Feed:
@@ -114,7 +118,7 @@ def test_rows_of_a_feed_that_died_are_sent_again_although_the_topic_has_them() -
 class Away(Log):
     """A topic that can't be read."""
 
-    def rows_behind(self, _known: Mapping[Place, int], _ends: dict[Place, int]) -> Iterator[list[RowBatch]]:
+    def ends(self) -> dict[Place, int]:
         raise LedgerError("the topics can't be read")
 
 

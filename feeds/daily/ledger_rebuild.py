@@ -7,7 +7,7 @@ published yet, a day whose rows retention has deleted.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -18,7 +18,7 @@ from feeds.daily.ledger_tail import LedgerTail
 from feeds.daily.published_figures import SLOTS, PublishedFigures
 from feeds.daily.row_digests import digests_of
 from feeds.errors import LedgerError
-from feeds.ports import LedgerStore, Place, PublishedRows
+from feeds.ports import LedgerStore, PublishedRows
 from processors.arrays import Ids
 from processors.events import RowBatch, concat
 
@@ -66,8 +66,7 @@ def rebuild_ledger(
     LedgerError : if a feed publishes the same day meanwhile.
     """
     out = RebuildResult(trimmed=published.trimmed_topics())
-    ends = dict[Place, int]()
-    deque(published.rows_behind({}, ends), maxlen=0)
+    ends = published.ends()
     newest = _NewestRows()
     rows: dict[tuple[str, int], list[tuple[Ids, RevisionFlags, Digests]]] = defaultdict(list)
     for batch in published.batches(on_messages):

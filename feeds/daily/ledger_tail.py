@@ -51,8 +51,9 @@ class LedgerTail:
         if self._published is None:
             return
         known = self._read(self._published.partitions())
-        ends, taken = dict[Place, int](), 0
-        for batches in self._published.rows_behind(known, ends):
+        ends, taken = self._published.ends(), 0
+        for place, end, batches in self._published.rows_behind(known, dict(ends)):
+            ends[place] = max(ends[place], end)
             taken += self._take(batches)
         _refuse_if_lost(known, ends)
         self._store_positions(ends)
