@@ -19,9 +19,9 @@ CONFIG = Path(__file__).resolve().parents[1] / "deploy/alertmanager/alertmanager
 
 
 class Alertmanager:
-    """A server on a free port with the project's own configuration, as it is; skips a test if it is not installed."""
+    """A server on a free port, by default with the project's own configuration; skips a test if it is not installed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, config: Path = CONFIG) -> None:
         program = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
         if program is None:
             pytest.skip("Alertmanager is not installed (Debian: prometheus-alertmanager)")
@@ -31,7 +31,7 @@ class Alertmanager:
             self.process = subprocess.Popen(
                 [
                     program,
-                    f"--config.file={CONFIG}",
+                    f"--config.file={config}",
                     f"--storage.path={folder / 'alertmanager'}",
                     f"--web.listen-address={self.address}",
                     "--cluster.listen-address=",

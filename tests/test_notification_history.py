@@ -18,11 +18,12 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from alerts.delivery import dispatcher as dispatcher_module
+from alerts.delivery.alertmanager import AlertmanagerSender
 from alerts.delivery.channel import Channel
 from alerts.delivery.dispatcher import ChannelQueue, Dispatcher
 from alerts.delivery.history import LATE_SETTLES, SETTLES, Notification, NotificationHistory, Status, advance
 from alerts.delivery.log import KEPT, NotificationLog
-from alerts.delivery.senders import AlertmanagerSender, Sender
+from alerts.delivery.sender import Sender
 from alerts.errors import DeliveryError
 from alerts.model import Alert, Severity, Silence, State, Text
 from processors.days import SHANGHAI

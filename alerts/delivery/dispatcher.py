@@ -22,10 +22,12 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from alerts.delivery import metrics
+from alerts.delivery.alertmanager import RESEND_S, AlertmanagerSender
 from alerts.delivery.channel import Channel
 from alerts.delivery.history import Notification, NotificationHistory, Status, advance
 from alerts.delivery.log import KEPT, NotificationLog
-from alerts.delivery.senders import RESEND_S, SENDERS, AlertmanagerSender, Sender
+from alerts.delivery.sender import Sender
+from alerts.delivery.senders import SENDERS
 from alerts.errors import DeliveryError
 from alerts.market_clock import MarketClock
 from alerts.model import Alert
@@ -147,7 +149,7 @@ class ChannelQueue:
         return sum(one.due <= now or one.attempts > 0 for waiting in self._waiting.values() for one in waiting)
 
     async def resend(self) -> None:
-        """Resend the firing alerts to Alertmanager, which resolves an alert that is not sent again."""
+        """Resend the firing alerts to Alertmanager, which resolves an alert that is not sent again, with their silences."""
         if not isinstance(self.sender, AlertmanagerSender):
             return
         while True:
@@ -155,6 +157,7 @@ class ChannelQueue:
             async with self._sending:
                 firing = list(self._firing.values())
                 if firing:
+                    await self.sender.silence(firing, self._clock.now())
                     try:
                         await self.sender.send_all(firing)
                     except DeliveryError as error:

@@ -1,4 +1,4 @@
-"""The senders: signed webhook, Alertmanager's API v2, chat robots, apprise. Their errors contain no secret.
+"""The senders of the kinds of channels: signed webhook, chat robots, apprise, and Alertmanager in a module of its own.
 
 A sender judges the body of an answer too: chat robots refuse a message with HTTP 200 and an error code in the body.
 """
@@ -11,102 +11,31 @@ import contextlib
 import hashlib
 import hmac
 import logging
-import re
 import threading
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote_plus
 
-import aiohttp
 import msgspec
 
 from alerts.delivery import text
-from alerts.delivery.channel import UNJUDGED, Channel
+from alerts.delivery.alertmanager import AlertmanagerSender
+from alerts.delivery.channel import UNJUDGED
+from alerts.delivery.sender import Sender, shown
 from alerts.delivery.signing import HEADER, signature
 from alerts.errors import DeliveryError
-from alerts.model import Alert, State
-from alerts.rules.base import Scope
-from processors.signal import Value
+from alerts.model import Alert
 
-#: Alertmanager resolves an alert that is not sent again: the interval of resending (seconds), and the time until then.
-RESEND_S, EXPIRES_AFTER = 30.0, timedelta(minutes=5)
 #: How long apprise may work on one message (seconds) before another attempt is made: nobody can stop it.
 _APPRISE_S = 300.0
 #: Messages that apprise works on at once for one channel, those included that nobody waits for any more.
 _APPRISE_THREADS = 8
 #: How long a channel that ends waits for what apprise is sending (seconds): a worker has ten to end.
 _CLOSE_S = 3.0
-_ANSWER_BYTES = 4096
-
-
-class Sender(ABC):
-    """Sends one alert in its present state.
-
-    Parameters
-    ----------
-    link : base address of the console; empty for none.
-    scopes : what the alerts of each rule are about; of a rule that is not in it, the market.
-    """
-
-    def __init__(
-        self,
-        channel: Channel,
-        session: aiohttp.ClientSession,
-        link: str,
-        scopes: Mapping[str, Scope] = MappingProxyType({}),
-    ) -> None:
-        self.channel = channel
-        self.session = session
-        self.link = link
-        self._scopes = scopes
-
-    @abstractmethod
-    async def send(self, alert: Alert, key: str = "") -> None:
-        """Send an alert.
-
-        Parameters
-        ----------
-        key : the same for every attempt of a notification; empty for that of a first one.
-
-        Raises
-        ------
-        DeliveryError : if the channel did not accept it.
-        """
-
-    async def close(self) -> list[str]:
-        """End what is still being sent; return the keys of the messages that were accepted since their last attempt."""
-        return []
-
-    def link_to(self, alert: Alert) -> str:
-        """Return the alert's page in the console; empty without a console."""
-        return f"{self.link.rstrip('/')}/alerts/{alert.id}" if self.link else ""
-
-    async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> bytes:
-        """Post a body and return the beginning of the answer; a redirection is a refusal, as it drops the body."""
-        timeout = aiohttp.ClientTimeout(total=self.channel.timeout_s)
-        try:
-            async with self.session.post(
-                url, data=body, headers=headers, timeout=timeout, allow_redirects=False
-            ) as response:
-                answer = await _beginning(response)
-                if response.status >= 300:
-                    raise DeliveryError(
-                        f"{self.channel.redacted()} answered {response.status} {response.reason}: {_shown(answer)}"
-                    )
-                return answer
-        except TimeoutError:
-            raise DeliveryError(
-                f"{self.channel.redacted()} did not answer within {self.channel.timeout_s:g} s"
-            ) from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise DeliveryError(f"{self.channel.redacted()}: {type(error).__name__}") from None
 
 
 class WebhookSender(Sender):
@@ -127,59 +56,6 @@ class WebhookSender(Sender):
         if secret := self.channel.key():
             headers[HEADER] = signature(secret, body, int(time.time()))
         await self._post(self.channel.address(), body, headers)
-
-
-class AlertmanagerSender(Sender):
-    """Alertmanager: labels identify, annotations carry the values; it routes, groups and inhibits."""
-
-    async def send(self, alert: Alert, key: str = "") -> None:  # noqa: ARG002 - webhooks alone carry it
-        await self.send_all([alert])
-
-    async def send_all(self, alerts: list[Alert]) -> None:
-        """Send several alerts in one request."""
-        url = self.channel.address().rstrip("/") + "/api/v2/alerts"
-        body = msgspec.json.encode([self._payload(alert) for alert in alerts])
-        await self._post(url, body, {"Content-Type": "application/json"})
-
-    def _payload(self, alert: Alert) -> dict[str, Any]:
-        now = datetime.now(UTC)
-        firing = alert.state is State.FIRING
-        annotations = {
-            "summary": text.title(alert),
-            "description": "\n".join([alert.text.en, *text.sections(alert)]),
-            "description_zh": "\n".join([alert.text.zh, *text.sections(alert, chinese=True)]),
-            "invalidation": text.ending(alert),
-            "invalidation_zh": text.ending(alert, chinese=True),
-            "evidence": " ".join(text.evidence(record) for record in alert.evidence),
-            "source": alert.source,
-            "id": alert.id,
-            "revision": str(alert.revision),
-            **_figure_annotations(alert.figures),
-        }
-        return {
-            "labels": {
-                "alertname": alert.rule,
-                "severity": alert.severity.value,
-                "scope": self._scopes.get(alert.rule, Scope.MARKET).value,
-                "subject": alert.subject,
-                "trade_date": alert.trade_date.isoformat(),
-            },
-            "annotations": {name: value for name, value in annotations.items() if value},
-            "startsAt": alert.raised_at.isoformat(),
-            "endsAt": ((now + EXPIRES_AFTER) if firing else now).isoformat(),
-            **({"generatorURL": self.link_to(alert)} if self.link else {}),
-        }
-
-
-def _figure_annotations(figures: Mapping[str, Value]) -> dict[str, str]:
-    """Return the annotations of figures; Alertmanager before 0.27 refuses names with more than ASCII letters, digits, _."""
-    out: dict[str, str] = {}
-    for figure, value in figures.items():
-        name = re.sub(r"\W", "_", f"figure_{figure}", flags=re.ASCII)
-        while name in out:  # of another figure, which differs in what is replaced
-            name += "_"
-        out[name] = f"{value}"
-    return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +132,7 @@ class ChatRobotSender(Sender):
         codes = [fields[name] for name in robot.codes if name in fields]
         if not codes or any(code != 0 or isinstance(code, bool) for code in codes):
             reason = next((f"{codes[0]} {fields[name]}" for name in robot.reasons if codes and name in fields), None)
-            raise DeliveryError(f"{self.channel.redacted()} refused the message: {reason or _shown(answer)}")
+            raise DeliveryError(f"{self.channel.redacted()} refused the message: {reason or shown(answer)}")
 
 
 class AppriseSender(Sender):
@@ -368,18 +244,6 @@ class AppriseSender(Sender):
         self._threads.add(thread)
         thread.start()
         return result
-
-
-async def _beginning(response: aiohttp.ClientResponse) -> bytes:
-    """Return the first bytes of an answer: a robot's answer is short, and a page of any length must not fill memory."""
-    out = b""
-    while len(out) < _ANSWER_BYTES and (piece := await response.content.read(_ANSWER_BYTES - len(out))):
-        out += piece
-    return out
-
-
-def _shown(answer: bytes) -> str:
-    return answer[:200].decode(errors="replace") or "an empty answer"
 
 
 SENDERS: dict[str, type[Sender]] = {
