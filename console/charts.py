@@ -98,12 +98,21 @@ def axis(view: View) -> Options:
 
 
 def line(identity: str, name: str, data: list[Any], colour: str, **more: Any) -> Options:
-    """Return a series drawn as a line; ``width`` and ``dash`` are of the line, anything else of the series."""
+    """Return a series drawn as a line; ``width`` and ``dash`` are of the line, anything else of the series.
+
+    A legend lists every series with a name: one without a figure has neither name nor days.
+    """
+    if not any(_has_figure(point) for point in data):
+        name, data = "", []
     style = {"color": colour, "width": more.pop("width", 2), "type": more.pop("dash", "solid")}
     return {
         "id": identity, "name": name, "type": "line", "symbol": "none", "data": data, "lineStyle": style,
         "itemStyle": {"color": colour}, "emphasis": {"disabled": True}, **more,
     }  # fmt: skip
+
+
+def _has_figure(point: Any) -> bool:
+    return bool((point["value"] if isinstance(point, dict) else point)[1] is not None)
 
 
 def _levels(levels: Sequence[tuple[float, str, str]], text: str) -> Options:
@@ -180,19 +189,18 @@ def history(
         line("quantile_hot", view.label("quantile_hot"), data["quantile_hot"], c.hot, width=1, dash=_THIN, z=2),
         line("quantile_cold", view.label("quantile_cold"), data["quantile_cold"], c.cold, width=1, dash=_THIN, z=2),
         line("ratio", view.label("ratio_5d"), data["ratio"], c.accent, z=3, markLine=_levels(levels, c.muted)),
-        line(
-            "tail",
-            view.label("provisional"),
-            points(tail),
-            c.warm,
-            dash="dashed",
-            symbol="emptyCircle",
-            symbolSize=7,
-            z=4,
-        ),
+        provisional(view, tail),
         break_marks(view, breaks),
     ]
     return out
+
+
+def provisional(view: View, tail: Points) -> Options:
+    """Return the series of the provisional figure behind the last final one."""
+    return line(
+        "tail", view.label("provisional"), points(tail), view.colours.warm, dash="dashed", symbol="emptyCircle",
+        symbolSize=7, z=4,
+    )  # fmt: skip
 
 
 def index_behind(view: View, index: tuple[str, Points] | None) -> Options:
@@ -215,7 +223,7 @@ def break_marks(view: View, breaks: Sequence[Break]) -> Options:
         }
         for one in breaks
     ]
-    name = view.label("break")
+    name = view.label("break") if breaks else ""  # else the legend would list it
     return {
         "id": "breaks", "name": name, "type": "scatter", "data": data, "symbolSize": 11, "symbolOffset": [0, -9], "z": 5,
         "dimensions": ["day", view.label("ratio"), view.label("outcome")], "encode": {"x": 0, "y": 1, "tooltip": 2},
@@ -232,9 +240,7 @@ def excess(view: View, found: Points, tail: Points) -> Options:
     name = view.signal("excess_financing")
     out["series"] = [
         line("excess", name, points(found), c.accent, areaStyle={"opacity": 0.12}, markLine=_levels(levels, c.muted)),
-        line(
-            "tail", view.label("provisional"), points(tail), c.warm, dash="dashed", symbol="emptyCircle", symbolSize=7
-        ),
+        provisional(view, tail),
     ]
     out["yAxis"][":min"] = f"v => Math.min({-p.excess_level - 0.01}, Math.floor(v.min * 100) / 100)"
     out["yAxis"][":max"] = f"v => Math.max({p.excess_level + 0.01}, Math.ceil(v.max * 100) / 100)"

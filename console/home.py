@@ -167,14 +167,14 @@ def _curve_card(
         nothing.set_visibility(not known)
 
     def follow_session() -> None:
-        tail = charts.points(_tail(model, main))
-        figure.set_series(page, chart, [{"id": "tail", "data": tail}])
+        tail = _tail(model, main)
+        figure.set_series(page, chart, [charts.provisional(page.view, tail)])
         show(chart.visible or bool(tail))
 
     def follow_days() -> None:
-        found = {i: charts.points(model.curve(name)) for i, name in curves.items()}
-        figure.set_series(page, chart, [{"id": i, "data": data} for i, data in found.items()])
-        show(any(found.values()) or bool(_tail(model, main)))
+        found = [series for series in options()["series"] if series["id"] in curves]
+        figure.set_series(page, chart, found)
+        show(any(series["data"] for series in found) or bool(_tail(model, main)))
 
     show(bool(_tail(model, main)) or any(map(model.curve, curves.values())))
     page.follow(MARKET_PARTS, follow_session, drawn=True)

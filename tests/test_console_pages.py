@@ -265,6 +265,20 @@ def test_a_break_of_the_ratio_is_marked_with_its_outcome() -> None:
     assert dict(zip(heads, rows[0], strict=True))["CSI 300"] == 3402.0
 
 
+def test_a_legend_lists_no_series_without_a_figure() -> None:
+    known, unknown = [(date(2024, 7, 1), 0.1)], [(date(2024, 7, 1), None)]
+    curves = {"ratio": known, "daily": known, "quantile_hot": unknown, "quantile_cold": []}
+
+    def named(options: charts.Options) -> set[str]:
+        return {one["id"] for one in options["series"] if one["name"]}  # ECharts lists a series by its name
+
+    assert named(charts.history(EN, curves, [])) == {"ratio", "daily"}
+    assert named(charts.history(EN, curves, known, ("CSI 300", known), [Break(date(2024, 7, 1), 0.1, "", None)])) == {
+        "index", "ratio", "daily", "tail", "breaks"
+    }  # fmt: skip
+    assert named(charts.excess(EN, known, [])) == {"excess"}
+
+
 def test_the_band_of_a_small_multiple_has_the_quantiles_of_the_known_days() -> None:
     found = [(date(2024, 7, 1 + i), float(i) if i != 3 else None) for i in range(11)]
     known = [0, 1, 2, 4, 5, 6, 7, 8, 9, 10]
