@@ -108,6 +108,24 @@ def test_a_claim_that_fails_out_of_sample_is_named_at_the_top() -> None:
     assert share_in_sample("[GF25]", *period) is None
 
 
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [(-0.0204, Unit.RATIO, "−2.04%"), (-0.00001, Unit.RATIO, "0.00%"), (-1234.5, Unit.NUMBER, "−1,234.5"),
+     (-0.4, Unit.NUMBER, "−0.400"), (-3, None, "−3"), (-0.0001, Unit.NUMBER, "0.000"), (None, Unit.RATIO, "–"),
+     ("< -5%", None, "< −5%"), ("2018-01-02, -3 to 5%-10%", None, "2018-01-02, −3 to 5%-10%")],
+)  # fmt: skip
+def test_a_figure_has_the_minus_sign_of_print_and_none_where_it_rounds_to_zero(
+    value: float | int | str | None, unit: Unit | None, shown: str
+) -> None:
+    assert labels.figure(value, unit) == shown
+
+
+def test_a_text_has_the_minus_sign_of_print_in_both_languages() -> None:
+    english = "years: 2016, 2017; best 17.67%, worst -6.70%"
+    assert labels.text(english, "en").endswith("worst −6.70%")
+    assert labels.text(english, "zh").endswith("最差−6.70%")
+
+
 def test_every_chinese_text_has_the_numbers_of_the_english_one() -> None:
     assert [text for text, chinese in CHINESE.items() if text.count("#") != chinese.count("#")] == []
     assert labels.translate("dual_2: weekly mean") == "双选2：周均超额"

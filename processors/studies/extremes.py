@@ -23,7 +23,9 @@ _STEPS = (-np.inf, -0.10, -0.05, 0.0, 0.05, 0.10, np.inf)
 _WIN_COLUMNS = (
     "kind",
     "side",
-    *(f"excess before {a:.0%} … {b:.0%}" for a, b in pairwise(_STEPS)),
+    f"excess before < {_STEPS[1]:.0%}",
+    *(f"excess before {a:.0%} … {b:.0%}" for a, b in pairwise(_STEPS[1:-1])),
+    f"excess before ≥ {_STEPS[-2]:.0%}",
 )
 
 

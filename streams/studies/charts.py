@@ -15,6 +15,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from alerts.percents import with_sign
 from processors.studies.result import Chart, Strip, Unit
 from streams.studies import labels
 from streams.studies.labels import Language
@@ -84,8 +85,15 @@ def _figure(chart: Chart, size: tuple[float, float], language: Language, *, titl
     return figure
 
 
+class _Percent(PercentFormatter):
+    """Percent with the minus sign of print, as the other axes have it."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return with_sign(super().__call__(x, pos))
+
+
 def _draw(axes: Any, chart: Chart, text: Callable[[str], str]) -> None:
-    percent = PercentFormatter(xmax=1)
+    percent = _Percent(xmax=1)
     if chart.unit is Unit.RATIO:
         (axes.yaxis if chart.upright else axes.xaxis).set_major_formatter(percent)
     if chart.points:
@@ -155,7 +163,7 @@ def _lying_bars(axes: Any, chart: Chart, text: Callable[[str], str]) -> None:
     left = min(0.0, float(values.min()))
     for place, bar in zip(places.tolist(), chart.bars, strict=True):
         axes.text(left, place - 0.27, text(bar.label), va="bottom", ha="left", fontsize=8)
-        axes.text(max(bar.value, 0.0), place, f" {bar.value:.1%}", va="center", ha="left", fontsize=8)
+        axes.text(max(bar.value, 0.0), place, f" {with_sign(f'{bar.value:.1%}')}", va="center", ha="left", fontsize=8)
     axes.set_yticks([])
     axes.set_ylim(len(places) - 0.5, -0.9)
     axes.margins(x=0.12)
@@ -239,7 +247,7 @@ def _scatter(axes: Any, chart: Chart, text: Callable[[str], str]) -> None:
     axes.plot(x, y, "o", color=_COLOURS[0], alpha=0.35, markersize=4)
     _names(axes, chart.points, [text(label) for label in chart.labels])
     if chart.unit is Unit.RATIO:
-        axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
+        axes.xaxis.set_major_formatter(_Percent(xmax=1))
     if chart.fit is not None:
         ends = np.array([x.min(), x.max()])
         axes.plot(ends, chart.fit[0] + chart.fit[1] * ends, color=_COLOURS[1], linewidth=2,

@@ -43,8 +43,8 @@ _WORDS: Final = {
     "selected": "入选", "held": "实际持有", "pool": "股票池", "stocks": "股票数", "annual": "年化", "cumulative": "累计", "σ": "σ", "Sharpe (daily)": "夏普比率（日）",
     "drawdown": "最大回撤", "replaced a week": "周换手", "tails #": "两端#", "tails": "两端", "long #": "多头#", "short #": "空头#", "quintile #": "第#组（五分位）",
     "Q#": "第#组", "variant": "假设", "alpha a week": "周α", "strategy": "策略", "trades": "交易次数", "trades won": "交易胜率", "share of days in": "持仓天数占比",
-    "streak, days": "连续天数", "excess before": "此前超额", "excess before # … #": "此前超额#…#", "excess before # … inf%": "此前超额≥#",
-    "excess before -inf% … #": "此前超额<#", "Wilson": "Wilson", "standard error [Lo#]": "标准误[Lo#]", "HAC, # lags": "HAC，#阶", "block bootstrap": "分块自助法", "β": "β",
+    "streak, days": "连续天数", "excess before": "此前超额", "excess before # … #": "此前超额#…#", "excess before ≥ #": "此前超额≥#",
+    "excess before < #": "此前超额<#", "Wilson": "Wilson", "standard error [Lo#]": "标准误[Lo#]", "HAC, # lags": "HAC，#阶", "block bootstrap": "分块自助法", "β": "β",
 }  # fmt: skip
 
 #: The CSI 300 has another name than the other indices of its company.

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, Literal
 
+from alerts.percents import with_sign
 from alerts.plurals import counted
 from processors.industries import ENGLISH
 from processors.studies.claims import Claim, Verdict, failures
@@ -17,6 +18,8 @@ Language = Literal["en", "zh"]
 NOTHING: Final = "–"
 #: A number, or a list of years, also of years with a share each.
 _NUMBER = re.compile(r"\d{4} \d+%(?:, \d{4} \d+%)*|\d{4}(?:, \d{4})+|[-−+]?\d(?:[\d.,:-]*\d)?%?")
+#: A hyphen that is a minus sign: before a digit, and behind neither a word nor a number.
+_HYPHEN = re.compile(r"(?<![A-Za-z0-9.,:%-])-(?=\d)")
 _SHOWN_FAILURES = 2
 _LARGE = 100
 #: Data of which this share lies in the sample of a source are in the sample.
@@ -28,12 +31,12 @@ def figure(value: Cell, unit: Unit | None, language: Language = "en") -> str:
     if value is None:
         return NOTHING
     if isinstance(value, str):
-        return ENGLISH.get(value, value) if language == "en" else translate(value)
+        return text(value, language)
     if unit is Unit.RATIO:
-        return f"{value:.2%}"
+        return with_sign(f"{value:.2%}")
     if unit is Unit.COUNT or isinstance(value, int):
-        return f"{value:,.0f}"
-    return f"{value:,.1f}" if abs(value) >= _LARGE else f"{value:.3f}"
+        return with_sign(f"{value:,.0f}")
+    return with_sign(f"{value:,.1f}" if abs(value) >= _LARGE else f"{value:.3f}")
 
 
 def interval(claim: Claim) -> str:
@@ -54,8 +57,8 @@ def cases(claim: Claim, language: Language = "en") -> str:
 
 
 def text(english: str, language: Language) -> str:
-    """Return a text of a result in a language; the industries have Chinese names in both."""
-    return ENGLISH.get(english, english) if language == "en" else translate(english)
+    """Return a text of a result in a language, with the minus signs of print; the industries have Chinese names in both."""
+    return _HYPHEN.sub("−", ENGLISH.get(english, english) if language == "en" else translate(english))
 
 
 def translate(english: str) -> str:
@@ -126,9 +129,8 @@ def _beside(claim: Claim, language: Language) -> str:
         f"{words[1]} {figure(ours, claim.unit)}",
         *([words[2]] if chance else []),
     ]
-    return (
-        f"{claim.what} ({', '.join(parts)})" if language == "en" else f"{translate(claim.what)}（{'，'.join(parts)}）"
-    )
+    what = text(claim.what, language)
+    return f"{what} ({', '.join(parts)})" if language == "en" else f"{what}（{'，'.join(parts)}）"
 
 
 def sample_note(source: str, first: str, last: str, language: Language) -> str:
