@@ -59,10 +59,14 @@ def groups() -> Board:
     board.add(by_subject("etf_flow", "style"), width=16, height=10, page=page_of("etf_flow"))
     for signal in ("etf_flow_total", "etf_flow_5d"):
         board.add(curve(signal), width=12, height=8, page=page_of(signal))
-    for signals, by in (("index_return", "subject"), ("large_small.*", "signal"), ("value_growth.*", "signal")):
+    for signals, by, title in (
+        ("index_return", "subject", title_of("index_return")),
+        ("large_small.*", "signal", title_of("large_small")),
+        ("value_growth.*", "signal", "Value against growth stocks, 20 days 价值相对成长（20日）"),
+    ):
         first = next(name for name in SIGNALS if re.fullmatch(signals, name))
         returns = {f"{{{{{by}}}}}": newest(signals, by, provisional="false")}
-        panel = curves(title_of(first), "percentunit", returns, SIGNALS[first].formula)
+        panel = curves(title, "percentunit", returns, SIGNALS[first].formula)
         board.add(panel, width=8, page=page_of(first))
     return board
 
@@ -71,13 +75,17 @@ def leverage(p: Parameters) -> Board:
     """How much is lent, against what, and how far the line of forced selling is."""
     board = Board("leverage", "short balance and collateral", "融券与担保", span="30d", page=page_of("short_balance"))
     collateral: Steps = [(None, HOT), (p.collateral_line + 1.0, WARM), (p.collateral_line + 1.2, CALM)]
-    parts = {"change": "Day change 日变动", "distance": "To the line 距平仓线", "percentile": "Percentile 历史分位"}
+    parts = {
+        "change": "day change 担保比例日变动",
+        "distance": "above the line 高于平仓线",
+        "percentile": "percentile 担保比例分位",
+    }
     board.add(final("short_balance", _PLAIN), width=4, height=5, page=page_of("short_balance"))
     board.add(final("short_balance_change", FALLS), width=4, height=5, page=page_of("short_balance_change"))
     board.add(final("collateral_ratio", collateral), width=4, height=5, page=page_of("collateral_ratio"))
     for name, title in parts.items():
         panel = figure(
-            f"Collateral: {title}", "percentunit", detail("collateral_ratio", name), _PLAIN,
+            f"Collateral ratio: {title}", "percentunit", detail("collateral_ratio", name), _PLAIN,
             SIGNALS["collateral_ratio"].formula, decimals=1,
         )  # fmt: skip
         board.add(panel, width=4, height=5, page=page_of("collateral_ratio"))
@@ -102,7 +110,7 @@ def bottom(p: Parameters) -> Board:
     columns = {
         "Drawdown 距高点": (detail("bottom_panel", "drawdown", **chosen), "percentunit"),
         "Past bears 历史熊市数": (detail("bottom_panel", "bear_markets", **chosen), "short"),
-        "Deeper than 深于": (detail("bottom_panel", "deeper_than", **chosen), "percentunit"),
+        "Past bears less deep 较浅熊市占比": (detail("bottom_panel", "deeper_than", **chosen), "percentunit"),
         "Below 250-day high 距250日高点": (newest("oversold", provisional="false", **chosen), "percentunit"),
         "Turnover percentile 换手率分位": (detail("bottom_panel", "turnover_rate_percentile", **chosen), "percentunit"),
         "RSI": (detail("oversold", "rsi_14", **chosen), "short"),
@@ -116,12 +124,14 @@ def bottom(p: Parameters) -> Board:
     zone = detail("bottom_panel", "cold_zone")
     board.add(figure("Cold zone 低迷区间", "bool_yes_no", zone, [(None, CALM), (1, COLD)], text), width=3, height=5)
     sse = {"by": "subject", "subject": "000001.SH"}
-    month = detail("bottom_panel", "turnover_rate_month", **sse)
-    board.add(
-        figure("上证月均换手率 Turnover, month", "percentunit", month, _PLAIN, text, decimals=2), width=3, height=5
-    )
-    pe = detail("bottom_panel", "pe_percentile", **sse)
-    board.add(figure("上证市盈率分位 PE percentile", "percentunit", pe, _PLAIN, text, decimals=0), width=3, height=5)
+    for name, title, decimals in (
+        ("turnover_rate_month", "turnover rate, month 上证月均换手率", 2),
+        ("pe_percentile", "PE percentile 上证市盈率分位", 0),
+    ):
+        expr = detail("bottom_panel", name, **sse)
+        board.add(
+            figure(f"SSE Composite: {title}", "percentunit", expr, _PLAIN, text, decimals=decimals), width=3, height=5
+        )
     high: Steps = [(None, "text"), (p.risk_premium_high, COLD)]
     premium = curves(
         title_of("risk_premium"),
