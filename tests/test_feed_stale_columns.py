@@ -96,6 +96,23 @@ def test_a_column_of_valuations_of_the_day_before_is_reported(name: str, severit
     assert one.severity == severity and f"{name} of SZSE is that of {DAYS[0]} in " in one.text
 
 
+@pytest.mark.parametrize("stale", [20, 40, COUNT])
+@pytest.mark.parametrize("name", ["pe_ttm", "pb"])
+@pytest.mark.parametrize("alone", [False, True], ids=["", "no other figure"])
+def test_a_stale_column_of_valuations_is_one_finding_where_prices_moved(name: str, stale: int, alone: bool) -> None:
+    """A tenth of the stocks whose price moved is no chance; a whole column was reported beside prices once more."""
+    topics = (VALUATIONS, PRICES)
+    now, then = ({topic: listed(topic, day) for topic in topics} for day in (DAYS[1], DAYS[0]))
+    rows = now[VALUATIONS].figures
+    rows[name][:stale] = then[VALUATIONS].figures[name][:stale]
+    for other in set(rows) - {name} if alone else ():
+        rows[other][:] = then[VALUATIONS].figures[other][:] = np.nan
+    day = ComparedDay.of(now, then, xshg(), {})
+    texts = [one.text for one in check_day(day) if one.check in ("day", "columns") and one.topic == VALUATIONS]
+    assert len(texts) == (stale > 20), texts
+    assert all(f"{name} of SZSE is that of {DAYS[0]} in " in text or "all figures of 240" in text for text in texts)
+
+
 @pytest.mark.parametrize("name", ["pe_ttm", "pb"])
 def test_multiples_of_the_other_sign_are_an_error(name: str) -> None:
     now, then = listed(VALUATIONS, DAYS[1]), listed(VALUATIONS, DAYS[0])

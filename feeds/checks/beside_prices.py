@@ -8,8 +8,7 @@ nothing else to compare it with than the prices:
 - float cap = close × float shares, but for free float caps: the median shows a unit, single rows do not.
 - 8% to 26% of the turnover of a stock is bought on margin (medians of a day in 2016–2021), and its balance is at most
   7.6% of its float cap. Margin lists of the years before are shorter, and less was bought.
-- a PE or PB moves with the price. In 2016–2021 at most 4% of those whose price moved by more than 1% were those of the
-  session before, but for 2020-02-19 (55%); no PE was ten times, a tenth or minus that, moved with the price.
+- a PE moves with the price. In 2016–2021 none was 10 times, a tenth or minus that of the session before times the move.
 
 No stock has a turnover rate above 300%, with prices or without; the largest one of 2016–2021 was 88%.
 """
@@ -48,8 +47,6 @@ _LISTS_SINCE = to_day(date(2016, 1, 1))
 #: it is no single cell.
 _FAR, _PART = 5.0, 0.02
 _LARGEST_RATE = 3.0
-#: Prices that moved by so much, and the share of so many of them whose PE or PB did not.
-_MOVED, _STALE, _MOVED_STOCKS = 0.01, 0.1, 100
 #: A PE is off by one of these factors, within a rounding.
 _FACTORS, _EXACT = (10.0, 0.1, -1.0), 1e-3
 
@@ -105,31 +102,17 @@ def _far_rates(batch: RowBatch, known: Mask, ratios: Floats, exchange: str) -> I
 
 
 def _beside_moves(batch: RowBatch, last: RowBatch, prices: RowBatch) -> Iterator[Finding]:
-    """Find valuations that did not move with their prices, and a PE that is ten times, or minus, what it would be."""
+    """Find a PE that is ten times, a tenth or minus what its price makes of it; a PB has too few digits."""
     move = over(figure_of(prices, "close", batch.keys), figure_of(prices, "prev_close", batch.keys))
-    day = int(batch.days[0])
-    for name in ("pe_ttm", "pb"):
-        now, then = batch.figures[name], figure_of(last, name, batch.keys)
-        for exchange, mask in masks_of(batch):
-            moved = mask & (np.abs(move - 1) > _MOVED) & (then != 0) & ~np.isnan(then) & ~np.isnan(now)
-            stale = moved & (now == then)
-            if moved.sum() >= _MOVED_STOCKS and stale.sum() > _STALE * moved.sum():
-                text = (
-                    f"{name} of {exchange} is that of the day before in {stale.sum():,} of {moved.sum():,} stocks "
-                    f"whose price moved by more than {_MOVED:.0%} ({names_of(batch, batch.keys[stale])}): export again"
-                )
-                yield Finding(Severity.WARNING, "columns", VALUATIONS, day, text)
-        if name != "pe_ttm":  # others have too few digits
-            continue
-        usual = then * move
-        off = np.logical_or.reduce([np.abs(now - f * usual) <= _EXACT * np.abs(f * usual) for f in _FACTORS])
-        off &= usual != 0
-        if off.any() and off.sum() <= _PART * len(batch):
-            text = (
-                f"{name} of {names_of(batch, batch.keys[off])} is 10 times, a tenth or minus that of the day before, "
-                "moved with its price: correct the cell that is wrong"
-            )
-            yield Finding(Severity.WARNING, "cell", VALUATIONS, day, text)
+    now, usual = batch.figures["pe_ttm"], figure_of(last, "pe_ttm", batch.keys) * move
+    off = np.logical_or.reduce([np.abs(now - f * usual) <= _EXACT * np.abs(f * usual) for f in _FACTORS])
+    off &= usual != 0
+    if off.any() and off.sum() <= _PART * len(batch):
+        text = (
+            f"pe_ttm of {names_of(batch, batch.keys[off])} is 10 times, a tenth or minus that of the day before, "
+            "moved with its price: correct the cell that is wrong"
+        )
+        yield Finding(Severity.WARNING, "cell", VALUATIONS, int(batch.days[0]), text)
 
 
 def _largest_rates(batch: RowBatch) -> Iterator[Finding]:
