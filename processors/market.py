@@ -198,6 +198,7 @@ class Market(Processor):
             topic: set(join.fold([frame for frame in frames if frame.topic == topic]))
             for topic, join in self.joins.items()
         }
+        self._give_up(VALUATIONS, changed_frames[VALUATIONS])
         if any(touched.values()) or any(changed_frames.values()):
             self._computation.forget_provisional()
         detail = self.joins[DETAIL]
@@ -287,6 +288,16 @@ class Market(Processor):
         self.joins[PRICES].trim(_earliest(index, detail, charts))
         self.joins[VALUATIONS].trim(_earliest(index, detail, prices, charts))  # late charts compute a day again
         self.joins[CHARTS].trim(_earliest(index, detail, prices))
+
+    def _give_up(self, topic: str, days: set[int]) -> None:
+        """Count the days of an optional topic whose frames arrive when those of the margin detail have been deleted.
+
+        The margin detail waits for no topic that has never had a row. Its first days are not known any more: those with
+        totals of the exchanges count.
+        """
+        oldest = self.joins[DETAIL].oldest_kept
+        if oldest is not None:
+            self.joins[topic].given_up |= {day for day in days if day < oldest and self.totals.is_closed(day)}
 
     def _charted_through(self) -> int | None:
         """Return the last session before the next week's end with charts; None before the first prices.

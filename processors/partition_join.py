@@ -36,7 +36,8 @@ class PartitionJoin:
 
     Attributes
     ----------
-    overflowed : days that `trim` deleted unread, because more rows waited than memory is for.
+    given_up : days of which no signal is computed: `trim` deleted them unread, because more rows waited than memory is
+        for, or the frames that they are joined with had been deleted when they arrived.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class PartitionJoin:
         )
         self._completeness = Completeness(topic)
         self.tables = TableSet(self._frames, self._completeness.tables, on_load=self._loaded)
-        self.overflowed = 0
+        self.given_up: set[int] = set()
         self._complete: dict[int, int] = {}  # complete day → its rows
         self._details: dict[int, Detail] = {}  # cache of joined days: a streak reads dozens of earlier ones
 
@@ -66,9 +67,9 @@ class PartitionJoin:
         """Fold frames; return complete days that are new or changed. Duplicates and older revisions change nothing."""
         touched: set[int] = set()
         # A replay repeats days that `trim` has deleted. Their inputs are deleted, too, so their frames are ignored.
-        oldest = min(self._complete) if len(self._complete) >= self.keep_days else -(2**31)
+        oldest = self.oldest_kept
         for frame in frames:
-            if frame.day < oldest:
+            if oldest is not None and frame.day < oldest:
                 continue
             old = self._frames.get((frame.day, frame.partition))
             if old is None or frame.header.revision > old.header.revision:
@@ -93,6 +94,11 @@ class PartitionJoin:
             return False
         self._complete[day] = sum(len(frame.keys) for frame in frames if frame is not None)
         return True
+
+    @property
+    def oldest_kept(self) -> int | None:
+        """The complete day before which `trim` has deleted the others; None as long as it keeps all of them."""
+        return min(self._complete) if len(self._complete) >= self.keep_days else None
 
     def closed_days(self, start: int | None = None) -> Iterator[int]:
         """Return the complete days from ``start`` on, ascending."""
@@ -176,7 +182,7 @@ class PartitionJoin:
                 break
             rows -= self._complete[day]
             gone.append(day)
-            self.overflowed += 1
+            self.given_up.add(day)
         for day in gone:
             del self._complete[day]
             for partition in range(self.partitions):

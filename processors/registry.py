@@ -141,6 +141,12 @@ def look_back(topic: str, parameters: Parameters) -> int:
     return max((days_back(back, parameters) for of, back in earlier_days(needs) if of == topic), default=0)
 
 
+def signals_with(topic: str) -> list[str]:
+    """Return the ids of the signals that read a topic, sorted."""
+    declared = (*SIGNALS.values(), *INDUSTRY_SIGNALS.values())
+    return sorted({signal.id for signal in declared if topic in (*signal.inputs, *signal.optional)})
+
+
 def signals_of(level: Level) -> tuple[Signal, ...]:
     """Return the declared signals of a level, in order."""
     return tuple(s for s in (*SIGNALS.values(), *INDUSTRY_SIGNALS.values()) if s.level is level)

@@ -99,7 +99,8 @@ QUARANTINED = Counter(
 )
 OVERFLOWED = Gauge(
     "marginwatch_join_overflowed_days",
-    "Days of a topic that were deleted before the market stage could join them: too far ahead of the other feeds.",
+    "Days of a topic of which no signal is computed: they, or those that they are joined with, had been deleted, as "
+    "another feed is too far away.",
     ["topic"],
 )
 FEED_ROWS = Counter(

@@ -6,8 +6,10 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 
+from processors.days import to_day
 from processors.events import RowBatch
 from processors.market import Market
 from processors.needs import CHARTS
@@ -28,8 +30,11 @@ def history() -> dict[int, dict[str, RowBatch]]:
 
 
 @cache
-def folded(behind: str) -> tuple[dict[Any, Any], dict[str, bytes]]:
-    """The newest values and the stored rows after a history whose feed ``behind`` begins when the others have ended."""
+def folded(behind: str) -> tuple[dict[Any, Any], dict[str, bytes], dict[str, set[int]]]:
+    """The newest values, the stored rows, and the days that were given up, by topic.
+
+    The feed ``behind`` begins when the others have ended.
+    """
     securities = Securities(0, PARAMETERS, EXCHANGES, xshg())
     market = Market(1, PARAMETERS, EXCHANGES, xshg())
     outputs, rows, waiting = [], StoredRows(), list[object]()
@@ -44,15 +49,29 @@ def folded(behind: str) -> tuple[dict[Any, Any], dict[str, bytes]]:
     for one in waiting:
         outputs += market.fold([one])
         rows.store(market.tables)
-    return newest(outputs), rows.rows
+    return newest(outputs), rows.rows, {t: join.given_up for t, join in market.joins.items() if join.given_up}
 
 
 @pytest.mark.parametrize(
     "topic", ["margin.market", "indices.daily", "rates.daily", "etf.daily", "margin.daily", "prices.daily", CHARTS]
 )
 def test_a_feed_that_is_months_behind_changes_no_value_and_no_state(topic: str) -> None:
-    expected, rows = folded("")
-    values, stored = folded(topic)
+    expected, rows, none = folded("")
+    values, stored, given_up = folded(topic)
 
     assert_equal(values, expected)
     assert sorted(stored) == sorted(rows)
+    assert given_up == none == {}
+
+
+def test_days_whose_valuations_arrive_when_the_other_feeds_are_deleted_are_counted() -> None:
+    """The margin detail waits for no valuations where there have never been any."""
+    expected, *_ = folded("")
+    values, _, given_up = folded("valuations.daily")
+
+    def valued(outputs: dict[Any, Any]) -> set[int]:
+        found = {to_day(day): columns for (name, day), columns in outputs.items() if name == "industries"}
+        return {day for day, columns in found.items() if not np.isnan(columns["industry_coverage_by_float_cap"]).all()}
+
+    assert valued(expected) - valued(values) == given_up.pop("valuations.daily") != set()
+    assert given_up == {}

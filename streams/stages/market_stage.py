@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import structlog
+
 from processors.daily_store import DailyStore
+from processors.days import to_date
 from processors.deadlines import DEADLINES
 from processors.errors import RowError
 from processors.events import Barrier
 from processors.market import Market
 from processors.needs import DETAIL, TOTALS
 from processors.outputs import FeatureFrame, IndustrySignals, MarketSignal, Partial
-from processors.registry import published_digest
+from processors.registry import published_digest, signals_with
 from streams import metrics
 from streams.codecs.total import total
 from streams.records import DeadLetter, Record, barrier_of, is_barrier
@@ -21,6 +24,8 @@ from streams.stages.securities_stage import SecuritiesStage
 from streams.stages.stage import RowState, Stage, StageState, count_applied
 from streams.tables import Output
 from streams.topics import MARKET_INPUTS, SIGNALS, Topic
+
+log = structlog.get_logger()
 
 
 class MarketStage(Stage):
@@ -48,6 +53,7 @@ class MarketState(RowState):
 
     def __init__(self, stage: MarketStage, partition: int) -> None:
         settings = stage.settings
+        self._given_up: dict[str, int] = {}  # topic → days that the log has named
         self.processor = Market(settings.partitions, settings.parameters, settings.exchanges, stage.calendar)
         super().__init__(stage, partition, self.processor.tables)
 
@@ -105,7 +111,14 @@ class MarketState(RowState):
         if industries is not None:
             metrics.observe_industries(industries)
         for name, join in self.processor.joins.items():
-            metrics.OVERFLOWED.labels(name).set(join.overflowed)
+            if len(join.given_up) > self._given_up.get(name, 0):
+                first, last = map(to_date, (min(join.given_up), max(join.given_up)))
+                log.warning(
+                    "days were given up: the frames of another feed are years away, or had been deleted", topic=name,
+                    days=len(join.given_up), first=f"{first}", last=f"{last}", signals=signals_with(name),
+                )  # fmt: skip
+            self._given_up[name] = len(join.given_up)
+            metrics.OVERFLOWED.labels(name).set(len(join.given_up))
         count_applied(self.stage.name, self.processor)
         return out
 
