@@ -14,6 +14,7 @@ from alerts.rules import data_quality
 from alerts.rules.base import Condition
 from processors.days import to_date
 from processors.events import RowBatch
+from processors.indicators.industry_heat import MIN_INDUSTRIES
 from processors.kinds import is_stock
 from processors.outputs import IndustrySignals
 from tests.folding import Folded, fold_history
@@ -148,6 +149,38 @@ def of_partial_reference(lacking: int, *, industry_alone: bool) -> tuple[int, Fo
 
 def margin_lists(days: Days) -> list[np.ndarray]:
     return [days[day]["margin.daily"].keys for day in sorted(days)]
+
+
+@pytest.mark.parametrize(("lacking", "absent"), [(0.4, False), (0.7, True), (1.0, True)])
+@pytest.mark.parametrize("figure", ["pe_ttm", "pb", "dividend_yield", "turnover_rate"])
+def test_a_figure_of_few_stocks_of_an_exchange_is_none_of_its_industries(
+    figure: str, lacking: float, absent: bool
+) -> None:
+    """A vendor publishes the PE of Shenzhen alone: that of its stocks was the industry's."""
+    days = five_days()
+    rows = days[sorted(days)[AT]]["valuations.daily"]
+    of_sse = np.flatnonzero((rows.keys % 4 == SSE) & is_stock(rows.keys))
+    rows.figures[figure][of_sse[: round(lacking * len(of_sse))]] = np.nan
+    found = industries(fold_history(days, SMALL), AT)
+    part = f"heat_{figure.removesuffix('_ttm')}"
+    known, before = (~np.isnan(one.columns[part]) for one in (found, industries(whole()[1], AT)))
+    if absent:
+        np.testing.assert_array_equal(known[:OF_SSE], np.zeros(OF_SSE, dtype=bool))
+    else:
+        assert known[:OF_SSE].sum() > OF_SSE // 2
+    if known.sum() >= MIN_INDUSTRIES:  # fewer are not compared
+        np.testing.assert_array_equal(known[OF_SSE:], before[OF_SSE:])
+    assert not found.status.missing  # no row is missing
+
+
+def test_a_figure_that_an_exchange_never_has_is_left_out_with_the_reason() -> None:
+    days = five_days()
+    for feeds in days.values():
+        rows = feeds["valuations.daily"]
+        rows.figures["pe_ttm"][rows.keys % 4 == SZSE] = np.nan
+    day = to_date(sorted(days)[AT])
+    reason = industries(fold_history(days, SMALL), AT).left_out["heat_pe"]
+    assert reason.endswith(f"20 are needed (valuations.daily pe_ttm of {day} lacks SZSE)")
 
 
 OF_REFERENCE = ("coverage", "group_balance/CSI300", "group_net_buy/CSI300")

@@ -2,8 +2,9 @@
 
 [DG24] names the groups of factors; where it names only a group, its factors are ours. Valuation, turnover rate and float
 cap come from the row of the industry's index (``indices.daily``), or from its stocks (``valuations.daily``) weighted by
-float cap: Σ cap / Σ (cap / PE), likewise for PB, Σ cap × yield / Σ cap. A factor without a feed is left out, with the
-reason.
+float cap: Σ cap / Σ (cap / PE), likewise for PB, Σ cap × yield / Σ cap. Where less than half of an exchange's stocks have
+the figure, its industries have none: that of one exchange is none of an industry. A factor without a feed is left out, with
+the reason.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from processors.arrays import Floats
 from processors.block import Block
-from processors.cross_sections import merged, reasons
+from processors.codes import EXCHANGES, exchange_of
+from processors.cross_sections import Gap, merged, reasons
+from processors.days import to_date
 from processors.indicators.fin_change import FIN_CHANGE
 from processors.indicators.industry_balance import (
     BALANCE,
@@ -30,6 +33,7 @@ from processors.indicators.industry_balance import (
     net_buys,
     sums,
 )
+from processors.kinds import is_stock
 from processors.needs import DETAIL, VALUATIONS, Need, industry_index, security, turnover, valuation
 from processors.signal import Level, Signal
 from processors.statistics import means, rsi
@@ -50,9 +54,8 @@ RISK = (
     "pe", "pb", "volatility", "downside_deviation", "kdj_j", "return_20", "turnover_rate_20", "balance_share",
 )  # fmt: skip
 
-#: Factors of the margin detail, and those that may come from the valuations of stocks.
+#: Factors of the margin detail.
 _OF_DETAIL = {"balance_to_float_cap", "net_buy_to_turnover", "buy_to_turnover", "breadth", "balance_share"}
-_OF_STOCKS = {"pe", "pb", "dividend_yield", "turnover_rate", "turnover_rate_20"}
 
 CHANGE, MARKET_TURNOVER = security(FIN_CHANGE), turnover(optional=True)
 CLOSES, HIGHS, LOWS = (industry_index(name, days=_WINDOW) for name in ("close", "high", "low"))
@@ -63,6 +66,11 @@ STOCK_PE, STOCK_PB, STOCK_YIELD, STOCK_RATE = (
 )
 #: The mean turnover rate of 20 sessions, of stocks with at least half of them (ours).
 STOCK_MEAN_RATE = valuation("turnover_rate", days=_RATE_DAYS, mean=True, min_periods=_RATE_DAYS // 2)
+#: Factors that may come from the valuations of stocks, and the figure of a day that they need.
+_OF_STOCKS = {
+    "pe": STOCK_PE, "pb": STOCK_PB, "dividend_yield": STOCK_YIELD, "turnover_rate": STOCK_RATE,
+    "turnover_rate_20": STOCK_RATE,
+}  # fmt: skip
 _PRICES = (CLOSES, HIGHS, LOWS, INDEX_PE, INDEX_PB, INDEX_YIELD, INDEX_RATES)
 _STOCKS = (STOCK_PE, STOCK_PB, STOCK_YIELD, STOCK_RATE, STOCK_MEAN_RATE, STOCK_FLOAT_CAP)
 _NEEDS = (BALANCE, BUY, REPAY, CHANGE, MEMBERS, INDEX_FLOAT_CAP, TURNOVER, MARKET_TURNOVER, *_PRICES, *_STOCKS)
@@ -105,7 +113,7 @@ def compute(block: Block) -> IndustryColumns:
     columns: dict[str, Floats] = {}
     left_out: list[dict[str, str]] = [{} for _ in range(len(block))]
     of_detail = reasons(merged(flow_gaps(block), block.unclassified))
-    of_stocks = reasons(merged(block.gaps(VALUATIONS), block.unclassified))
+    of_stocks = {part: reasons(merged(_gaps(block, need), block.unclassified)) for part, need in _OF_STOCKS.items()}
     for composite_name, parts, cool in (("heat", HEAT, COOL), ("risk", RISK, frozenset())):
         signed = {part: -scores[part] if part in cool else scores[part] for part in parts}
         columns[composite_name] = composite(np.array(list(signed.values())))
@@ -113,7 +121,7 @@ def compute(block: Block) -> IndustryColumns:
         for part in parts:
             for i, count in enumerate(known[part]):
                 if count < MIN_INDUSTRIES:
-                    why = of_stocks if part in _OF_STOCKS else of_detail if part in _OF_DETAIL else {}
+                    why = of_stocks.get(part, of_detail if part in _OF_DETAIL else {})
                     cause = f" ({why[i]})" if i in why else ""
                     left_out[i][f"{composite_name}_{part}"] = (
                         f"known of {count} industries, {MIN_INDUSTRIES} are needed{cause}"
@@ -166,12 +174,12 @@ def _factors(block: Block) -> dict[str, Floats]:
     out = {
         "pe": _or_of_stocks(_positive(block[INDEX_PE]), _multiple(block, STOCK_PE)),
         "pb": _or_of_stocks(_positive(block[INDEX_PB]), _multiple(block, STOCK_PB)),
-        "dividend_yield": _or_of_stocks(block[INDEX_YIELD], _weighted(block, STOCK_YIELD)),
+        "dividend_yield": _or_of_stocks(block[INDEX_YIELD], _weighted(block, STOCK_YIELD, STOCK_YIELD)),
         "balance_to_float_cap": balance_to_float_cap(block, balance),
         "net_buy_to_turnover": net_buys(block) / per_turnover,
         "buy_to_turnover": sums(block, BUY) / per_turnover,
-        "turnover_rate": _or_of_stocks(rates[..., -1], _weighted(block, STOCK_RATE)),
-        "turnover_rate_20": _or_of_stocks(rates.mean(axis=-1), _weighted(block, STOCK_MEAN_RATE)),
+        "turnover_rate": _or_of_stocks(rates[..., -1], _weighted(block, STOCK_RATE, STOCK_RATE)),
+        "turnover_rate_20": _or_of_stocks(rates.mean(axis=-1), _weighted(block, STOCK_MEAN_RATE, STOCK_RATE)),
         "turnover_share": turnovers / block[MARKET_TURNOVER][:, None],
         "breadth": _breadth(block),
         "balance_share": balance_shares(block, balance),
@@ -230,24 +238,41 @@ def _or_of_stocks(of_index: Floats, of_stocks: Floats) -> Floats:
     return np.where(np.isnan(of_index), of_stocks, of_index)
 
 
-def _weighted(block: Block, need: Need) -> Floats:
-    """Return the mean of a figure over each industry's stocks, weighted by float cap (k, 31); NaN where no stock has both."""
+def _gaps(block: Block, need: Need) -> list[Gap]:
+    """Return the exchanges of whose stocks with a float cap less than half have a figure of the day, by day (k,).
+
+    Vendors publish some figures of one exchange alone.
+    """
+    stocks = block.section(VALUATIONS)
+    valued = is_stock(stocks.keys) & (block.on(stocks, STOCK_FLOAT_CAP) > 0)
+    known = valued & ~np.isnan(block.on(stocks, need))
+    every, having = (stocks.counts(exchange_of(stocks.keys), len(EXCHANGES), used) for used in (valued, known))
+    out: list[Gap] = [{} for _ in block.days]
+    for i, number in np.argwhere(2 * having < every).tolist():
+        out[i][number] = f"{VALUATIONS} {need.figure} of {to_date(block.days[i])} lacks {EXCHANGES[number]}"
+    return merged(block.gaps(VALUATIONS), out)
+
+
+def _weighted(block: Block, need: Need, of_day: Need) -> Floats:
+    """Return the mean of a figure over each industry's stocks, weighted by float cap (k, 31); NaN where no stock has both,
+    or where an exchange of the industry lacks the figure of the day."""
     stocks = block.section(VALUATIONS)
     values, caps = block.on(stocks, need), block.on(stocks, STOCK_FLOAT_CAP)
     caps = np.where(np.isnan(values) | ~(caps > 0), np.nan, caps)
     out = block.by_industry(stocks, values * caps) / block.by_industry(stocks, caps)
-    out[block.unknown_industries(block.gaps(VALUATIONS))] = np.nan
+    out[block.unknown_industries(_gaps(block, of_day))] = np.nan
     return out
 
 
 def _multiple(block: Block, need: Need) -> Floats:
-    """Return PE or PB of each industry (k, 31): Σ cap / Σ (cap / multiple), including losses; NaN if that is not positive."""
+    """Return PE or PB of each industry (k, 31): Σ cap / Σ (cap / multiple), including losses; NaN if that is not positive,
+    or where an exchange of the industry lacks the figure."""
     stocks = block.section(VALUATIONS)
     values, caps = block.on(stocks, need), block.on(stocks, STOCK_FLOAT_CAP)
     known = (values != 0) & ~np.isnan(values) & (caps > 0)
     earned = block.by_industry(stocks, np.where(known, caps / np.where(known, values, 1.0), np.nan))
     out = block.by_industry(stocks, np.where(known, caps, np.nan)) / _positive(earned)
-    out[block.unknown_industries(block.gaps(VALUATIONS))] = np.nan
+    out[block.unknown_industries(_gaps(block, need))] = np.nan
     return out
 
 

@@ -182,16 +182,28 @@ def _kdj(data: Data) -> pd.DataFrame:
     return 3 * k - 2 * d
 
 
-def _weighted(data: Data, values: pd.DataFrame, caps: pd.DataFrame) -> pd.DataFrame:
+def _half_known(data: Data, values: pd.DataFrame, caps: pd.DataFrame) -> pd.DataFrame:
+    """By day and industry: whether an exchange of it has the figure of less than half of its valued stocks."""
+    codes = [code for code in caps.columns if is_stock(code)]
+    valued = caps[codes].notna()
+    known = valued & values.reindex(columns=codes).notna()
+    lacks = data.lacks("valuations")
+    for name in lacks.columns:
+        here = [code for code in codes if code.endswith(name)]
+        lacks[name] |= 2 * known[here].sum(axis=1) < valued[here].sum(axis=1)
+    return unknown(data, lacks)
+
+
+def _weighted(data: Data, values: pd.DataFrame, caps: pd.DataFrame, of_day: pd.DataFrame) -> pd.DataFrame:
     both = values.notna() & caps.notna()
     mean = total(data, (values * caps).where(both)) / total(data, caps.where(both))
-    return mean.mask(unknown(data, data.lacks("valuations")))
+    return mean.mask(_half_known(data, of_day, caps))
 
 
 def _multiple(data: Data, values: pd.DataFrame, caps: pd.DataFrame) -> pd.DataFrame:
     both = values.notna() & (values != 0) & caps.notna()
     earned = total(data, (caps / values).where(both))
-    return (total(data, caps.where(both)) / earned.where(earned > 0)).mask(unknown(data, data.lacks("valuations")))
+    return (total(data, caps.where(both)) / earned.where(earned > 0)).mask(_half_known(data, values, caps))
 
 
 @lru_cache(maxsize=8)
@@ -225,15 +237,15 @@ def factors(data: Data, p: Any) -> dict[str, pd.DataFrame]:
     return {
         "pe": index_pe.where(index_pe > 0).fillna(_multiple(data, pe, caps)),
         "pb": index_pb.where(index_pb > 0).fillna(_multiple(data, pb, caps)),
-        "dividend_yield": index_yield.fillna(_weighted(data, dividend, caps)),
+        "dividend_yield": index_yield.fillna(_weighted(data, dividend, caps, dividend)),
         "volatility": returns.rolling(60).std().where(whole) * np.sqrt(YEAR),
         "downside_deviation": np.sqrt((returns.clip(upper=0) ** 2).rolling(60).mean().where(whole) * YEAR),
         "max_drawdown": _per_industry(close, drawdown),
         "balance_to_float_cap": found["fin_balance_to_float_cap"],
         "net_buy_to_turnover": found["net_buy"] / per,
         "buy_to_turnover": found["buy_to_turnover"],
-        "turnover_rate": day_rate.fillna(_weighted(data, rate, caps)),
-        "turnover_rate_20": month_rate.fillna(_weighted(data, mean_rate, caps)),
+        "turnover_rate": day_rate.fillna(_weighted(data, rate, caps, rate)),
+        "turnover_rate_20": month_rate.fillna(_weighted(data, mean_rate, caps, rate)),
         "turnover_share": turnover.div(market_turnover(data), axis=0),
         "breadth": (
             total(data, (change > 0).astype(float).where(known)) / total(data, known.astype(float).where(known))
