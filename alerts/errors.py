@@ -13,5 +13,9 @@ class DeliveryError(MarginwatchError):
     """An attempt to notify a channel that failed; the text contains no secret."""
 
 
+class PartialDeliveryError(DeliveryError):
+    """A message that some of its recipients have and others refused: another attempt would repeat it to the first."""
+
+
 class SignatureError(MarginwatchError):
     """A signature that is missing, wrong or too old; the text contains no secret."""

@@ -83,7 +83,7 @@ def send(settings: Settings, names: list[str], title: str, path: Path) -> dict[s
             try:
                 await sender.send_file(title, path)
             except (DeliveryError, OSError) as error:
-                return "" if await sender.close() else str(error)
+                return next(iter((await sender.close()).values()), str(error))
         return ""
 
     return {name: asyncio.run(send_one(name)) for name in dict.fromkeys(names)}

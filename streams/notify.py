@@ -51,7 +51,7 @@ def send_test(settings: Settings, names: list[str]) -> dict[str, str]:
                     await sender.send(_test_alert())
                     out[name] = ""
                 except (DeliveryError, OSError) as error:
-                    out[name] = "" if await sender.close() else str(error)
+                    out[name] = next(iter((await sender.close()).values()), str(error))
             return out
 
     return asyncio.run(send())

@@ -385,7 +385,7 @@ def test_apprise_sends_the_text_and_reports_a_failure() -> None:
     assert sent.body["title"] == text.title(alert())
     assert "It fell to 9.93%." in sent.body["message"]
     assert sent.body["message"].endswith("https://console.example/alerts/a1")
-    with pytest.raises(DeliveryError, match="did not accept the message") as failed:
+    with pytest.raises(DeliveryError, match=r"did not accept the message: .*error=500") as failed:
         asyncio.run(_send("apprise", 500))
     assert "t0ken" not in str(failed.value)
 

@@ -30,18 +30,19 @@ pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:Deprecati
 
 
 class MailServer(socketserver.ThreadingTCPServer):
-    """An SMTP server on loopback that accepts every mail, once it may."""
+    """An SMTP server on loopback that accepts every mail, once it may, unless it answers something else."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Session)
         self.mails: list[EmailMessage] = []
+        self.answers: dict[bytes, str] = {}  # to commands that begin so, in place of "250 ok"
         self.accepts = threading.Event()
         self.accepts.set()
 
-    def channel(self, **changes: Any) -> Channel:
-        address = f"mailto://127.0.0.1:{self.server_address[1]}?from=a@b.cn&to=d@e.cn"
+    def channel(self, login: str = "", to: str = "d@e.cn", **changes: Any) -> Channel:
+        address = f"mailto://{login}127.0.0.1:{self.server_address[1]}?from=a@b.cn&to={to}"
         return Channel(kind="apprise", url=address, **changes)  # type: ignore[arg-type]
 
 
@@ -51,6 +52,10 @@ class _Session(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         self._answer("220 ready")
         while command := self.rfile.readline().strip().upper():
+            refusal = next((text for begin, text in self.server.answers.items() if command.startswith(begin)), None)
+            if refusal is not None:
+                self._answer(refusal)
+                continue
             if command == b"DATA":
                 self._answer("354 go on")
                 lines = list(iter(self.rfile.readline, b".\r\n"))
@@ -142,7 +147,7 @@ def test_a_server_that_never_answers_keeps_neither_the_process_nor_another_threa
         with pytest.raises(DeliveryError, match="has not answered 2 earlier messages"):
             await sender.send(alert(Text("hot", "热")), "a3/firing")
         await asyncio.wait_for(asyncio.to_thread(int), 10)
-        assert await sender.close() == []
+        assert await sender.close() == {}
 
     try:
         asyncio.run(go())  # it waits for the threads of the pool of asyncio
@@ -162,3 +167,53 @@ def test_a_mail_shows_the_text_as_it_is(server: MailServer) -> None:
     shown = mail.get_content().splitlines()
     for line in (*words.en.splitlines(), words.zh, "http://console/alerts/a1"):
         assert line in shown
+
+
+@pytest.mark.parametrize(
+    ("command", "answer", "login", "why"),
+    [
+        (b"RCPT", "550 5.1.1 no such user", "", r"\{'d@e.cn': \(550, b'5.1.1 no such user'\)\}"),
+        (b"RCPT", "450 4.2.1 try later", "", "450, b'4.2.1 try later'"),
+        (b"DATA", "554 5.7.1 spam", "", r"\(554, b'5.7.1 spam'\)"),
+        (b"EHLO", "250 AUTH PLAIN", "desk:s3cret@", "SMTP AUTH extension not supported by server"),
+        (b"AUTH", "535 5.7.8 no: s3cret", "desk:s3cret@", "535, b'5.7.8 no: …'"),
+    ],
+)
+def test_a_mail_that_is_refused_names_the_answer_of_the_server_and_no_password(
+    command: bytes, answer: str, login: str, why: str, server: MailServer
+) -> None:
+    server.answers = {b"EHLO": "250-localhost\r\n250 AUTH PLAIN LOGIN"} if command == b"AUTH" else {}
+    server.answers[command] = answer
+    sender = AppriseSender(server.channel(login), None, "")  # type: ignore[arg-type]
+    with pytest.raises(DeliveryError, match=f"did not accept the message: .*{why}") as failed:
+        asyncio.run(sender.send(alert(Text("hot", "热"))))
+    assert "s3cret" not in str(failed.value)
+
+
+def test_a_server_that_is_away_is_named_as_the_reason(server: MailServer) -> None:
+    server.shutdown()
+    server.server_close()
+    sender = AppriseSender(server.channel(), None, "")  # type: ignore[arg-type]
+    with pytest.raises(DeliveryError, match=r"did not accept the message: .*Connection refused"):
+        asyncio.run(sender.send(alert(Text("hot", "热"))))
+
+
+def test_one_wrong_recipient_repeats_no_mail_to_the_others(server: MailServer, redis_server: EmbeddedRedis) -> None:
+    server.answers[b"RCPT TO:<BAD@"] = "550 5.1.1 no such user"
+
+    async def go() -> None:
+        async with Redis.from_url(redis_server.url) as redis:
+            channels = {"mail": server.channel(to="good@e.cn,bad@e.cn")}
+            dispatcher = Dispatcher(channels, redis, "recipients", ClientSession)
+            await dispatcher.start()
+            dispatcher.set_clock(NOW)
+            await dispatcher.offer(alert(Text("hot", "热")), 1)
+            log = NotificationLog(redis, "recipients", "mail")
+            while not (stored := (await log.all())[0]).error:
+                await asyncio.sleep(0.05)
+            await dispatcher.stop()
+            assert stored.status is Status.SENT
+            assert "bad@e.cn': (550" in stored.error and "good@e.cn" not in stored.error
+
+    asyncio.run(go())
+    assert [mail["to"] for mail in server.mails] == ["good@e.cn"]

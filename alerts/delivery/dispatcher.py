@@ -2,7 +2,8 @@
 
 A notification is written to Redis before it is sent, and marked as sent afterwards. An attempt is written before it is
 made, so two workers never make one at the same time. A failed attempt is repeated with exponential backoff until the
-channel accepts it: it may have been delivered, so what ends or withdraws the alert is sent behind it. A worker that dies
+channel accepts it: it may have been delivered, so what ends or withdraws the alert is sent behind it. One that some of
+several recipients have accepted is not repeated; the error of the others is stored with it. A worker that dies
 between the channel's answer and the mark sends that notification again under the same idempotency key: nothing is lost.
 """
 
@@ -28,7 +29,7 @@ from alerts.delivery.history import Notification, NotificationHistory, Status, a
 from alerts.delivery.log import KEPT, NotificationLog
 from alerts.delivery.sender import Sender
 from alerts.delivery.senders import SENDERS
-from alerts.errors import DeliveryError
+from alerts.errors import DeliveryError, PartialDeliveryError
 from alerts.market_clock import MarketClock
 from alerts.model import Alert
 from alerts.rules.base import Scope
@@ -169,17 +170,21 @@ class ChannelQueue:
             return  # another worker was faster, or it is not wanted any more
         name, alert, attempts = notification.name, notification.alert, notification.attempts
         self._attempts.append(asyncio.get_running_loop().time())
+        refused = ""
         try:
             await self._send(alert, name)
+        except PartialDeliveryError as error:
+            refused = str(error)
+            log.warning("notification refused by some recipients", channel=self.name, alert=alert.id, error=refused)
         except DeliveryError as error:
             metrics.NOTIFICATIONS.labels(self.name, "failed").inc()
             wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(attempts - 1, 20))
             await self._mark(name, alert.id, error=str(error), due=self._clock.now() + wait)
             log.warning("notification failed", channel=self.name, alert=alert.id, attempts=attempts,
                         retry_in_s=wait.total_seconds(), error=str(error))  # fmt: skip
-        else:
-            metrics.NOTIFICATIONS.labels(self.name, "sent").inc()
-            await self._mark(name, alert.id, error="", status=Status.SENT, sent=self._clock.now())
+            return
+        metrics.NOTIFICATIONS.labels(self.name, "sent").inc()
+        await self._mark(name, alert.id, error=refused, status=Status.SENT, sent=self._clock.now())
 
     async def _mark(self, name: str, alert: str, **outcome: object) -> None:
         """Write the outcome of an attempt, however long Redis is away: without it the attempt would be repeated."""
@@ -238,10 +243,10 @@ class ChannelQueue:
 
     async def close(self) -> None:
         """End the sender behind `run`; what it has sent meanwhile is not sent again by the next run."""
-        for name in await self.sender.close():
+        for name, refused in (await self.sender.close()).items():
             metrics.NOTIFICATIONS.labels(self.name, "sent").inc()
             try:
-                await self._end(name, name.partition("/")[0], error="", status=Status.SENT, sent=self._clock.now())
+                await self._end(name, name.partition("/")[0], error=refused, status=Status.SENT, sent=self._clock.now())
             except RedisError as error:
                 log.warning("notification log does not answer", channel=self.name, error=str(error))
         metrics.NOTIFICATIONS_WAITING.remove(self.name)  # another worker may send for the channel from here on

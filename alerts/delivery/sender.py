@@ -47,12 +47,16 @@ class Sender(ABC):
 
         Raises
         ------
+        PartialDeliveryError : if some of several recipients accepted it.
         DeliveryError : if the channel did not accept it.
         """
 
-    async def close(self) -> list[str]:
-        """End what is still being sent; return the keys of the messages that were accepted since their last attempt."""
-        return []
+    async def close(self) -> dict[str, str]:
+        """End what is still being sent; return the keys of the messages that were accepted since their last attempt.
+
+        The value is the error of a message that only some of its recipients accepted, else "".
+        """
+        return {}
 
     def link_to(self, alert: Alert) -> str:
         """Return the alert's page in the console; empty without a console."""

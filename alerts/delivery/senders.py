@@ -10,7 +10,6 @@ import base64
 import contextlib
 import hashlib
 import hmac
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -24,10 +23,10 @@ import msgspec
 
 from alerts.delivery import text
 from alerts.delivery.alertmanager import AlertmanagerSender
-from alerts.delivery.channel import UNJUDGED
+from alerts.delivery.apprise_call import call_apprise
 from alerts.delivery.sender import Sender, shown
 from alerts.delivery.signing import HEADER, signature
-from alerts.errors import DeliveryError
+from alerts.errors import DeliveryError, PartialDeliveryError
 from alerts.model import Alert
 
 #: How long apprise may work on one message (seconds) before another attempt is made: nobody can stop it.
@@ -145,7 +144,7 @@ class AppriseSender(Sender):
     """
 
     @cached_property
-    def _running(self) -> dict[str, asyncio.Task[bool]]:
+    def _running(self) -> dict[str, asyncio.Task[None]]:
         """What is being sent, by the key of the message."""
         return {}
 
@@ -163,16 +162,20 @@ class AppriseSender(Sender):
         """Send a file; services without attachments get the title alone."""
         await self._notify(str(path), title, title, "info", attach=str(path))
 
-    async def close(self) -> list[str]:
+    async def close(self) -> dict[str, str]:
         running = dict(self._running)
         self._running.clear()
         if not running:
-            return []
+            return {}
         _, late = await asyncio.wait(running.values(), timeout=_CLOSE_S)
         for task in late:
             task.cancel()
         results = await asyncio.gather(*running.values(), return_exceptions=True)
-        return [key for key, accepted in zip(running, results, strict=True) if accepted is True]
+        return {
+            key: "" if result is None else str(result)
+            for key, result in zip(running, results, strict=True)
+            if result is None or isinstance(result, PartialDeliveryError)
+        }
 
     async def _notify(self, key: str, title: str, body: str, kind: str, **attached: str) -> None:
         running = self._running.get(key)
@@ -182,38 +185,16 @@ class AppriseSender(Sender):
         if not running.done():
             raise DeliveryError(f"{self.channel.redacted()} did not answer within {self.channel.timeout_s:g} s")
         del self._running[key]
-        if not running.result():
-            raise DeliveryError(f"{self.channel.redacted()} did not accept the message")
+        running.result()
 
-    async def _deliver(self, title: str, body: str, kind: str, **attached: str) -> bool:
-        """Send a message; return whether the service has accepted it."""
-        scheme = self.channel.address().partition(":")[0].lower()
-        if remedy := UNJUDGED.get(scheme):
-            raise DeliveryError(f"apprise does not notice when {scheme}:// refuses a message: {remedy}")
-        notify = partial(self._call_apprise, title, body, kind, **attached)
+    async def _deliver(self, title: str, body: str, kind: str, **attached: str) -> None:
+        """Send a message; raises `DeliveryError` if the service does not accept it."""
+        address, redacted = self.channel.address(), self.channel.redacted()
+        call = partial(call_apprise, address, redacted, title, body, kind, **attached)
         try:
-            return bool(await asyncio.wait_for(self._in_a_thread(notify), _APPRISE_S))
+            await asyncio.wait_for(self._in_a_thread(call), _APPRISE_S)
         except TimeoutError:
-            return False
-
-    def _call_apprise(self, title: str, body: str, kind: str, **attached: str) -> bool:
-        """Send a message, in a thread: the import alone takes a second, in which the event loop would stand still."""
-        try:
-            import apprise
-        except ModuleNotFoundError:
-            raise DeliveryError("apprise is not installed: pip install 'marginwatch[notify]'") from None
-        logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its messages contain addresses
-        service = apprise.Apprise(asset=apprise.AppriseAsset(service_timeout=0))  # else in a thread of its own
-        if not service.add(self.channel.address()):
-            raise DeliveryError(f"apprise does not know {self.channel.redacted()}")
-        accepted = service.notify(
-            body,
-            title=title,
-            notify_type=apprise.NotifyType(kind),
-            body_format=apprise.NotifyFormat.TEXT,  # else a service of HTML shows markup out of refused data
-            **attached,
-        )
-        return bool(accepted)
+            raise DeliveryError(f"{redacted} did not answer within {_APPRISE_S:g} s") from None
 
     def _in_a_thread(self, call: Callable[[], object]) -> asyncio.Future[object]:
         """Call something in a daemon thread of its own; raises `DeliveryError` while too many of them are busy."""
