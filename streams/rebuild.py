@@ -19,9 +19,8 @@ from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from redis.asyncio import Redis
 
 from alerts.lifecycle import timeless
@@ -272,7 +271,8 @@ async def _replay(
     """
     out = _Replay(stage.open(partition), {}, dict(offsets))
     async with AsyncExitStack() as clients:
-        consumer = await clients.enter_async_context(started(async_kafka_reader(settings, purpose="rebuild")))
+        reader = async_kafka_reader(settings, purpose="rebuild", out_of_range="none")
+        consumer = await clients.enter_async_context(started(reader))
         partitions = [TopicPartition(stage.topics.name(topic), partition) for topic in stage.inputs]
         starts = await consumer.beginning_offsets(partitions)
         listed = await consumer.end_offsets(partitions)
@@ -348,9 +348,14 @@ class _Positions:
         return self._targets.get(tp, self._ends.get(tp) or 0)
 
     async def poll(self) -> dict[Any, list[Any]]:
-        """Return records before the targets; raises `RebuildError` if the broker serves none for `PATIENCE_S`."""
+        """Return records before the targets; raises `RebuildError` if none come for `PATIENCE_S`, or they are gone."""
         began = time.monotonic()
-        polled = await self._consumer.getmany(*self.left, timeout_ms=_POLL_MS)
+        try:
+            polled = await self._consumer.getmany(*self.left, timeout_ms=_POLL_MS)
+        except OffsetOutOfRangeError as error:
+            gone = min(error.args[0])
+            where = f"{gone.topic}[{gone.partition}]"
+            raise RebuildError(f"{where}: retention deletes what is being replayed: run the command again") from error
         inside = {}
         for tp in self.left:
             self._ends.learn(tp, self._consumer.highwater(tp))
@@ -393,8 +398,3 @@ def _check_beginnings(stage: Stage, starts: Mapping[Any, int], wanted: Iterable[
                 "so a replay can't give the same state. Keep the tables, compute them from what is left (--reset), or "
                 "feed the history again into fresh topics"
             )
-
-
-def describe(found: StateComparison) -> dict[str, Any]:
-    """Return a comparison as plain types, for JSON."""
-    return msgspec.to_builtins(found) | {"equal": found.equal}  # type: ignore[no-any-return]

@@ -45,7 +45,7 @@ class Replay:
 
         consumer = AsyncLogs({TopicPartition(NAME, 0): log}, self.clock)
         monkeypatch.setattr(rebuild, "started", started)
-        monkeypatch.setattr(rebuild, "async_kafka_reader", lambda settings, purpose: consumer)
+        monkeypatch.setattr(rebuild, "async_kafka_reader", lambda settings, purpose, out_of_range: consumer)
 
     def __call__(
         self,
@@ -145,6 +145,19 @@ def test_a_topic_whose_beginning_is_gone_is_refused_unless_the_tables_are_reset(
     replay = Replay(monkeypatch, log)
     assert total(replay(whole=False)) == 25
     assert replay.progress[-1] == (5, 5)
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["compared or replaced", "reset"])
+def test_a_replay_skips_nothing_that_is_deleted_under_it(monkeypatch: pytest.MonkeyPatch, whole: bool) -> None:
+    """Else the table would be replaced by what the messages that are left give."""
+    log = Log.of(NAME, VALUES)
+    replay = Replay(monkeypatch, log)
+
+    def delete(_outputs: list[Output]) -> None:
+        log.begin = 6
+
+    with pytest.raises(RebuildError, match=rf"{NAME}\[0\]: retention deletes what is being replayed: run"):
+        replay(whole=whole, publish=delete)
 
 
 def test_a_topic_that_ends_before_what_the_table_contains_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:

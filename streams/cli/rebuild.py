@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from streams.cli.options import Json, TableName
@@ -38,7 +39,6 @@ def rebuild(
 
     A worker that finds that a topic has lost messages stops the partition and names this command with --reset.
     """
-    from streams.rebuild import describe
     from streams.rebuild import rebuild as replay
 
     if check and force:
@@ -55,7 +55,7 @@ def rebuild(
 
         found = replay(Settings(), table or (), check=check, reset=reset, force=force, on_progress=advance)
     if as_json:
-        print_json([describe(one) for one in found])
+        print_json([msgspec.to_builtins(one) | {"equal": one.equal} for one in found])
     else:
         print_comparisons(found, check=check)
     if check and not all(one.equal for one in found):
