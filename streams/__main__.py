@@ -7,14 +7,18 @@ during the imports ends the program as a later one does.
 import gc
 import sys
 
-gc.disable()
 
-try:
-    from streams.cli.main import main
-except KeyboardInterrupt:
-    sys.exit(130)
+def main() -> None:
+    """Run the command line, see `streams.cli.main.main`."""
+    gc.disable()
+    try:
+        from streams.cli.main import main as run
 
-gc.enable()
+        gc.enable()
+        run()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
 
 if __name__ == "__main__":
     main()

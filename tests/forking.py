@@ -18,7 +18,7 @@ from signal import Signals
 
 _CONTEXT = get_context("forkserver")
 #: What a worker imports; none of them imports pandas, which a worker forgoes.
-_CONTEXT.set_forkserver_preload(["streams.__main__", "streams.cli.up", "streams.worker", "streams.app"])
+_CONTEXT.set_forkserver_preload(["streams.cli.main", "streams.cli.up", "streams.worker", "streams.app"])
 
 
 class ForkedProcess:

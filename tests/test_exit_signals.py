@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from feeds.errors import InputError
 from feeds.feed_report import FeedReport, Outcome
 from processors.days import to_day
 from processors.events import RowBatch
+from streams.__main__ import main as program
 from streams.cli.publish import PublishOptions, feed_command
 from streams.errors import PublishError
 from streams.exit_signals import ended_by_signals
@@ -45,6 +47,19 @@ def test_a_terminal_that_closes_ends_a_command_unless_nohup_has_started_it(
     with ended_by_signals():
         os.kill(os.getpid(), signal.SIGHUP)
     assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+
+
+def test_a_ctrl_c_right_behind_the_imports_ends_the_program_as_a_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first collection of garbage takes a while there; a traceback followed."""
+
+    def interrupted() -> None:
+        enable()
+        raise KeyboardInterrupt
+
+    enable = gc.enable
+    monkeypatch.setattr(gc, "enable", interrupted)
+    with pytest.raises(SystemExit, match="130"):
+        program()
 
 
 def test_a_publishing_command_that_is_ended_reports_what_it_has_done(capsys: pytest.CaptureFixture[str]) -> None:
