@@ -106,14 +106,15 @@ SIGNALS = (
 
 def compute(block: Block) -> IndustryColumns:
     """Return heat and risk with their parts, and the missing factors of each day."""
-    factors = _factors(block)
+    gaps = {need: _gaps(block, need) for need in dict.fromkeys(_OF_STOCKS.values())}
+    factors = _factors(block, gaps)
     names = list(factors)
     scores = dict(zip(names, z_scores(np.array([factors[name] for name in names])), strict=True))
     known = {name: (~np.isnan(values)).sum(axis=1).tolist() for name, values in factors.items()}
     columns: dict[str, Floats] = {}
     left_out: list[dict[str, str]] = [{} for _ in range(len(block))]
     of_detail = reasons(merged(flow_gaps(block), block.unclassified))
-    of_stocks = {part: reasons(merged(_gaps(block, need), block.unclassified)) for part, need in _OF_STOCKS.items()}
+    of_stocks = {part: reasons(merged(gaps[need], block.unclassified)) for part, need in _OF_STOCKS.items()}
     for composite_name, parts, cool in (("heat", HEAT, COOL), ("risk", RISK, frozenset())):
         signed = {part: -scores[part] if part in cool else scores[part] for part in parts}
         columns[composite_name] = composite(np.array(list(signed.values())))
@@ -167,19 +168,19 @@ def composite(scores: Floats) -> Floats:
     return np.asarray(total / np.where(enough, counts, np.nan))
 
 
-def _factors(block: Block) -> dict[str, Floats]:
+def _factors(block: Block, gaps: dict[Need, list[Gap]]) -> dict[str, Floats]:
     turnovers, rates, balance = block[TURNOVER], block[INDEX_RATES], sums(block, BALANCE)
     per_turnover = np.where(turnovers > 0, turnovers, np.nan)
     closes = block[CLOSES]
     out = {
-        "pe": _or_of_stocks(_positive(block[INDEX_PE]), _multiple(block, STOCK_PE)),
-        "pb": _or_of_stocks(_positive(block[INDEX_PB]), _multiple(block, STOCK_PB)),
-        "dividend_yield": _or_of_stocks(block[INDEX_YIELD], _weighted(block, STOCK_YIELD, STOCK_YIELD)),
+        "pe": _or_of_stocks(_positive(block[INDEX_PE]), _multiple(block, STOCK_PE, gaps[STOCK_PE])),
+        "pb": _or_of_stocks(_positive(block[INDEX_PB]), _multiple(block, STOCK_PB, gaps[STOCK_PB])),
+        "dividend_yield": _or_of_stocks(block[INDEX_YIELD], _weighted(block, STOCK_YIELD, gaps[STOCK_YIELD])),
         "balance_to_float_cap": balance_to_float_cap(block, balance),
         "net_buy_to_turnover": net_buys(block) / per_turnover,
         "buy_to_turnover": sums(block, BUY) / per_turnover,
-        "turnover_rate": _or_of_stocks(rates[..., -1], _weighted(block, STOCK_RATE, STOCK_RATE)),
-        "turnover_rate_20": _or_of_stocks(rates.mean(axis=-1), _weighted(block, STOCK_MEAN_RATE, STOCK_RATE)),
+        "turnover_rate": _or_of_stocks(rates[..., -1], _weighted(block, STOCK_RATE, gaps[STOCK_RATE])),
+        "turnover_rate_20": _or_of_stocks(rates.mean(axis=-1), _weighted(block, STOCK_MEAN_RATE, gaps[STOCK_RATE])),
         "turnover_share": turnovers / block[MARKET_TURNOVER][:, None],
         "breadth": _breadth(block),
         "balance_share": balance_shares(block, balance),
@@ -253,26 +254,26 @@ def _gaps(block: Block, need: Need) -> list[Gap]:
     return merged(block.gaps(VALUATIONS), out)
 
 
-def _weighted(block: Block, need: Need, of_day: Need) -> Floats:
+def _weighted(block: Block, need: Need, gaps: list[Gap]) -> Floats:
     """Return the mean of a figure over each industry's stocks, weighted by float cap (k, 31); NaN where no stock has both,
-    or where an exchange of the industry lacks the figure of the day."""
+    or an exchange of the industry is missing."""
     stocks = block.section(VALUATIONS)
     values, caps = block.on(stocks, need), block.on(stocks, STOCK_FLOAT_CAP)
     caps = np.where(np.isnan(values) | ~(caps > 0), np.nan, caps)
     out = block.by_industry(stocks, values * caps) / block.by_industry(stocks, caps)
-    out[block.unknown_industries(_gaps(block, of_day))] = np.nan
+    out[block.unknown_industries(gaps)] = np.nan
     return out
 
 
-def _multiple(block: Block, need: Need) -> Floats:
+def _multiple(block: Block, need: Need, gaps: list[Gap]) -> Floats:
     """Return PE or PB of each industry (k, 31): Σ cap / Σ (cap / multiple), including losses; NaN if that is not positive,
-    or where an exchange of the industry lacks the figure."""
+    or an exchange of the industry is missing."""
     stocks = block.section(VALUATIONS)
     values, caps = block.on(stocks, need), block.on(stocks, STOCK_FLOAT_CAP)
     known = (values != 0) & ~np.isnan(values) & (caps > 0)
     earned = block.by_industry(stocks, np.where(known, caps / np.where(known, values, 1.0), np.nan))
     out = block.by_industry(stocks, np.where(known, caps, np.nan)) / _positive(earned)
-    out[block.unknown_industries(_gaps(block, need))] = np.nan
+    out[block.unknown_industries(gaps)] = np.nan
     return out
 
 
