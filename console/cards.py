@@ -293,13 +293,17 @@ def _context(page: Page, alert: Alert) -> None:
     """Draw the curve that a rule on the market evaluates."""
     model, view = page.site.model, page.view
     if alert.subject in BASIS.values():
-        _curve(page, view.label("ratio_history"), lambda: charts.history(view, model.curves(charts.RATIO_CURVES), []))
+        _curve(
+            page,
+            view.label("ratio_history"),
+            lambda: charts.history(view, model.curves(charts.RATIO_CURVES), [], breaks=record.breaks(page)),
+        )
     elif alert.rule == "excess_financing":
         _curve(page, view.label("excess"), lambda: charts.excess(view, model.curve("excess_financing"), []))
 
 
 def _curve(page: Page, title: str, options: Callable[[], charts.Options]) -> None:
-    """Draw a curve that follows the days."""
+    """Draw a curve that follows the days, and the cases that it marks."""
     with ui.element("div").classes("card wide tall"):
         heading(title)
         chart = ChartElement(options()).props(f'role=img aria-label="{title}"')
@@ -307,7 +311,7 @@ def _curve(page: Page, title: str, options: Callable[[], charts.Options]) -> Non
     def update() -> None:
         figure.set_series(page, chart, options()["series"])
 
-    page.follow((Part.FINAL,), update, every_s=_CURVE_S, drawn=True)
+    page.follow((Part.FINAL, Part.RECORDS), update, every_s=_CURVE_S, drawn=True)
 
 
 def exact(value: Value, unit: str, language: Language) -> str:

@@ -271,6 +271,21 @@ def test_the_curve_of_an_alert_has_the_days_that_follow_it() -> None:
     assert asyncio.run(curve()) == [["2024-07-01", 0.1], ["2024-07-02", 0.09]]
 
 
+def test_the_curve_of_an_alert_marks_the_breaks_of_the_ratio() -> None:
+    """On its own page the break of a warning was at no place of its curve."""
+    page = page_of(full())
+
+    async def marked() -> list[str]:
+        with Client(ui.page("")) as client:
+            cards.detail(page, "peak_alert")
+            (chart,) = (one for one in client.elements.values() if isinstance(one, ChartElement))
+            (breaks,) = (one for one in chart.options["series"] if one["id"] == "breaks")
+            return [str(point["value"][0]) for point in breaks["data"]]
+
+    (card,) = page.site.model.records_of(*record.PEAK)
+    assert asyncio.run(marked()) == [row.trade_date.isoformat() for row in card.rows]
+
+
 @VIEWS
 def test_the_moment_of_the_last_change_has_its_day(view: View) -> None:
     model = ConsoleModel(P.streak_flags, xshg())
