@@ -155,8 +155,9 @@ def shot(page: Any, name: str, *, full: bool = False) -> None:
 
 def violations(page: Any) -> list[str]:
     """What axe-core finds on a page."""
-    page.wait_for_timeout(300)  # what fades in has its contrast only then
-    page.wait_for_function("() => !document.querySelector('.q-notification[class*=-active]')")  # nor while it fades out
+    # A note that fades, which may begin at any moment, has less contrast: each is whole or gone.
+    page.add_style_tag(content=".q-notification { transition: none !important; opacity: 1 !important }")
+    page.wait_for_timeout(300)  # so has anything else that appears
     page.evaluate(AXE.read_text("utf-8"))
     found = page.evaluate("axe.run()")["violations"]
     return [f"{one['id']}: {node['html'][:160]}" for one in found for node in one["nodes"]]
