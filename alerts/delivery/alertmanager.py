@@ -31,8 +31,6 @@ _CREATOR = "marginwatch"
 _NEARLY = timedelta(minutes=1)
 #: The longest list of silences that is read (bytes): Alertmanager keeps those of five days.
 _LIST_BYTES = 32 << 20
-
-
 _JSON = {"Content-Type": "application/json"}
 
 

@@ -17,7 +17,7 @@ from streams.settings import Settings
 from streams.studies.names import StudyName
 
 if TYPE_CHECKING:
-    from streams.studies.labels import Language
+    from alerts.subject_names import Language
 
 
 def study(

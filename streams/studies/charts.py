@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from alerts.percents import with_sign
+from alerts.subject_names import Language
 from processors.studies.result import Chart, Strip, Unit
 from streams.studies import labels
-from streams.studies.labels import Language
 
 #: Okabe and Ito's colours.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final
 
 from alerts.percents import with_sign
 from alerts.plurals import counted
+from alerts.subject_names import Language
 from processors.industries import ENGLISH
 from processors.studies.claims import Claim, Verdict, failures
 from processors.studies.result import Cell, Unit
 from processors.studies.samples import SAMPLES, share_in_sample
 from streams.studies.chinese import CHINESE
 
-Language = Literal["en", "zh"]
 NOTHING: Final = "–"
 #: A number, or a list of years, also of years with a share each.
 _NUMBER = re.compile(r"\d{4} \d+%(?:, \d{4} \d+%)*|\d{4}(?:, \d{4})+|[-−+]?\d(?:[\d.,:-]*\d)?%?")

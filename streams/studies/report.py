@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from alerts.subject_names import Language
 from processors.studies.claims import Claim, Verdict
 from processors.studies.result import Chart, Table
 from streams.studies import STYLE, labels
 from streams.studies.charts import svg
-from streams.studies.labels import Language
 from streams.studies.run import Study, StudyPlan
 
 if TYPE_CHECKING:

@@ -34,8 +34,8 @@ from streams.settings import Settings
 from streams.studies.version import InputVersions
 
 if TYPE_CHECKING:
+    from alerts.subject_names import Language
     from processors.studies.result import Chart
-    from streams.studies.labels import Language
     from streams.studies.run import Advance, Study, StudyPlan
 
 _VERSIONS_KEPT = 2
